@@ -1,0 +1,225 @@
+/**
+ * The gate: no act without it, for any trigger, mode or command. What the guards decided on is checked again by the transaction that reserves
+ * the attempt: incident, chart (lease and attempts), group (budget and breaker), switches and ledger must not have moved.
+ */
+import { Conflict, StewardError } from './errors.ts';
+import { CHART_MEMORY, type Finding, findings, type Proposal, tripped } from './guards.ts';
+import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
+import type { Change, Chart, GroupRecord, Ledger, Store } from './store.ts';
+import { iso, minutes, type Time } from './time.ts';
+import type { Json } from './verdict.ts';
+
+/**
+ * How long a lease and a place in the budget hold without being renewed. It must outlast a pass (PASS_LIMIT) and the settling of a step;
+ * a repair whose passes all die frees its target after that.
+ */
+export const LEASE = minutes(20);
+
+export interface Reservation {
+  readonly proposal: Proposal;
+  /** Each guard's finding, in order. */
+  readonly findings: readonly Finding[];
+  /** The group's record with the breaker's new state, where it changed. */
+  readonly breakerChange?: GroupRecord;
+}
+
+/** Reads what the guards need and asks them. Writes nothing. */
+export const propose = async (
+  store: Store,
+  given: Omit<Proposal, 'group' | 'ledger' | 'troubled'>,
+): Promise<Reservation> => {
+  const { now, facts, remediation, incident, policy } = given;
+  const groupId = facts.group?.id ?? 'unknown';
+  const month = iso(now).slice(0, 7);
+  const [knownGroup, knownLedger] = await store.read(
+    { kind: 'group', id: groupId },
+    { kind: 'ledger', remediation: remediation.name, month },
+  );
+  const group: GroupRecord = knownGroup ?? { kind: 'group', id: groupId, version: 0, repairs: {} };
+  const ledger: Ledger = knownLedger ?? {
+    kind: 'ledger',
+    remediation: remediation.name,
+    month,
+    version: 0,
+    usdPerMonth: 0,
+  };
+  const proposal: Proposal = { ...given, group, ledger, troubled: await troubled(store, given) };
+  const because = tripped(proposal);
+  const breaker = group.breaker;
+  // Written when it opens and then once a minute while it lasts.
+  const due = because !== undefined && (!breaker || now - breaker.lastSeenAt > minutes(1) || now < breaker.since);
+  return {
+    proposal,
+    findings: findings(proposal),
+    ...(due && incident.undoWanted === undefined
+      ? {
+          breakerChange: {
+            ...group,
+            breaker: {
+              since: breaker && now - breaker.lastSeenAt < minutes(policy.breaker.clearMinutes) ? breaker.since : now,
+              lastSeenAt: now,
+              because,
+            },
+          },
+        }
+      : {}),
+  };
+};
+
+/** Members of the group newly in trouble, by zone, this one included. Undefined where the table cannot say: then the breaker refuses. */
+const troubled = async (
+  store: Store,
+  { facts, incident, policy, now }: Omit<Proposal, 'group' | 'ledger' | 'troubled'>,
+) => {
+  if (!facts.group) return {};
+  try {
+    const since = now - minutes(policy.breaker.withinMinutes);
+    const others = await store.troubled(facts.group.id, since, facts.group.size + 1, incident.id);
+    const zone = facts.zone ?? 'unknown';
+    return incident.openedAt >= since ? { ...others, [zone]: (others[zone] ?? 0) + 1 } : others;
+  } catch (e) {
+    if (e instanceof StewardError) return undefined;
+    throw e;
+  }
+};
+
+/** Reserves the attempt. All or nothing. @throws Conflict when anything that the guards decided on has moved */
+export const reserve = async (store: Store, { proposal: p }: Reservation, before: Json): Promise<Incident> => {
+  const n = (p.incident.attempts.at(-1)?.n ?? 0) + 1;
+  const lease = { incident: p.incident.id, remediation: p.remediation.name, until: p.now + LEASE };
+  const attempt: Attempt = {
+    n,
+    rung: p.act.rung,
+    step: p.act.step,
+    plan: p.act.plan,
+    because: p.act.because,
+    token: `${p.incident.id}-${n}`,
+    reservedAt: p.now,
+    ...(p.act.continues ? { continues: true as const } : {}),
+    ...(p.undoes === undefined ? {} : { undoes: p.undoes }),
+    before,
+  };
+  const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;
+  const incident: Incident = {
+    ...logged(withAttempt(kept, attempt), p.now, 'reserved', `attempt ${n}: ${p.act.plan}, because ${p.act.because}`),
+    state: 'acting',
+    because: p.act.because,
+    actedAt: p.incident.actedAt ?? p.now,
+    dueAt: p.incident.dueAt >= p.now + minutes(3) ? p.incident.dueAt : p.now + minutes(5),
+  };
+  const chart: Chart = {
+    ...p.chart,
+    open: { ...p.chart.open, [p.remediation.name]: incident.id },
+    lease,
+    recent: [
+      ...p.chart.recent.filter((d) => d.at > p.now - CHART_MEMORY),
+      {
+        remediation: p.remediation.name,
+        incident: incident.id,
+        rung: p.act.rung,
+        at: p.now,
+        step: stepText(p.act.step),
+        counted: !p.act.continues && p.undoes === undefined,
+      },
+    ],
+  };
+  const repairs = Object.fromEntries(Object.entries(p.group.repairs).filter(([, l]) => l.until > p.now));
+  const changes: Change[] = [
+    { put: incident },
+    { put: chart },
+    { put: { ...p.group, repairs: { ...repairs, [p.target.arn]: lease } } },
+    { check: { kind: 'switches' }, version: p.switches.version },
+    ...(p.act.cost ? [{ put: { ...p.ledger, usdPerMonth: p.ledger.usdPerMonth + p.act.cost.usdPerMonth } }] : []),
+  ];
+  await store.write(...changes);
+  return { ...incident, version: incident.version + 1 };
+};
+
+/** How often an outcome is written again when someone else (an answer, a signal) wrote the incident in between. */
+const OUTCOME_TRIES = 4;
+
+/**
+ * Writes what came of an attempt. Where it is proven that nothing was done, the cost is taken back, and for a transient fault the attempt
+ * does not count. @throws what the table throws: then the attempt stays without an outcome, and the next pass treats it as ambiguous
+ */
+export const commitOutcome = async (
+  store: Store,
+  { proposal }: Reservation,
+  reserved: Incident,
+  attempt: Attempt,
+  tell: (i: Incident) => Incident,
+): Promise<Incident> => {
+  const kind = attempt.outcome?.kind;
+  let incident = reserved;
+  for (let attempts = 1; ; attempts++) {
+    const next = tell(withAttempt(incident, attempt));
+    try {
+      await store.write({ put: next });
+      break;
+    } catch (e) {
+      if (!(e instanceof Conflict) || attempts >= OUTCOME_TRIES) throw e;
+      const [fresh] = await store.read({ kind: 'incident', target: reserved.target, id: reserved.id });
+      if (!fresh) throw e;
+      incident = fresh;
+    }
+  }
+  if (kind === 'transient' || kind === 'permanent') await takeBack(store, proposal, attempt);
+  const next = tell(withAttempt(incident, attempt));
+  return { ...next, version: incident.version + 1 };
+};
+
+/** Best effort: a lost race here only leaves the attempt counted or the cost booked, which is the safe side. */
+const takeBack = async (store: Store, p: Proposal, attempt: Attempt): Promise<void> => {
+  const month = iso(attempt.reservedAt).slice(0, 7);
+  const [chart, ledger] = await store.read(
+    { kind: 'chart', target: p.target.arn },
+    { kind: 'ledger', remediation: p.remediation.name, month },
+  );
+  const changes: Change[] = [];
+  if (chart && attempt.outcome?.kind === 'transient')
+    changes.push({
+      put: {
+        ...chart,
+        recent: chart.recent.filter((d) => !(d.incident === p.incident.id && d.at === attempt.reservedAt)),
+      },
+    });
+  if (ledger && p.act.cost)
+    changes.push({ put: { ...ledger, usdPerMonth: Math.max(0, ledger.usdPerMonth - p.act.cost.usdPerMonth) } });
+  await Promise.all(changes.map((c) => store.write(c).catch(ignoreConflict)));
+};
+
+const ignoreConflict = (e: unknown): void => {
+  if (!(e instanceof Conflict)) throw e;
+};
+
+/**
+ * Gives back the lease, the open entry (if the incident is over) and the place in the budget. Not in one transaction with the incident: should
+ * it fail, lease and place run out by themselves, and an entry that names a closed incident counts as none.
+ */
+export const release = async (store: Store, chart: Chart, incident: Incident, now: Time): Promise<void> => {
+  const group = incident.group;
+  const [freshChart, freshGroup] = await store.read(
+    { kind: 'chart', target: incident.target },
+    { kind: 'group', id: group ?? 'unknown' },
+  );
+  const known = freshChart ?? chart;
+  const changes: Change[] = [];
+  const named = known.open[incident.remediation] === incident.id;
+  if (known.version > 0 && (named || known.lease?.incident === incident.id)) {
+    const { lease, ...rest } = known;
+    const { [incident.remediation]: _, ...others } = known.open;
+    changes.push({
+      put: {
+        ...rest,
+        open: named && incident.state === 'closed' ? others : known.open,
+        ...(lease && lease.incident !== incident.id ? { lease } : {}),
+        recent: known.recent.filter((d) => d.at > now - CHART_MEMORY),
+      },
+    });
+  }
+  if (freshGroup?.repairs[incident.target]?.incident === incident.id) {
+    const { [incident.target]: _, ...others } = freshGroup.repairs;
+    changes.push({ put: { ...freshGroup, repairs: others } });
+  }
+  await Promise.all(changes.map((c) => store.write(c).catch(ignoreConflict)));
+};

@@ -1,0 +1,372 @@
+/**
+ * The guards: each may refuse an act, with a reason that a person reads and what it would take to allow it. Pure, in the order of the design.
+ * A guard that cannot decide refuses.
+ */
+import { messageOf } from './errors.ts';
+import { type Incident, stepText } from './incident.ts';
+import type { Policy, Settings } from './policy.ts';
+import type { Facts, Risk } from './remediation.ts';
+import type { Chart, GroupRecord, Ledger, Pause, Switches } from './store.ts';
+import type { Target } from './target.ts';
+import { days, hours, iso, minutes, span, type Time } from './time.ts';
+import type { Act, Json } from './verdict.ts';
+import { nextOpening, openUntil } from './windows.ts';
+
+export interface Proposal {
+  readonly now: Time;
+  /** The account that Steward runs in. */
+  readonly home: string;
+  readonly target: Target;
+  readonly remediation: { readonly name: string; readonly risk: Risk };
+  readonly act: Act<Json>;
+  /** The attempt that it puts back: recovery is never blocked by age, window, attempts, budget or breaker. */
+  readonly undoes?: number;
+  readonly facts: Facts;
+  readonly incident: Incident;
+  readonly chart: Chart;
+  readonly group: GroupRecord;
+  readonly switches: Switches;
+  readonly ledger: Ledger;
+  /** Members of the group newly in trouble within the breaker's time, this one included, by zone. Undefined: could not be counted. */
+  readonly troubled: Readonly<Record<string, number>> | undefined;
+  readonly policy: Policy;
+  readonly settings: Settings;
+}
+
+/** What a refusal means for the incident. */
+export type Consequence =
+  /** Ask again at `again`. */
+  | 'wait'
+  /** A person must say yes or no to this step. */
+  | 'ask'
+  /** A person is told. */
+  | 'escalate'
+  /** It is none of Steward's business: the incident ends. */
+  | 'not-ours';
+
+export interface Refusal {
+  readonly guard: string;
+  readonly because: string;
+  /** What it would take. */
+  readonly remedy: string;
+  readonly consequence: Consequence;
+  readonly again: Time;
+}
+export interface Passed {
+  readonly guard: string;
+  readonly passed: string;
+}
+export type Finding = Refusal | Passed;
+export const isRefusal = (f: Finding): f is Refusal => 'because' in f;
+
+/** A guard answers why it passes (text), or refuses. */
+type Guard = (p: Proposal) => string | Omit<Refusal, 'guard'>;
+
+/** How often a refusal is asked again when no time is known. */
+const ASK_AGAIN = minutes(5);
+const wait = (p: Proposal, because: string, remedy: string, again = p.now + ASK_AGAIN) => ({
+  because,
+  remedy,
+  consequence: 'wait' as const,
+  again,
+});
+const escalate = (p: Proposal, because: string, remedy: string, again = p.now + minutes(15)) => ({
+  because,
+  remedy,
+  consequence: 'escalate' as const,
+  again,
+});
+const notOurs = (p: Proposal, because: string, remedy: string) => ({
+  because,
+  remedy,
+  consequence: 'not-ours' as const,
+  again: p.now,
+});
+
+const holds = (pause: Pause, p: Proposal): boolean => {
+  if (pause.until !== undefined && pause.until <= p.now) return false;
+  return (
+    pause.scope === 'all' ||
+    pause.scope === `remediation/${p.remediation.name}` ||
+    pause.scope === `target/${p.target.arn}` ||
+    (p.facts.group !== undefined && pause.scope === `group/${p.facts.group.id}`)
+  );
+};
+
+const onSwitch: Guard = (p) => {
+  const pause = p.switches.pauses.find((x) => holds(x, p));
+  if (!pause) return 'nothing is paused';
+  const until = pause.until === undefined ? 'until someone resumes it' : `until ${iso(pause.until)}`;
+  return wait(
+    p,
+    `${pause.by} paused ${pause.scope} ${until}: ${pause.why}`,
+    `steward resume ${pause.scope === 'all' ? '' : pause.scope}`.trim(),
+    Math.min(pause.until ?? Number.POSITIVE_INFINITY, p.now + ASK_AGAIN),
+  );
+};
+
+const inScope: Guard = (p) => {
+  const { tags, scope, accounts } = p.policy;
+  if (p.target.account !== p.home && !accounts.includes(p.target.account))
+    return notOurs(
+      p,
+      `it is in account ${p.target.account}, which the policy does not name`,
+      'add the account to `accounts` in steward.yml and deploy its roles',
+    );
+  if (p.facts.ours) return "it is Steward's own";
+  if (p.facts.tags === undefined)
+    return wait(p, 'its tags could not be read', 'grant the read permission, or wait until AWS answers');
+  const ignored = p.facts.tags[tags.ignore];
+  if (ignored !== undefined && ignored.toLowerCase() !== 'false')
+    return notOurs(p, `it carries the tag ${tags.ignore}`, `remove the tag ${tags.ignore}`);
+  if (scope === 'all') return 'the policy covers everything that is not excluded';
+  if (p.facts.tags[tags.managed]?.toLowerCase() === 'true') return `it carries ${tags.managed}=true`;
+  return notOurs(p, `it does not carry the tag ${tags.managed}=true`, `tag it ${tags.managed}=true`);
+};
+
+const inMode: Guard = (p) => {
+  const { incident, settings, act, now } = p;
+  const step = stepText(act.step);
+  if (incident.hold !== undefined && p.undoes === undefined)
+    return escalate(p, incident.hold, `look at it, then: steward approve ${incident.id}`);
+  if (incident.denied && incident.denied.step === step && incident.denied.until > now)
+    return escalate(
+      p,
+      `${incident.denied.by} said no to it`,
+      `it may be asked again after ${iso(incident.denied.until)}`,
+      incident.denied.until,
+    );
+  switch (settings.mode) {
+    case 'off':
+      return notOurs(
+        p,
+        `the policy turns ${p.remediation.name} off`,
+        `set remediations.${p.remediation.name}.mode in steward.yml`,
+      );
+    case 'watch':
+      return wait(
+        p,
+        `the policy only lets ${p.remediation.name} watch: it would ${act.plan}`,
+        `set remediations.${p.remediation.name}.mode to ask or act`,
+        now + minutes(15),
+      );
+    case 'act':
+      return `the policy lets ${p.remediation.name} act`;
+    case 'ask': {
+      const yes = incident.approval;
+      if (yes && yes.step === step && yes.until > now) return `${yes.by} approved it`;
+      return {
+        because: `a person must approve it: ${act.plan}`,
+        remedy: `steward approve ${incident.id}`,
+        consequence: 'ask',
+        again: now + minutes(15),
+      };
+    }
+  }
+};
+
+const ofAge: Guard = (p) => {
+  if (p.undoes !== undefined) return 'it puts something back';
+  const age = p.incident.openedAt - p.incident.signals.lastAt;
+  const limit = minutes(p.policy.signalMaxAgeMinutes);
+  if (age < -limit)
+    return wait(
+      p,
+      `the signal is dated ${span(-age)} in the future: a clock is wrong`,
+      'set the clock of the sender, or of this account',
+    );
+  if (age > limit && p.incident.looks < 2)
+    return wait(
+      p,
+      `the signal was ${span(age)} old when it came: a second look must agree`,
+      'nothing: it looks again',
+      p.now + minutes(1),
+    );
+  return age > limit ? 'the signal was old, but two looks agree' : `the signal was ${span(age)} old when it came`;
+};
+
+const inWindow: Guard = (p) => {
+  if (p.undoes !== undefined) return 'it puts something back';
+  for (const w of p.policy.freeze) {
+    const end = openUntil(w, p.now);
+    if (end !== undefined)
+      return wait(
+        p,
+        `a freeze holds until ${iso(end)}${w.why && `: ${w.why}`}`,
+        'wait, or change `freeze` in steward.yml',
+        end,
+      );
+  }
+  if (p.remediation.risk === 'harmless' || p.policy.maintenance.length === 0) return 'no freeze';
+  const open = p.policy.maintenance.some((w) => openUntil(w, p.now) !== undefined);
+  if (open) return 'in a maintenance window';
+  const next = nextOpening(p.policy.maintenance, p.now);
+  return wait(
+    p,
+    'it interrupts, and this is outside the maintenance windows',
+    next === undefined ? 'change `maintenance` in steward.yml' : `wait until ${iso(next)}`,
+    next,
+  );
+};
+
+const hasAttempts: Guard = (p) => {
+  if (p.undoes !== undefined) return 'it puts something back';
+  const lately = p.chart.recent.filter((d) => d.remediation === p.remediation.name && d.at > p.now - hours(24));
+  const step = stepText(p.act.step);
+  const same = lately.findLast((d) => d.step === step);
+  if (same)
+    return escalate(
+      p,
+      `the very same was done at ${iso(same.at)} and did not last: something else undoes it`,
+      'find what undoes it (CloudTrail, the host’s own jobs); it may run again 24 h after',
+    );
+  if (p.act.continues) return 'it finishes the attempt before it';
+  const counted = lately.filter((d) => d.counted);
+  const limit = p.settings.attemptsPerDay;
+  if (counted.length >= limit) {
+    const again = (counted[0]?.at ?? p.now) + hours(24);
+    return escalate(
+      p,
+      `${counted.length} attempts in 24 h are as many as the policy allows (${limit})`,
+      `end it by hand, or raise remediations.${p.remediation.name}.attemptsPerDay; the next is allowed at ${iso(again)}`,
+      again,
+    );
+  }
+  // Climbing to another rung after a look is not the same thing again: the cool-down holds for one rung.
+  const before = counted.filter((d) => d.rung === p.act.rung);
+  const last = before.at(-1);
+  const rest = minutes(p.settings.coolDownMinutes) * 2 ** Math.max(0, before.length - 1);
+  if (last && p.now < last.at + rest)
+    return wait(
+      p,
+      `${p.act.rung} was tried ${span(p.now - last.at)} ago: it cools down for ${span(rest)}`,
+      'nothing: it goes on by itself',
+      last.at + rest,
+    );
+  return `attempt ${counted.length + 1} of ${limit} in 24 h`;
+};
+
+/** At least one, else at most `percent` of the group and at most `max`. */
+export const allowedRepairs = (size: number, budget: { max: number; percent: number }): number =>
+  Math.max(1, Math.min(budget.max, Math.floor((size * budget.percent) / 100)));
+
+const inBudget: Guard = (p) => {
+  if (p.undoes !== undefined) return 'it puts something back';
+  const { group } = p.facts;
+  if (!group) return wait(p, 'its group could not be seen', 'grant the read permission, or wait until AWS answers');
+  if (!Number.isInteger(group.size) || group.size < 1)
+    return wait(p, `its group ${group.id} counts ${group.size} members, which cannot be`, 'look at the group');
+  const others = Object.entries(p.group.repairs).filter(([arn, lease]) => arn !== p.target.arn && lease.until > p.now);
+  const allowed = allowedRepairs(group.size, p.settings.budget);
+  const count = `${others.length} of ${group.size} in ${group.id} under repair, ${allowed} allowed`;
+  if (others.length < allowed) return count;
+  return wait(
+    p,
+    `${count} (${p.settings.budget.percent} %, at most ${p.settings.budget.max})`,
+    `wait until ${others
+      .map(([arn]) => arn.split('/').at(-1))
+      .slice(0, 3)
+      .join(', ')} is healthy, or raise remediations.${p.remediation.name}.budget`,
+    p.now + minutes(2),
+  );
+};
+
+/** Why the breaker is open because of what is seen now, if it is. */
+export const tripped = (p: Pick<Proposal, 'facts' | 'troubled' | 'policy'>): string | undefined => {
+  const { breaker } = p.policy;
+  const zones = Object.entries(p.troubled ?? {});
+  const count = zones.reduce((sum, [, n]) => sum + n, 0);
+  const size = p.facts.group?.size ?? 0;
+  if (count < breaker.atLeast) return undefined;
+  const within = `within ${breaker.withinMinutes} min`;
+  if (count * 100 > size * breaker.percent) return `${count} of ${size} in ${p.facts.group?.id} fell ill ${within}`;
+  // Two zones at once: most of what the group has in each of two zones.
+  const lost = zones.filter(([zone, n]) => n * 100 > (p.facts.group?.zones[zone] ?? 0) * breaker.percent);
+  return lost.length >= 2
+    ? `most of ${p.facts.group?.id} in zones ${lost.map(([z]) => z).join(' and ')} fell ill ${within}`
+    : undefined;
+};
+
+const breakerClosed: Guard = (p) => {
+  if (p.undoes !== undefined) return 'it puts something back';
+  if (p.troubled === undefined)
+    return wait(p, 'how many of its group are in trouble could not be counted', 'wait until the state table answers');
+  const now = tripped(p);
+  const open = p.group.breaker;
+  const clear = minutes(p.policy.breaker.clearMinutes);
+  if (now)
+    return {
+      because: `${now}: that has one cause, and repairing each would hide it`,
+      remedy: 'find the common cause; it resumes 10 min after it is over',
+      consequence: open ? 'wait' : 'escalate',
+      again: p.now + clear,
+    };
+  if (open && p.now < open.lastSeenAt + clear)
+    return wait(
+      p,
+      `${open.because}; that must have been over for ${span(clear)}`,
+      'nothing: it goes on by itself',
+      open.lastSeenAt + clear,
+    );
+  return 'no storm in its group';
+};
+
+const inCost: Guard = (p) => {
+  if (!p.act.cost) return 'it costs nothing';
+  const { usdPerMonth, what } = p.act.cost;
+  if (!Number.isFinite(usdPerMonth)) return escalate(p, `the price of ${what} is not known`, 'do it by hand');
+  const sum = p.ledger.usdPerMonth + usdPerMonth;
+  const words = `$${usdPerMonth.toFixed(2)} a month for ${what}; $${sum.toFixed(2)} added this month, $${p.settings.costCapUsdPerMonth} allowed`;
+  return sum <= p.settings.costCapUsdPerMonth
+    ? words
+    : escalate(
+        p,
+        `it would cost ${words}`,
+        `raise remediations.${p.remediation.name}.costCapUsdPerMonth, or do it by hand`,
+      );
+};
+
+const leaseFree: Guard = (p) => {
+  const { lease } = p.chart;
+  if (!lease || lease.until <= p.now || lease.incident === p.incident.id) return 'no one else is at work on it';
+  return wait(
+    p,
+    `${lease.remediation} is at work on it (incident ${lease.incident})`,
+    'nothing: it goes on when that is done',
+    Math.min(lease.until, p.now + ASK_AGAIN),
+  );
+};
+
+const guards: readonly (readonly [string, Guard])[] = [
+  ['switch', onSwitch],
+  ['scope', inScope],
+  ['mode', inMode],
+  ['age', ofAge],
+  ['window', inWindow],
+  ['attempts', hasAttempts],
+  ['budget', inBudget],
+  ['breaker', breakerClosed],
+  ['cost', inCost],
+  ['lease', leaseFree],
+];
+export const guardNames: readonly string[] = guards.map(([name]) => name);
+
+/** Every guard's finding, in order. The first refusal decides. */
+export const findings = (p: Proposal): readonly Finding[] =>
+  guards.map(([guard, check]) => {
+    try {
+      const said = check(p);
+      return typeof said === 'string' ? { guard, passed: said } : { guard, ...said };
+    } catch (e) {
+      return {
+        guard,
+        because: `it could not be decided: ${messageOf(e)}`,
+        remedy: 'mend what the message names',
+        consequence: 'escalate',
+        again: p.now + minutes(15),
+      };
+    }
+  });
+
+/** How long closed business is kept on a chart: what the attempts guard looks back to. */
+export const CHART_MEMORY = days(1);

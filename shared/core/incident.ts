@@ -1,0 +1,166 @@
+/** The durable record of ending one trouble of one target. Pure: every function returns a new record. */
+import type { SignalKind } from './signal.ts';
+import type { Time } from './time.ts';
+import type { Json } from './verdict.ts';
+
+export type OutcomeKind =
+  /** AWS or the host took it. Whether it helped is judged by looking. */
+  | 'done'
+  /** It was proven that nothing was done: may be tried again. */
+  | 'transient'
+  /** It was declined for good: this rung is used up. */
+  | 'permanent'
+  /** It may or may not have happened: look, never repeat blindly. */
+  | 'ambiguous';
+
+export interface Attempt<Step = Json> {
+  /** 1, 2 … within the incident. */
+  readonly n: number;
+  readonly rung: string;
+  readonly step: Step;
+  readonly plan: string;
+  readonly because: string;
+  /** Goes to AWS or to the host, which runs it once. */
+  readonly token: string;
+  readonly reservedAt: Time;
+  readonly continues?: true;
+  /** This attempt puts back what attempt n did. */
+  readonly undoes?: number;
+  readonly before: Json;
+  readonly outcome?: { readonly kind: OutcomeKind; readonly at: Time; readonly because: string };
+  readonly receipt?: Json;
+  readonly effect?: 'effective' | 'ineffective' | 'harmful';
+}
+
+export type State =
+  /** Seen, nothing decided that holds for longer. */
+  | 'open'
+  /** A step is reserved and has no outcome yet. */
+  | 'acting'
+  /** Waiting for what was done to show, or for a time to come. */
+  | 'waiting'
+  /** A guard refused; it is asked again later. */
+  | 'refused'
+  /** A person must say yes or no. */
+  | 'asking'
+  /** A person has been told: Steward cannot end this alone. It goes on looking. */
+  | 'escalated'
+  | 'closed';
+
+export type End = 'healthy' | 'not-ours' | 'gone' | 'undone';
+
+export interface Line {
+  readonly at: Time;
+  /** 'signal', 'seen', 'verdict', 'refused', 'reserved', 'outcome', 'effect', 'answer', 'escalated', 'closed' … */
+  readonly what: string;
+  readonly say: string;
+}
+
+export interface Ask {
+  readonly step: Json;
+  readonly rung: string;
+  readonly plan: string;
+  readonly because: string;
+  readonly since: Time;
+  readonly until: Time;
+  readonly askedBy?: string;
+}
+
+export interface Approval {
+  readonly by: string;
+  readonly at: Time;
+  /** Exactly this step, as JSON text; another step needs another yes. */
+  readonly step: string;
+  readonly until: Time;
+}
+
+export interface Incident {
+  readonly kind: 'incident';
+  readonly id: string;
+  readonly version: number;
+  readonly target: string;
+  readonly remediation: string;
+  readonly state: State;
+  readonly end?: End;
+  /** The reason of the present state, in words. */
+  readonly because: string;
+  readonly remedy?: string;
+  readonly seen?: string;
+  readonly group?: string;
+  readonly groupSize?: number;
+  readonly zone?: string;
+  readonly signals: {
+    readonly count: number;
+    readonly kind: SignalKind;
+    readonly cause: string;
+    readonly firstAt: Time;
+    readonly lastAt: Time;
+    readonly lastEventId: string;
+  };
+  readonly looks: number;
+  readonly openedAt: Time;
+  readonly actedAt?: Time;
+  readonly healthyAt?: Time;
+  readonly closedAt?: Time;
+  /** Nothing could be seen since then. */
+  readonly blindSince?: Time;
+  readonly attempts: readonly Attempt[];
+  readonly ask?: Ask;
+  readonly approval?: Approval;
+  /** A person said no to this step (JSON text), and until when that holds. */
+  readonly denied?: { readonly step: string; readonly by: string; readonly until: Time };
+  /** A person asked that the last effective attempt be put back. */
+  readonly undoWanted?: { readonly by: string; readonly at: Time; readonly attempt: Attempt };
+  /** No further act until a person says so: the last one did harm. */
+  readonly hold?: string;
+  readonly escalatedAt?: Time;
+  readonly askedBy?: string;
+  readonly log: readonly Line[];
+  /** When the sweep looks, should nothing else make it look before. */
+  readonly dueAt: Time;
+}
+
+/** An incident's log is bounded, so that an item stays small: the first lines and the latest are kept. */
+const LOG_HEAD = 10;
+const LOG_TAIL = 40;
+
+/** Adds a line unless it says what the last of its kind already said: looking again and seeing the same is not news. */
+export const logged = (incident: Incident, at: Time, what: string, say: string): Incident => {
+  if (incident.log.findLast((l) => l.what === what)?.say === say) return incident;
+  const log = [...incident.log, { at, what, say: say.slice(0, 600) }];
+  return {
+    ...incident,
+    log: log.length <= LOG_HEAD + LOG_TAIL ? log : [...log.slice(0, LOG_HEAD), ...log.slice(-LOG_TAIL)],
+  };
+};
+
+export const withAttempt = (incident: Incident, attempt: Attempt): Incident => ({
+  ...incident,
+  attempts: incident.attempts.some((a) => a.n === attempt.n)
+    ? incident.attempts.map((a) => (a.n === attempt.n ? attempt : a))
+    : [...incident.attempts, attempt],
+});
+
+/** Steps that differ only in key order are the same step. */
+export const stepText = (step: Json): string => JSON.stringify(sorted(step));
+const sorted = (value: Json): Json => {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([k, v]) => [k, sorted(v as Json)]),
+  );
+};
+
+/** Rungs that are used up in this incident: they did not help, were declined for good, or nobody knows what they did. */
+export const usedRungs = (attempts: readonly Attempt[]): ReadonlySet<string> =>
+  new Set(
+    attempts
+      .filter(
+        (a) =>
+          !a.undoes &&
+          (a.effect === 'ineffective' || a.outcome?.kind === 'permanent' || a.outcome?.kind === 'ambiguous'),
+      )
+      .map((a) => a.rung),
+  );

@@ -1,0 +1,589 @@
+/**
+ * One pass over one incident: observe → verdict → guards → reserve → act → settle. Everything Steward does is passes.
+ *
+ * Level-triggered: the signal only says where to look. Write down, then do, then look: a step is reserved (with its token, the lease, the
+ * budget) in one transaction before it runs, and an incident closes only when a later, fresh look is healthy. A crash anywhere is a pass
+ * that ended early: the next one finds either nothing reserved, or a reserved attempt without an outcome, which it counts and never repeats.
+ */
+import {
+  Conflict,
+  Forbidden,
+  InvalidInput,
+  messageOf,
+  NotFound,
+  Refused,
+  StewardError,
+  Throttled,
+  Unavailable,
+} from './errors.ts';
+import { commitOutcome, propose, type Reservation, release, reserve } from './gate.ts';
+import { type Finding, isRefusal, type Refusal } from './guards.ts';
+import { type Attempt, type Incident, logged, type OutcomeKind, stepText, withAttempt } from './incident.ts';
+import type { Policy, Settings } from './policy.ts';
+import type { Ports } from './ports.ts';
+import type { Assessment, Facts, Remediation } from './remediation.ts';
+import type { Signal } from './signal.ts';
+import type { Chart, Store, Switches } from './store.ts';
+import type { Target } from './target.ts';
+import { hours, iso, minutes, seconds, span, type Time } from './time.ts';
+import type { Json, Verdict } from './verdict.ts';
+
+/** A pass is over after this: the function's time limit and a margin for clocks. An attempt older than that has lost its pass. */
+export const PASS_LIMIT = minutes(3);
+/** A step that could not be started so soon after its reservation is not started at all. */
+export const ACT_WITHIN = seconds(30);
+/** Blind for so long: a person is told. */
+const BLIND_LIMIT = minutes(15);
+/** How often an incident that waits for a person is looked at. */
+const IDLE_LOOK = minutes(15);
+/** The sweep looks so much after the time at which a delayed message should have. */
+const DUE_SLACK = minutes(3);
+/** So many proofs that AWS did nothing, and a person is told. */
+const TRANSIENT_LIMIT = 6;
+
+export interface Deps {
+  readonly now: () => Time;
+  /** A new ULID. */
+  readonly newId: () => string;
+  readonly store: Store;
+  readonly policy: Policy;
+  /** The account that Steward runs in. */
+  readonly home: string;
+  /** Ports bound to the target's account and region, under the remediation's role, narrowed to the target and `touched`. */
+  readonly reach: (
+    remediation: Remediation,
+    target: Target,
+    session: { phase: 'look' | 'act'; touched: readonly string[] },
+  ) => Promise<Ports>;
+}
+
+export interface Work {
+  readonly target: Target;
+  readonly remediation: Remediation;
+  readonly signal?: Signal;
+  /** The incident that a look-again message is about. */
+  readonly incident?: string;
+  /** Say what would be done, do and write nothing. */
+  readonly explain?: boolean;
+}
+
+export interface Answer {
+  readonly target: string;
+  readonly remediation: string;
+  readonly incident?: string;
+  readonly seen?: string;
+  readonly verdict: Verdict;
+  readonly guards?: readonly Finding[];
+  readonly refused?: Refusal;
+  readonly attempt?: Attempt;
+  readonly state: Incident['state'] | 'none';
+  readonly end?: Incident['end'];
+  readonly lookAgainAt?: Time;
+}
+
+/** What a pass holds while it runs. */
+interface Pass {
+  readonly work: Work;
+  readonly deps: Deps;
+  readonly now: Time;
+  readonly settings: Settings;
+  readonly chart: Chart;
+  readonly switches: Switches;
+  readonly incident: Incident;
+}
+
+const answer = (p: Pass, incident: Incident, verdict: Verdict, rest: Partial<Answer> = {}): Answer => ({
+  target: p.work.target.arn,
+  remediation: p.work.remediation.name,
+  ...(incident.version > 0 || !p.work.explain ? { incident: incident.id } : {}),
+  ...(incident.seen === undefined ? {} : { seen: incident.seen }),
+  verdict,
+  state: incident.state,
+  ...(incident.end ? { end: incident.end } : {}),
+  ...rest,
+});
+
+const openedBy = (signal: Signal, id: string, remediation: string, now: Time): Incident => ({
+  kind: 'incident',
+  id,
+  version: 0,
+  target: signal.target.arn,
+  remediation,
+  state: 'open',
+  because: signal.cause,
+  signals: {
+    count: 1,
+    kind: signal.kind,
+    cause: signal.cause,
+    firstAt: signal.at,
+    lastAt: signal.at,
+    lastEventId: signal.eventId,
+  },
+  looks: 0,
+  openedAt: now,
+  attempts: [],
+  ...(signal.askedBy === undefined ? {} : { askedBy: signal.askedBy }),
+  log: [{ at: now, what: 'signal', say: signal.cause }],
+  dueAt: now + DUE_SLACK,
+});
+
+/** The same event twice changes nothing; another one is counted. */
+const heard = (incident: Incident, signal: Signal | undefined, now: Time): Incident => {
+  if (!signal || signal.kind === 'target.changed' || signal.eventId === incident.signals.lastEventId) return incident;
+  const { signals } = incident;
+  return {
+    ...logged(incident, now, 'signal', signal.cause),
+    signals: {
+      ...signals,
+      count: signals.count + 1,
+      cause: signal.cause,
+      lastAt: Math.max(signals.lastAt, signal.at),
+      lastEventId: signal.eventId,
+    },
+  };
+};
+
+/** A signal that opens nothing, or an incident that is over: there is nothing to do. */
+const idle = (work: Work, because: string): Answer => ({
+  target: work.target.arn,
+  remediation: work.remediation.name,
+  verdict: { do: 'nothing', because },
+  state: 'none',
+});
+
+/** Runs one pass. @throws StateUnusable, Conflict, Throttled, Unavailable of the state table: the queue brings the message again */
+export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
+  const now = deps.now();
+  const { target, remediation } = work;
+  const settings = deps.policy.remediations[remediation.name];
+  if (!settings) throw new InvalidInput(`the deployed policy knows no remediation ${remediation.name}: deploy again`);
+  const [knownChart, knownSwitches] = await deps.store.read(
+    { kind: 'chart', target: target.arn },
+    { kind: 'switches' },
+  );
+  const chart = knownChart ?? { kind: 'chart', target: target.arn, version: 0, open: {}, recent: [] };
+  const id = chart.open[remediation.name] ?? work.incident;
+  const [stored] = id === undefined ? [undefined] : await deps.store.read({ kind: 'incident', target: target.arn, id });
+  const current = stored?.state === 'closed' ? undefined : stored;
+  if (!current && work.signal?.kind === 'target.changed') return idle(work, 'nothing of it is open');
+  if (!current && !work.signal) return idle(work, 'the incident is over');
+  const incident = current
+    ? heard(current, work.signal, now)
+    : openedBy(work.signal as Signal, deps.newId(), remediation.name, now);
+  const p: Pass = {
+    work,
+    deps,
+    now,
+    settings,
+    chart,
+    switches: knownSwitches ?? { kind: 'switches', version: 0, pauses: [] },
+    incident,
+  };
+
+  const last = incident.attempts.at(-1);
+  if (last && !last.outcome && now < last.reservedAt + PASS_LIMIT) {
+    const until = last.reservedAt + PASS_LIMIT;
+    return answer(
+      p,
+      incident,
+      { do: 'wait', until, because: `attempt ${last.n} is being started by another pass` },
+      { lookAgainAt: until },
+    );
+  }
+  const counted = last && !last.outcome ? lost(incident, last, now) : incident;
+  return lookAndDecide({ ...p, incident: { ...counted, looks: counted.looks + 1 } });
+};
+
+/** The pass that reserved it never came back: what it did is unknown, so it is counted, looked at, and never blindly repeated. */
+const lost = (incident: Incident, attempt: Attempt, now: Time): Incident =>
+  logged(
+    withAttempt(incident, {
+      ...attempt,
+      outcome: { kind: 'ambiguous', at: now, because: 'the pass that reserved it did not come back' },
+    }),
+    now,
+    'outcome',
+    `attempt ${attempt.n} (${attempt.plan}): its pass did not come back, so it may or may not have happened`,
+  );
+
+const NO_FACTS: Facts = { tags: undefined, group: undefined, zone: undefined };
+
+const lookAndDecide = async (p: Pass): Promise<Answer> => {
+  const { work, deps, now } = p;
+  let assessed: Assessment;
+  try {
+    const ports = await deps.reach(work.remediation, work.target, { phase: 'look', touched: [] });
+    const look = { now, openedAt: p.incident.openedAt, attempts: p.incident.attempts, options: p.settings.options };
+    assessed = await work.remediation.assess(work.target, ports, look);
+  } catch (e) {
+    return blind(p, e);
+  }
+  const { blindSince: _, ...sighted } = p.incident;
+  const seen = noteEffect(noteSeen(sighted, assessed, now), assessed, now);
+  const verdict = undoing(work.remediation, seen) ?? afterUndo(seen) ?? assessed.verdict;
+  return conclude({ ...p, incident: seen }, verdict, assessed);
+};
+
+const noteSeen = (incident: Incident, { seen, facts, healthy }: Assessment, now: Time): Incident => ({
+  ...logged(incident, now, 'seen', seen),
+  seen,
+  // The breaker counts by group: only what is really in trouble is counted.
+  ...(facts.group && !healthy ? { group: facts.group.id, groupSize: facts.group.size } : {}),
+  ...(facts.zone && !healthy ? { zone: facts.zone } : {}),
+});
+
+const noteEffect = (incident: Incident, { attempts }: Assessment, now: Time): Incident => {
+  const last = attempts.at(-1);
+  if (!last?.effect || incident.attempts.at(-1)?.effect === last.effect) return incident;
+  return logged(withAttempt(incident, last), now, 'effect', `attempt ${last.n} (${last.plan}) was ${last.effect}`);
+};
+
+/** An attempt that must be put back: a person asked for it, or it did harm and can be undone. */
+const undoing = (remediation: Remediation, incident: Incident): Verdict | undefined => {
+  const undone = (n: number) => incident.attempts.some((a) => a.undoes === n);
+  const wanted = incident.undoWanted;
+  const harmful = incident.attempts.findLast((a) => a.effect === 'harmful' && !a.undoes);
+  const attempt = wanted?.attempt ?? harmful;
+  if (!attempt || undone(attempt.n) || !remediation.undo) return undefined;
+  const because = wanted ? `${wanted.by} asked for it` : `attempt ${attempt.n} made it worse`;
+  return {
+    do: 'act',
+    rung: 'undo',
+    step: { undo: attempt.n, token: attempt.token },
+    plan: `put back what "${attempt.plan}" changed`,
+    because,
+  };
+};
+
+const afterUndo = (incident: Incident): Verdict | undefined => {
+  const undo = incident.attempts.findLast((a) => a.undoes !== undefined);
+  const worked = undo?.outcome?.kind === 'done';
+  if (incident.undoWanted && undo) {
+    if (worked) return { do: 'close', because: `it was put back, as ${incident.undoWanted.by} asked` };
+    return {
+      do: 'escalate',
+      because: `putting it back failed: ${undo.outcome?.because ?? 'unknown'}`,
+      remedy: 'put it back by hand',
+    };
+  }
+  const harmful = incident.attempts.findLast((a) => a.effect === 'harmful' && !a.undoes);
+  if (!harmful) return undefined;
+  const back = undo ? (worked ? '; it was put back' : '; putting it back failed') : '; it cannot be put back';
+  return {
+    do: 'escalate',
+    because: `attempt ${harmful.n} (${harmful.plan}) made it worse${back}`,
+    remedy: 'look at it: Steward does nothing more here until this incident is over',
+  };
+};
+
+/** Nothing could be seen. Unknown is never healthy: wait, then tell a person. */
+const blind = (p: Pass, e: unknown): Promise<Answer> => {
+  if (!(e instanceof StewardError) || e instanceof Conflict) throw e;
+  if (e instanceof NotFound)
+    return conclude(p, { do: 'nothing', because: `it no longer exists: ${e.message}` }, undefined, 'gone');
+  const since = p.incident.blindSince ?? p.now;
+  const incident = { ...p.incident, blindSince: since };
+  const waits = e.retry === 'later' && p.now - since < BLIND_LIMIT;
+  const verdict: Verdict = waits
+    ? {
+        do: 'wait',
+        until: p.now + Math.min(minutes(5), seconds(30) + (p.now - since)),
+        because: `it cannot be seen: ${e.message}`,
+      }
+    : { do: 'escalate', because: `it cannot be seen: ${e.message}`, remedy: remedyOf(e) };
+  return conclude({ ...p, incident }, verdict, undefined);
+};
+
+const remedyOf = (e: StewardError): string =>
+  e instanceof Forbidden
+    ? 'grant what the message names: `steward doctor` lists what is missing'
+    : e.retry === 'later'
+      ? 'look whether AWS or the host answers at all'
+      : 'mend what the message names';
+
+const conclude = async (
+  p: Pass,
+  verdict: Verdict,
+  assessed: Assessment | undefined,
+  gone?: 'gone',
+): Promise<Answer> => {
+  const { now, incident } = p;
+  switch (verdict.do) {
+    case 'close':
+      return finish(p, { ...incident, end: incident.undoWanted ? 'undone' : 'healthy', healthyAt: now }, verdict);
+    case 'nothing':
+      return finish(p, { ...incident, end: gone ?? 'not-ours' }, verdict);
+    case 'wait':
+      return rest(p, { ...incident, state: 'waiting', because: verdict.because }, verdict, verdict.until);
+    case 'escalate':
+      return rest(p, escalated(incident, verdict, now), verdict, now + IDLE_LOOK);
+    case 'act':
+      return tryToAct(p, verdict, assessed);
+  }
+};
+
+const escalated = (
+  incident: Incident,
+  { because, remedy }: { because: string; remedy: string },
+  now: Time,
+): Incident => ({
+  ...logged(incident, now, 'escalated', `${because}. What to do: ${remedy}`),
+  state: 'escalated',
+  because,
+  remedy,
+  escalatedAt: incident.escalatedAt ?? now,
+});
+
+/** The incident is over. Its lease and its place in the budget are given back. */
+const finish = async (p: Pass, ended: Incident, verdict: Verdict): Promise<Answer> => {
+  const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = ended;
+  const incident = logged(
+    { ...kept, state: 'closed', because: verdict.because, closedAt: p.now },
+    p.now,
+    'closed',
+    `${ended.end}: ${verdict.because}`,
+  );
+  if (!p.work.explain) {
+    await p.deps.store.write({ put: incident });
+    await release(p.deps.store, p.chart, incident, p.now);
+  }
+  return answer(p, incident, verdict);
+};
+
+/** Nothing is done now. Written only where it is news: a look that sees the same costs no write. */
+const rest = async (
+  p: Pass,
+  incident: Incident,
+  verdict: Verdict,
+  until: Time,
+  extra: Partial<Answer> = {},
+): Promise<Answer> => {
+  const lookAgainAt = Math.max(until, p.now + seconds(1));
+  const lined = verdict.do === 'wait' ? logged(incident, p.now, 'waiting', verdict.because) : incident;
+  const due = keepDue(lined.dueAt, lookAgainAt);
+  if (!p.work.explain && isNews(p.incident, lined, due)) {
+    const saved = { ...lined, dueAt: due };
+    await p.deps.store.write({ put: saved }, ...pointerTo(p.chart, saved));
+    if (saved.state === 'escalated' && p.incident.state !== 'escalated')
+      await release(p.deps.store, p.chart, saved, p.now);
+  }
+  return answer(p, lined, verdict, { lookAgainAt, ...extra });
+};
+
+/** The due index is written only when it must be: a due time that is a little late is good enough, the queue's message comes first. */
+const keepDue = (dueAt: Time, lookAgainAt: Time): Time =>
+  dueAt >= lookAgainAt && dueAt <= lookAgainAt + minutes(10) ? dueAt : lookAgainAt + DUE_SLACK;
+
+const isNews = (before: Incident, after: Incident, due: Time): boolean =>
+  before.version === 0 ||
+  before.dueAt !== due ||
+  before.state !== after.state ||
+  before.attempts !== after.attempts ||
+  before.log.length !== after.log.length ||
+  before.blindSince !== after.blindSince ||
+  before.signals.lastEventId !== after.signals.lastEventId ||
+  stepText((before.ask?.step ?? null) as Json) !== stepText((after.ask?.step ?? null) as Json);
+
+/** A new incident is named on its target's chart in the same transaction: two signals open one incident. */
+const pointerTo = (chart: Chart, incident: Incident) =>
+  chart.open[incident.remediation] === incident.id
+    ? []
+    : [{ put: { ...chart, open: { ...chart.open, [incident.remediation]: incident.id } } }];
+
+const tryToAct = async (
+  p: Pass,
+  act: Extract<Verdict, { do: 'act' }>,
+  assessed: Assessment | undefined,
+): Promise<Answer> => {
+  const { deps, work, now, incident } = p;
+  const undo = act.rung === 'undo' ? (act.step as { undo: number }).undo : undefined;
+  if (incident.attempts.filter((a) => a.outcome?.kind === 'transient').length >= TRANSIENT_LIMIT)
+    return conclude(
+      p,
+      {
+        do: 'escalate',
+        because: `AWS put it off ${TRANSIENT_LIMIT} times: ${incident.attempts.at(-1)?.outcome?.because}`,
+        remedy: 'look at the account’s limits; a new alarm starts afresh',
+      },
+      assessed,
+    );
+  const reservation = await propose(deps.store, {
+    now,
+    home: deps.home,
+    target: work.target,
+    remediation: work.remediation,
+    act,
+    ...(undo === undefined ? {} : { undoes: undo }),
+    facts: assessed?.facts ?? NO_FACTS,
+    incident,
+    chart: p.chart,
+    switches: p.switches,
+    policy: deps.policy,
+    settings: p.settings,
+  });
+  const refusal = reservation.findings.find(isRefusal);
+  const guards = reservation.findings;
+  if (refusal) return refused(p, act, reservation, refusal);
+  if (work.explain) return answer(p, incident, act, { guards });
+
+  let reserved: Incident;
+  try {
+    reserved = await reserve(deps.store, reservation, assessed?.before ?? null);
+  } catch (e) {
+    if (!(e instanceof Conflict)) throw e;
+    // Decided on what is no longer so: nothing was reserved, nothing runs; the next look decides anew.
+    const because: Refusal = {
+      guard: 'lease',
+      because: e.message,
+      remedy: 'nothing: it looks again',
+      consequence: 'wait',
+      again: now + seconds(2),
+    };
+    return answer(
+      p,
+      incident,
+      { do: 'wait', until: because.again, because: e.message },
+      { guards, refused: because, lookAgainAt: because.again },
+    );
+  }
+  return run({ ...p, incident: reserved }, act, reservation, undo);
+};
+
+const refused = async (
+  p: Pass,
+  act: Extract<Verdict, { do: 'act' }>,
+  { findings: guards, breakerChange }: Reservation,
+  refusal: Refusal,
+): Promise<Answer> => {
+  const { now, incident, work } = p;
+  const extra = { guards, refused: refusal };
+  if (work.explain) return answer(p, incident, act, { ...extra, lookAgainAt: refusal.again });
+  if (breakerChange) await p.deps.store.write({ put: breakerChange }).catch(onlyConflict);
+  const noted = logged(
+    incident,
+    now,
+    'refused',
+    `${refusal.guard} refused to ${act.plan}: ${refusal.because}. To allow it: ${refusal.remedy}`,
+  );
+  const because = `${refusal.guard}: ${refusal.because}`;
+  switch (refusal.consequence) {
+    case 'not-ours':
+      return { ...(await finish(p, { ...noted, end: 'not-ours' }, { do: 'nothing', because })), ...extra };
+    case 'escalate':
+      return rest(p, escalated(noted, { because, remedy: refusal.remedy }, now), act, refusal.again, extra);
+    case 'wait':
+      return rest(p, { ...noted, state: 'refused', because, remedy: refusal.remedy }, act, refusal.again, extra);
+    case 'ask':
+      return rest(p, asking(noted, act, p.settings, refusal, now), act, refusal.again, extra);
+  }
+};
+
+/** Losing a race to write something that is only of help is no harm. */
+const onlyConflict = (e: unknown): void => {
+  if (!(e instanceof Conflict)) throw e;
+};
+
+const asking = (
+  incident: Incident,
+  act: Extract<Verdict, { do: 'act' }>,
+  settings: Settings,
+  refusal: Refusal,
+  now: Time,
+): Incident => {
+  const text = stepText(act.step);
+  const open = incident.ask && stepText(incident.ask.step) === text && incident.ask.until > now;
+  const { approval: _, ...rest } = incident;
+  const ask = open
+    ? incident.ask
+    : {
+        step: act.step,
+        rung: act.rung,
+        plan: act.plan,
+        because: act.because,
+        since: now,
+        until: now + hours(settings.askForHours),
+        ...(incident.undoWanted
+          ? { askedBy: incident.undoWanted.by }
+          : incident.askedBy
+            ? { askedBy: incident.askedBy }
+            : {}),
+      };
+  return { ...rest, state: 'asking', because: refusal.because, remedy: refusal.remedy, ...(ask ? { ask } : {}) };
+};
+
+/** The step runs, once, under a session that reaches this target only; what came of it is written down. */
+const run = async (
+  p: Pass,
+  act: Extract<Verdict, { do: 'act' }>,
+  reservation: Reservation,
+  undo: number | undefined,
+): Promise<Answer> => {
+  const { deps, work } = p;
+  const attempt = p.incident.attempts.at(-1) as Attempt;
+  const { kind, because, receipt } = await start(p, act, attempt, undo);
+  const at = deps.now();
+  const done: Attempt = { ...attempt, outcome: { kind, at, because }, ...(receipt === undefined ? {} : { receipt }) };
+  const lookAgainAt = at + nextLook(kind, p.incident);
+  const incident = await commitOutcome(deps.store, reservation, p.incident, done, (i) =>
+    logged(
+      { ...i, state: 'waiting', because: `${act.plan}: ${because}` },
+      at,
+      'outcome',
+      `attempt ${attempt.n} (${act.plan}): ${kind === 'done' ? because : `${kind}, ${because}`}`,
+    ),
+  );
+  return { ...answer({ ...p, work }, incident, act, { guards: reservation.findings, attempt: done, lookAgainAt }) };
+};
+
+/** After a step was taken, its effect shows within seconds (EBS reports `optimizing`, SSM answers); a fault wants more patience. */
+const nextLook = (kind: OutcomeKind, incident: Incident): number => {
+  const before = incident.attempts.filter((a) => a.outcome?.kind === 'transient').length;
+  return {
+    done: seconds(5),
+    permanent: seconds(1),
+    ambiguous: seconds(30),
+    transient: Math.min(minutes(10), seconds(15) * 2 ** before),
+  }[kind];
+};
+
+const start = async (
+  p: Pass,
+  act: Extract<Verdict, { do: 'act' }>,
+  attempt: Attempt,
+  undo: number | undefined,
+): Promise<{ kind: OutcomeKind; because: string; receipt?: Json }> => {
+  const { deps, work } = p;
+  const original =
+    undo === undefined ? undefined : (p.incident.undoWanted?.attempt ?? p.incident.attempts.find((a) => a.n === undo));
+  let ports: Ports;
+  try {
+    const touched = work.remediation.touches(original?.step ?? act.step, work.target);
+    ports = await deps.reach(work.remediation, work.target, { phase: 'act', touched });
+  } catch (e) {
+    // No session, so nothing was asked of anyone.
+    return { kind: e instanceof Forbidden ? 'permanent' : 'transient', because: messageOf(e) };
+  }
+  const late = deps.now() - attempt.reservedAt;
+  if (late > ACT_WITHIN || late < -ACT_WITHIN)
+    return {
+      kind: 'transient',
+      because: `${span(Math.abs(late))} lie between its reservation at ${iso(attempt.reservedAt)} and its start: too much to be sure of the lease`,
+    };
+  try {
+    const receipt =
+      original && work.remediation.undo
+        ? await work.remediation.undo(original, ports, attempt.token)
+        : await work.remediation.run(act.step, ports, attempt.token);
+    return { kind: 'done', because: 'it was taken; a later look tells whether it helped', receipt };
+  } catch (e) {
+    return { kind: outcomeOf(e), because: messageOf(e) };
+  }
+};
+
+/** What an error proves. Anything that does not prove that nothing happened is ambiguous. */
+const outcomeOf = (e: unknown): OutcomeKind => {
+  if (e instanceof Throttled) return 'transient';
+  if (e instanceof Refused || e instanceof Forbidden || e instanceof NotFound) return 'permanent';
+  if (e instanceof Unavailable || e instanceof InvalidInput) return 'ambiguous';
+  return 'ambiguous';
+};

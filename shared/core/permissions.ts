@@ -1,0 +1,78 @@
+/**
+ * What a remediation may call. Its IAM role is generated from this list, each pass assumes it narrowed to one target, and a test proves that
+ * it calls exactly this.
+ */
+import type { Target } from './target.ts';
+
+export interface Permission {
+  /** `look`: held by every pass. `act`: held only while a step runs, after the gate has let it through. */
+  readonly for: 'look' | 'act';
+  readonly actions: readonly string[];
+  /**
+   * ARN patterns with `*`, and `{stage}` for the stage's name. The role has them as they are; a session has, in place of each pattern, the
+   * target (and what the step touches) where it matches. Only `look` may say '*', for calls to which AWS gives no resource.
+   */
+  readonly resources: readonly string[];
+  /** The role holds it only for resources that carry the opt-in tag, when the policy's scope is `tagged`; the value is AWS's condition key. */
+  readonly whenTagged?: 'ssm:resourceTag' | 'aws:ResourceTag';
+}
+
+export interface Statement {
+  readonly Effect: 'Allow';
+  readonly Action: readonly string[];
+  readonly Resource: readonly string[];
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+export interface PolicyDocument {
+  readonly Version: '2012-10-17';
+  readonly Statement: readonly Statement[];
+}
+
+const matches = (pattern: string, arn: string): boolean =>
+  new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`).test(arn);
+
+/** Patterns that name no single kind of resource of the target: our own documents. They are exact in a session but for account and region. */
+const isOwn = (pattern: string): boolean => pattern.includes('steward-{stage}-');
+
+const narrow = (pattern: string, stage: string, target: Target, touched: readonly string[]): string[] => {
+  if (pattern === '*') return ['*'];
+  if (isOwn(pattern)) {
+    // arn:*:ssm:*:*:document/steward-{stage}-x → the one of the target's account and region
+    const [arn, , service, , , ...rest] = pattern.replace('{stage}', stage).split(':');
+    const partition = target.arn.split(':')[1] ?? 'aws';
+    return [[arn, partition, service, target.region, target.account, ...rest].join(':')];
+  }
+  return [target.arn, ...touched].filter((arn) => matches(pattern, arn));
+};
+
+/** The session policy of one pass: this target, and for an act also what its step touches. Statements that match nothing are left out. */
+export const sessionPolicy = (
+  permissions: readonly Permission[],
+  scope: { stage: string; target: Target; phase: 'look' | 'act'; touched: readonly string[] },
+): PolicyDocument => ({
+  Version: '2012-10-17',
+  Statement: permissions
+    .filter((p) => p.for === 'look' || scope.phase === 'act')
+    .map((p) => ({
+      Effect: 'Allow' as const,
+      Action: p.actions,
+      Resource: p.resources.flatMap((r) => narrow(r, scope.stage, scope.target, scope.touched)),
+    }))
+    .filter((s) => s.Resource.length > 0),
+});
+
+/** The role's own policy, for the stack. */
+export const rolePolicy = (
+  permissions: readonly Permission[],
+  stack: { stage: string; optInTag?: string },
+): PolicyDocument => ({
+  Version: '2012-10-17',
+  Statement: permissions.map((p) => ({
+    Effect: 'Allow' as const,
+    Action: p.actions,
+    Resource: p.resources.map((r) => r.replace('{stage}', stack.stage)),
+    ...(p.whenTagged && stack.optInTag
+      ? { Condition: { StringEquals: { [`${p.whenTagged}/${stack.optInTag}`]: 'true' } } }
+      : {}),
+  })),
+});

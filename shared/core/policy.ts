@@ -1,0 +1,199 @@
+/**
+ * The user's policy, `steward.yml`: every option has a default that is safe. It is read and checked when the stack is packaged; what is
+ * deployed is the checked object, so a policy that does not parse deploys nothing.
+ */
+import * as z from 'zod/mini';
+import type { Risk } from './remediation.ts';
+
+export const MODES = ['off', 'watch', 'ask', 'act'] as const;
+export type Mode = (typeof MODES)[number];
+
+/** A zod object that is strict about names and whose every field has a default. */
+const section = <T extends z.core.$ZodLooseShape>(shape: T) => z.prefault(z.strictObject(shape), {} as never);
+const said = <S extends z.ZodMiniType>(schema: S, description: string): S => {
+  z.globalRegistry.add(schema, { description });
+  return schema;
+};
+/** A field with a default, and the sentence that the JSON Schema and the docs say about it. */
+export const option = <S extends z.ZodMiniType>(
+  schema: S,
+  value: z.output<S> & z.core.util.NoUndefined<z.output<S>>,
+  description: string,
+) => said(z._default(schema, value), description);
+
+const int = (min: number, max: number) => z.int().check(z.gte(min), z.lte(max));
+const name = z.string().check(z.minLength(1), z.maxLength(128));
+
+const window = z.strictObject({
+  cron: said(z.string().check(z.minLength(9)), 'When it begins: five cron fields, minute to day of week'),
+  minutes: said(int(1, 7 * 24 * 60), 'How long it lasts'),
+  timezone: option(z.string(), 'UTC', 'IANA time zone of the cron fields'),
+  why: option(z.string(), '', 'Said in every refusal'),
+});
+export type Window = z.output<typeof window>;
+
+/** What every remediation can be told. Its own options stand beside these. */
+export const commonSettings = {
+  mode: said(
+    z.optional(z.enum(MODES)),
+    'off: never look · watch: look and say what would be done · ask: a person approves each step · act. Default: by risk and preset',
+  ),
+  coolDownMinutes: option(
+    int(0, 24 * 60),
+    10,
+    'Pause before the same rung is tried again on a target; doubles with each attempt of the day',
+  ),
+  budget: said(
+    section({
+      max: option(int(1, 1000), 10, 'At most so many members of a group under repair at once'),
+      percent: option(int(1, 100), 20, 'and at most this part of it (at least one)'),
+    }),
+    'How many of a group may be under repair at once; the stricter of both holds',
+  ),
+  costCapUsdPerMonth: option(
+    z.number().check(z.gte(0), z.lte(1_000_000)),
+    100,
+    'What its steps may add to the monthly bill, summed over a calendar month and all targets',
+  ),
+  askForHours: option(int(1, 24 * 14), 24, 'How long a question to a person stays open'),
+};
+
+export interface Settings {
+  readonly mode: Mode;
+  readonly attemptsPerDay: number;
+  readonly coolDownMinutes: number;
+  readonly budget: { readonly max: number; readonly percent: number };
+  readonly costCapUsdPerMonth: number;
+  readonly askForHours: number;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface Policy {
+  readonly scope: 'tagged' | 'all';
+  readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
+  readonly accounts: readonly string[];
+  readonly freeze: readonly Window[];
+  readonly maintenance: readonly Window[];
+  readonly breaker: {
+    readonly percent: number;
+    readonly atLeast: number;
+    readonly withinMinutes: number;
+    readonly clearMinutes: number;
+  };
+  readonly signalMaxAgeMinutes: number;
+  readonly retentionDays: number;
+  readonly remediations: Readonly<Record<string, Settings>>;
+}
+
+/** What the policy needs to know of a remediation. */
+export interface Configurable {
+  readonly name: string;
+  readonly risk: Risk;
+  readonly options: z.ZodMiniType<unknown>;
+  readonly attemptsPerDay?: number;
+}
+
+const shapeOf = (options: z.ZodMiniType<unknown>): z.core.$ZodLooseShape =>
+  (
+    options as unknown as {
+      def: { innerType?: { def: { shape: z.core.$ZodLooseShape } }; shape?: z.core.$ZodLooseShape };
+    }
+  ).def.shape ?? {};
+
+/** The schema of steward.yml, for these remediations. `z.toJSONSchema` of it is published for editors. */
+export const policySchema = (remediations: readonly Configurable[]) =>
+  z.strictObject({
+    version: option(z.literal(1), 1, 'Version of this format'),
+    preset: option(
+      z.enum(['cautious', 'automatic']),
+      'cautious',
+      'cautious: acts where it is harmless, asks where it interrupts or destroys · automatic: acts where it interrupts, too. What destroys acts only if its remediation says mode: act',
+    ),
+    scope: option(
+      z.enum(['tagged', 'all']),
+      'tagged',
+      'tagged: only what carries the managed tag with the value true · all: everything but what carries the ignore tag',
+    ),
+    tags: said(
+      section({
+        managed: option(name, 'steward:managed', 'Tag that opts in (value: true)'),
+        ignore: option(name, 'steward:ignore', 'Tag that opts out, whatever its value but false; wins over everything'),
+        group: option(name, 'steward:group', 'Tag that names the group of what is in no Auto Scaling group'),
+      }),
+      'Names of the tags that Steward reads',
+    ),
+    accounts: option(
+      z.array(z.string().check(z.regex(/^\d{12}$/))),
+      [],
+      'Other accounts that Steward may act in, beside its own; each needs its roles',
+    ),
+    freeze: option(z.array(window), [], 'Times in which nothing is done'),
+    maintenance: option(
+      z.array(window),
+      [],
+      'If there are any: the only times in which something that interrupts or destroys is done',
+    ),
+    breaker: said(
+      section({
+        percent: option(int(1, 100), 50, 'More than this part of a group newly in trouble'),
+        atLeast: option(int(2, 1000), 3, 'but at least so many'),
+        withinMinutes: option(int(1, 60), 5, 'within so many minutes: one cause, not many patients'),
+        clearMinutes: option(int(1, 24 * 60), 10, 'It ends when that has been over for so long'),
+      }),
+      'When many fail at once, nothing new is done to them until a person has looked or it is over',
+    ),
+    signalMaxAgeMinutes: option(int(1, 24 * 60), 15, 'An older signal opens no act by itself: two looks must agree'),
+    retentionDays: option(int(30, 3650), 400, 'Closed incidents are kept so long'),
+    remediations: said(
+      z.prefault(
+        z.strictObject(
+          Object.fromEntries(
+            remediations.map((r) => [
+              r.name,
+              section({
+                ...commonSettings,
+                attemptsPerDay: option(
+                  int(1, 50),
+                  r.attemptsPerDay ?? 3,
+                  'Attempts on one target in 24 hours; then a person',
+                ),
+                ...shapeOf(r.options),
+              }),
+            ]),
+          ),
+        ),
+        {} as never,
+      ),
+      'Settings of each remediation',
+    ),
+  });
+
+const modeOf = (risk: Risk, preset: 'cautious' | 'automatic', named: Mode | undefined): Mode =>
+  named ?? (risk === 'harmless' || (risk === 'interrupts' && preset === 'automatic') ? 'act' : 'ask');
+
+/** From the parsed file to what the gate uses. `parsed` must come from `policySchema(remediations)`. */
+export const resolvePolicy = (
+  parsed: z.output<ReturnType<typeof policySchema>>,
+  remediations: readonly Configurable[],
+): Policy => {
+  const { version: _, preset, remediations: given, ...rest } = parsed;
+  const settings = (r: Configurable): Settings => {
+    const { mode, attemptsPerDay, coolDownMinutes, budget, costCapUsdPerMonth, askForHours, ...options } = (
+      given as Record<string, Omit<Settings, 'mode' | 'options'> & { mode?: Mode }>
+    )[r.name] as Omit<Settings, 'mode' | 'options'> & { mode?: Mode };
+    return {
+      mode: modeOf(r.risk, preset, mode),
+      attemptsPerDay,
+      coolDownMinutes,
+      budget,
+      costCapUsdPerMonth,
+      askForHours,
+      options,
+    };
+  };
+  return { ...rest, remediations: Object.fromEntries(remediations.map((r) => [r.name, settings(r)])) };
+};
+
+/** All defaults, for tests and for a first deploy without a file. */
+export const defaultPolicy = (remediations: readonly Configurable[], given: unknown = {}): Policy =>
+  resolvePolicy(policySchema(remediations).parse(given), remediations);

@@ -1,0 +1,110 @@
+/**
+ * What a remediation may ask of the outside, in our words. One adapter each in `shared/aws/`; bound to one account, region and session, so
+ * that nothing beyond the target can be changed through them.
+ * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
+ */
+import type { CleanReport, DiskReport, GrowReport } from './disk.ts';
+import type { Signal } from './signal.ts';
+import type { Target } from './target.ts';
+import type { Time } from './time.ts';
+
+export interface Instance {
+  readonly id: string;
+  readonly state: 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
+  readonly tags: Readonly<Record<string, string>>;
+  readonly zoneId: string;
+  readonly type: string;
+  /** Device name as given at attachment (`/dev/sdf`) → volume id. */
+  readonly devices: Readonly<Record<string, string>>;
+}
+
+export interface Instances {
+  describe(id: string): Promise<Instance>;
+  /** Instances with this tag, by zone, that are pending or running. */
+  countByZone(tag: { key: string; value: string }): Promise<Readonly<Record<string, number>>>;
+}
+
+export interface Modification {
+  readonly state: 'modifying' | 'optimizing' | 'completed' | 'failed';
+  readonly startedAt: Time;
+  readonly endedAt?: Time;
+  readonly targetGiB: number;
+}
+export interface Volume {
+  readonly id: string;
+  readonly sizeGiB: number;
+  readonly type: string;
+  readonly multiAttach: boolean;
+  /** The latest modification, where there was one. AWS keeps only that. */
+  readonly modification?: Modification;
+}
+export interface Volumes {
+  describe(ids: readonly string[]): Promise<readonly Volume[]>;
+  /** The instance that the volume is attached to, if any. */
+  attachedTo(id: string): Promise<string | undefined>;
+  /** Asks for a size. AWS has no token here; naming the absolute size makes a repetition harmless. */
+  grow(id: string, toGiB: number): Promise<void>;
+}
+
+/** A command that was sent to a host. */
+export type HostRun<Report> =
+  | { readonly state: 'running'; readonly commandId: string }
+  | { readonly state: 'done'; readonly commandId: string; readonly report: Report }
+  /** The host answered that it did not do it, and why. */
+  | {
+      readonly state: 'failed';
+      readonly commandId: string;
+      readonly code: string;
+      readonly message: string;
+      readonly remedy: string;
+    }
+  /** No answer within the document's time limit, or no agent took it. */
+  | { readonly state: 'lost'; readonly commandId: string; readonly message: string };
+
+export type DocumentName = 'inspect-disk' | 'clean-disk' | 'grow-filesystem';
+
+export interface Hosts {
+  /** Does the SSM agent answer? `seenAt` is its last ping. */
+  agent(id: string): Promise<{ state: 'online' | 'silent' | 'absent'; seenAt?: Time }>;
+  /** Runs `inspect-disk` and waits up to 20 s for its answer. Read only. */
+  inspectDisk(id: string, detail: 'usage' | 'full', minAgeHours: number): Promise<HostRun<DiskReport>>;
+  /** Starts a document that changes something. The host runs a token once. Resolves as soon as AWS has taken it. */
+  start(
+    id: string,
+    document: 'clean-disk' | 'grow-filesystem',
+    parameters: Readonly<Record<string, string>>,
+    token: string,
+  ): Promise<{ commandId: string }>;
+  cleanResult(id: string, commandId: string): Promise<HostRun<CleanReport>>;
+  growResult(id: string, commandId: string): Promise<HostRun<GrowReport>>;
+}
+
+export interface Metrics {
+  /** Percent used of a file system as the CloudWatch agent reports it, oldest first. Empty: there is no such metric. */
+  diskUsedPercent(
+    instanceId: string,
+    path: string,
+    window: { from: Time; to: Time },
+  ): Promise<readonly { at: Time; value: number }[]>;
+}
+
+export interface Alarms {
+  /** Alarms in ALARM now, as the signals that their state changes would have been; at most `limit`. */
+  firing(limit: number): Promise<readonly Signal[]>;
+}
+
+export interface Parameters {
+  get(name: string): Promise<{ value: string; version: number }>;
+  put(name: string, value: string): Promise<void>;
+}
+
+export interface Ports {
+  readonly instances: Instances;
+  readonly volumes: Volumes;
+  readonly hosts: Hosts;
+  readonly metrics: Metrics;
+  readonly alarms: Alarms;
+  readonly parameters: Parameters;
+  /** Where these ports reach. */
+  readonly where: Pick<Target, 'account' | 'region'>;
+}

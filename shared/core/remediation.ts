@@ -1,0 +1,158 @@
+/** One known way to end one kind of trouble: observe, judge, decide, act. Everything Steward does is one of these. */
+import type * as z from 'zod/mini';
+import type { Attempt } from './incident.ts';
+import type { Permission } from './permissions.ts';
+import type { Ports } from './ports.ts';
+import type { Signal, SignalKind } from './signal.ts';
+import type { Target } from './target.ts';
+import type { Time } from './time.ts';
+import type { Json, Verdict } from './verdict.ts';
+
+export type Risk = 'harmless' | 'interrupts' | 'destroys';
+
+/** Whose budget an act spends. The size is what was counted when it was looked at; it is recorded with the decision. */
+export interface Group {
+  /** 'asg/web', 'tag/steward:group=db', 'instance/i-0abc' for one that stands alone. */
+  readonly id: string;
+  readonly size: number;
+  /** Members by zone id, where known. */
+  readonly zones: Readonly<Record<string, number>>;
+}
+
+/** What the gate needs to know of a target, of whatever kind it is. Undefined means: could not be seen; then the gate refuses. */
+export interface Facts {
+  readonly tags: Readonly<Record<string, string>> | undefined;
+  /** It is Steward's own thing (the drill): no tag is asked for. */
+  readonly ours?: true;
+  readonly group: Group | undefined;
+  readonly zone: string | undefined;
+}
+
+/** Judged by a later look. `pending`: too early to tell. */
+export type Effect = 'pending' | 'effective' | 'ineffective' | 'harmful';
+
+export interface Look<Options> {
+  readonly now: Time;
+  /** When the incident was opened: what cannot be seen for long after that goes to a person. */
+  readonly openedAt: Time;
+  /** Attempts of this incident, oldest first. */
+  readonly attempts: readonly Attempt[];
+  readonly options: Options;
+}
+
+export interface Spec<Seen, Step extends Json, Options> {
+  readonly name: string;
+  /** One line for lists: what it ends. */
+  readonly title: string;
+  /** A paragraph in Markdown for docs/remediations.md: what it does in which order, and what it never does. */
+  readonly about: string;
+  readonly answers: readonly SignalKind[];
+  readonly risk: Risk;
+  /** The target's ARN, as a pattern with `*`: a signal about anything else is not for this one. */
+  readonly targets: string;
+  /** Rungs in the order in which they are tried, with one line each for people. */
+  readonly ladder: Readonly<Record<string, string>>;
+  readonly permissions: readonly Permission[];
+  /** The user's options, each with its default. */
+  readonly options: z.ZodMiniType<Options>;
+  /** Attempts a day, unless the policy says otherwise. */
+  readonly attemptsPerDay?: number;
+
+  /** A cheap bulk look for trouble that no event reported. */
+  readonly survey?: (ports: Ports) => Promise<readonly Signal[]>;
+  /** The target of a `target.changed` signal about something that belongs to it (a volume → its instance). */
+  readonly locate?: (changed: Target, ports: Ports) => Promise<Target | undefined>;
+  /** Reads, never writes. */
+  readonly observe: (target: Target, ports: Ports, look: Look<Options>) => Promise<Seen>;
+  readonly facts: (seen: Seen) => Facts;
+  /** What was seen, in one line for people. */
+  readonly describe: (seen: Seen, look: Look<Options>) => string;
+  readonly isHealthy: (seen: Seen, look: Look<Options>) => boolean;
+  /** Pure. Asked only when not healthy. */
+  readonly decide: (seen: Seen, look: Look<Options>) => Verdict<Step>;
+  /** Starts one step. Idempotent by token or by naming the end state; reports what it asked for, never success. */
+  readonly act: (step: Step, ports: Ports, token: string) => Promise<Json>;
+  /** ARNs beyond the target that the step changes: the session that runs it reaches these and no others. */
+  readonly touches: (step: Step, target: Target) => readonly string[];
+  /** What must be kept of the state before the step, for `effect` and `undo`. */
+  readonly before: (seen: Seen, step: Step) => Json;
+  readonly effect: (attempt: Attempt<Step>, seen: Seen, look: Look<Options>) => Effect;
+  /** Puts back what was before. Absent where nothing can. */
+  readonly undo?: (attempt: Attempt<Step>, ports: Ports, token: string) => Promise<Json>;
+  /** Why it cannot be undone, for the person who asks. Needed where there is no `undo`. */
+  readonly noUndo?: string;
+}
+
+/** What one look came to. */
+export interface Assessment {
+  readonly seen: string;
+  readonly healthy: boolean;
+  readonly facts: Facts;
+  readonly verdict: Verdict;
+  /** The attempts with the effect that this look saw of the last one. */
+  readonly attempts: readonly Attempt[];
+  /** What to keep with the attempt, if the verdict is to act. */
+  readonly before: Json;
+}
+
+/** A spec with its own types closed in: the core holds them all in one list. */
+export interface Remediation
+  extends Omit<
+    Spec<never, never, never>,
+    | 'observe'
+    | 'facts'
+    | 'describe'
+    | 'isHealthy'
+    | 'decide'
+    | 'act'
+    | 'touches'
+    | 'before'
+    | 'effect'
+    | 'undo'
+    | 'options'
+  > {
+  readonly options: z.ZodMiniType<unknown>;
+  readonly assess: (target: Target, ports: Ports, look: Look<unknown>) => Promise<Assessment>;
+  readonly run: (step: Json, ports: Ports, token: string) => Promise<Json>;
+  readonly touches: (step: Json, target: Target) => readonly string[];
+  readonly undo: ((attempt: Attempt, ports: Ports, token: string) => Promise<Json>) | undefined;
+}
+
+/** Attempts whose step ran to an outcome that a later look can judge. */
+const judged = (attempts: readonly Attempt[]): Attempt | undefined => {
+  const last = attempts.at(-1);
+  return last?.outcome && last.outcome.kind !== 'permanent' && last.outcome.kind !== 'transient' ? last : undefined;
+};
+
+export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<Seen, Step, Options>): Remediation => {
+  const { observe, facts, describe, isHealthy, decide, act, touches, before, effect, undo, ...traits } = spec;
+  // The casts undo what closing over the types did: steps and options come back only from this very spec.
+  const asLook = (look: Look<unknown>) => look as Look<Options>;
+  return {
+    ...traits,
+    assess: async (target, ports, raw) => {
+      const seen = await observe(target, ports, asLook(raw));
+      const last = judged(raw.attempts);
+      const judgement = last ? effect(last as Attempt<Step>, seen, asLook(raw)) : 'pending';
+      // The verdict already knows what the attempt before it came to.
+      const attempts = raw.attempts.map((a) =>
+        a === last && judgement !== 'pending' ? { ...a, effect: judgement } : a,
+      );
+      const look = asLook({ ...raw, attempts });
+      const healthy = isHealthy(seen, look);
+      const line = describe(seen, look);
+      const verdict: Verdict<Step> = healthy ? { do: 'close', because: line } : decide(seen, look);
+      return {
+        seen: line,
+        healthy,
+        facts: facts(seen),
+        verdict,
+        attempts,
+        before: verdict.do === 'act' ? before(seen, verdict.step) : null,
+      };
+    },
+    run: (step, ports, token) => act(step as Step, ports, token),
+    touches: (step, target) => touches(step as Step, target),
+    undo: undo ? (attempt, ports, token) => undo(attempt as Attempt<Step>, ports, token) : undefined,
+  };
+};

@@ -1,0 +1,35 @@
+/** A fact from outside that says only *where to look*. What is true is decided by looking. */
+import type { Target } from './target.ts';
+import type { Time } from './time.ts';
+
+/**
+ * What may be wrong. A kind that no remediation answers is recorded as such and ends there; `target.changed` opens nothing: it only makes
+ * what already waits for the target look again now.
+ */
+export type SignalKind =
+  | 'disk.space-low'
+  | 'disk.inodes-low'
+  | 'memory.low'
+  | 'cpu.high'
+  | 'cpu.credits-low'
+  | 'instance.status-check-failed'
+  | 'instance.system-check-failed'
+  | 'database.storage-low'
+  | 'load-balancer.unhealthy-hosts'
+  | 'steward.drill'
+  | 'target.changed'
+  /** An alarm whose metric or dimensions name nothing: its tags may (`steward:signal`, `steward:target`). */
+  | 'alarm.unnamed';
+
+export interface Signal {
+  readonly kind: SignalKind;
+  readonly target: Target;
+  /** When the fact was so, by the sender's clock. */
+  readonly at: Time;
+  /** In words: "alarm web-disk went to ALARM: Threshold Crossed …". */
+  readonly cause: string;
+  /** The event's own id, so that a repeated event is recognised in the record. */
+  readonly eventId: string;
+  /** A person who asked for this, where one did: they cannot approve it too. */
+  readonly askedBy?: string;
+}

@@ -1,0 +1,43 @@
+/** The resource that is looked at. The ARN is its identity everywhere: key, lease, session policy, log. */
+import { InvalidInput } from './errors.ts';
+
+export interface Target {
+  readonly arn: string;
+  readonly account: string;
+  readonly region: string;
+}
+
+/** 'cn-north-1' → 'aws-cn'. Source: AWS's partitions table. */
+export const partitionOf = (region: string): string =>
+  region.startsWith('cn-') ? 'aws-cn' : region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
+
+const ARN = /^arn:aws[a-z-]*:[a-z0-9-]+:([a-z0-9-]*):(\d{12}):(.+)$/;
+
+/** Parses a full ARN with account and region. @throws InvalidInput */
+export const targetOf = (arn: string): Target => {
+  const [, region, account] = ARN.exec(arn) ?? [];
+  if (!region || !account) throw new InvalidInput(`'${arn}' is not an ARN with a region and an account`);
+  return { arn, account, region };
+};
+
+const resourceTarget =
+  (type: string, shape: RegExp) =>
+  (where: { account: string; region: string }, id: string): Target => {
+    if (!shape.test(id)) throw new InvalidInput(`'${id}' is not the id of an EC2 ${type}`);
+    return targetOf(`arn:${partitionOf(where.region)}:ec2:${where.region}:${where.account}:${type}/${id}`);
+  };
+
+/** @throws InvalidInput when the id is not `i-` and 8 or 17 hex digits. */
+export const instanceTarget = resourceTarget('instance', /^i-([0-9a-f]{8}|[0-9a-f]{17})$/);
+export const volumeTarget = resourceTarget('volume', /^vol-([0-9a-f]{8}|[0-9a-f]{17})$/);
+
+/** 'arn:…:instance/i-0abc' → 'i-0abc'; 'arn:…:parameter/steward/drill' → 'steward/drill'. */
+export const idOf = (target: Target): string => {
+  const resource = target.arn.split(':').slice(5).join(':');
+  return resource.slice(resource.indexOf('/') + 1);
+};
+/** 'instance', 'volume', 'parameter' … */
+export const typeOf = (target: Target): string => {
+  const resource = target.arn.split(':').slice(5).join(':');
+  return resource.slice(0, Math.max(0, resource.indexOf('/')));
+};

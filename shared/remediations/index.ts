@@ -1,0 +1,6 @@
+/** Every remediation there is. Adding one is its file, its story test, its sample event and one line here. */
+import type { Remediation } from '../core/remediation.ts';
+import { drill } from './drill.ts';
+import { fullDisk } from './fullDisk.ts';
+
+export const remediations: readonly Remediation[] = [fullDisk, drill];

@@ -1,0 +1,80 @@
+/** The state table in memory: the same conditions as DynamoDB's (version checks, all or nothing), for simulation and story tests. */
+import { Conflict } from '../shared/core/errors.ts';
+import type { Incident } from '../shared/core/incident.ts';
+import {
+  type Change,
+  nameOf,
+  type Parked,
+  type Pointer,
+  type Ref,
+  refOf,
+  type Store,
+  type StoreRecord,
+} from '../shared/core/store.ts';
+import { iso } from '../shared/core/time.ts';
+
+export interface MemoryStore extends Store {
+  /** Every record as it stands, by name: what the invariants are checked against. */
+  readonly records: ReadonlyMap<string, StoreRecord>;
+  readonly parkedEvents: ReadonlyMap<string, Parked>;
+}
+
+export const memoryStore = (): MemoryStore => {
+  const records = new Map<string, StoreRecord>();
+  const parkedEvents = new Map<string, Parked>();
+  const incidents = (): Incident[] => [...records.values()].filter((r) => r.kind === 'incident');
+  const open = (): Incident[] => incidents().filter((i) => i.state !== 'closed');
+  const newest = (a: Incident, b: Incident): number => (a.id < b.id ? 1 : -1);
+  const versionOf = (name: string): number => records.get(name)?.version ?? 0;
+
+  const write = async (...changes: readonly Change[]): Promise<void> => {
+    const moved = changes.flatMap((c) => {
+      const [name, version] = 'put' in c ? [nameOf(refOf(c.put)), c.put.version] : [nameOf(c.check), c.version];
+      return versionOf(name) === version ? [] : [name];
+    });
+    if (moved.length > 0) throw new Conflict(moved);
+    for (const c of changes)
+      if ('put' in c) records.set(nameOf(refOf(c.put)), structuredClone({ ...c.put, version: c.put.version + 1 }));
+  };
+
+  return {
+    records,
+    parkedEvents,
+    // The cast matches each reference with the record stored under its name.
+    read: async (...refs) => refs.map((ref: Ref) => structuredClone(records.get(nameOf(ref)))) as never,
+    write,
+    due: async (now, limit): Promise<Pointer[]> =>
+      open()
+        .filter((i) => i.dueAt <= now)
+        .sort((a, b) => a.dueAt - b.dueAt)
+        .slice(0, limit)
+        .map(({ target, id, remediation }) => ({ target, id, remediation })),
+    open: async (limit) => structuredClone(open().sort(newest).slice(0, limit)),
+    closed: async (day, limit) =>
+      structuredClone(
+        incidents()
+          .filter((i) => i.closedAt !== undefined && iso(i.closedAt).startsWith(day))
+          .sort(newest)
+          .slice(0, limit),
+      ),
+    ofTarget: async (target, limit) =>
+      structuredClone(
+        incidents()
+          .filter((i) => i.target === target)
+          .sort(newest)
+          .slice(0, limit),
+      ),
+    find: async (id) => structuredClone(incidents().find((i) => i.id === id)),
+    troubled: async (group, since, limit, except) => {
+      const zones: Record<string, number> = {};
+      for (const i of incidents()
+        .filter((x) => x.group === group && x.openedAt >= since && x.id !== except)
+        .slice(0, limit))
+        zones[i.zone ?? 'unknown'] = (zones[i.zone ?? 'unknown'] ?? 0) + 1;
+      return zones;
+    },
+    park: async (parked) => void parkedEvents.set(parked.id, parked),
+    parked: async (limit) => [...parkedEvents.values()].sort((a, b) => a.at - b.at).slice(0, limit),
+    unpark: async (id) => void parkedEvents.delete(id),
+  };
+};
