@@ -1,0 +1,18 @@
+/** Names of things, as IAM and the events write them. */
+type Place = { readonly region: string; readonly account: string };
+
+export const instanceArn = ({ region, account }: Place, id: string) =>
+  `arn:aws:ec2:${region}:${account}:instance/${id}`;
+export const volumeArn = ({ region, account }: Place, id: string) => `arn:aws:ec2:${region}:${account}:volume/${id}`;
+export const alarmArn = ({ region, account }: Place, name: string) =>
+  `arn:aws:cloudwatch:${region}:${account}:alarm:${name}`;
+
+/** Documents of AWS itself have no account in their ARN. */
+export const documentArn = ({ region, account }: Place, name: string) =>
+  name.startsWith('arn:')
+    ? name
+    : `arn:aws:ssm:${region}:${/^(AWS|Amazon)-/.test(name) ? '' : account}:document/${name}`;
+
+/** A name like `/a/b` has no second slash in its ARN. */
+export const parameterArn = ({ region, account }: Place, name: string) =>
+  name.startsWith('arn:') ? name : `arn:aws:ssm:${region}:${account}:parameter/${name.replace(/^\//, '')}`;

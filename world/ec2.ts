@@ -1,0 +1,123 @@
+/** EC2 and EBS: the state, and the one table of their operations. */
+import * as api from '@aws-sdk/client-ec2';
+import { instanceArn, volumeArn } from './arns.ts';
+import { volumeOperations } from './ebs.ts';
+import { instanceOperations } from './instances.ts';
+import { placeOperations } from './places.ts';
+import { AwsError, defineService, ec2Words, type Operations, type Resource } from './service.ts';
+import { tagOperations } from './tags.ts';
+import type { World } from './world.ts';
+
+export type Ec2Operations = Operations<typeof api>;
+
+export type InstanceState = 'pending' | 'running' | 'stopping' | 'stopped' | 'shutting-down' | 'terminated';
+
+export type Instance = {
+  readonly id: string;
+  readonly reservationId: string;
+  type: string;
+  imageId: string;
+  zone: string;
+  state: InstanceState;
+  launchTime: number;
+  /** When it last became running: the status checks count from here. */
+  runningSince: number;
+  privateIp: string;
+  subnetId: string;
+  vpcId: string;
+  tags: Record<string, string>;
+  reason: { code: string; message: string; transition: string } | undefined;
+  clientToken: string | undefined;
+  rootDevice: string;
+  /** A failing status check, set by whoever breaks the instance. */
+  impaired: { system: boolean; instance: boolean };
+  profileArn: string | undefined;
+  /** Counts starts, stops and reboots, so that a late transition of an earlier one does nothing. */
+  turn: number;
+};
+
+export type VolumeType = 'gp2' | 'gp3' | 'io1' | 'io2' | 'st1' | 'sc1' | 'standard';
+export type Modification = {
+  state: 'modifying' | 'optimizing' | 'completed' | 'failed';
+  progress: number;
+  startTime: number;
+  endTime: number | undefined;
+  target: VolumeShape;
+  original: VolumeShape;
+};
+export type VolumeShape = { size: number; type: VolumeType; iops: number | undefined; throughput: number | undefined };
+
+export type Volume = VolumeShape & {
+  readonly id: string;
+  zone: string;
+  state: 'creating' | 'available' | 'in-use' | 'deleting';
+  createTime: number;
+  encrypted: boolean;
+  tags: Record<string, string>;
+  attachment: { instanceId: string; device: string; attachTime: number; deleteOnTermination: boolean } | undefined;
+  /** Oldest first. DescribeVolumesModifications shows the latest. */
+  modifications: Modification[];
+};
+
+export type Ec2State = {
+  readonly instances: Map<string, Instance>;
+  readonly volumes: Map<string, Volume>;
+  /** Account quotas per volume type; none unless set. */
+  readonly quotas: { storageGiB: Partial<Record<VolumeType, number>>; iops: Partial<Record<VolumeType, number>> };
+};
+
+export const createEc2State = (): Ec2State => ({
+  instances: new Map(),
+  volumes: new Map(),
+  quotas: { storageGiB: {}, iops: {} },
+});
+
+/** What carries the id, by the id's prefix; the tags are looked up live, as IAM does. */
+export const ec2Resource = (world: World, id: string): Resource => {
+  const instance = world.ec2.instances.get(id);
+  if (instance || id.startsWith('i-')) return { arn: instanceArn(world, id), tags: instance?.tags ?? {} };
+  const volume = world.ec2.volumes.get(id);
+  if (volume || id.startsWith('vol-')) return { arn: volumeArn(world, id), tags: volume?.tags ?? {} };
+  throw new AwsError('InvalidID', `The ID '${id}' is not valid`);
+};
+
+const each = (world: World, ids: readonly string[] | undefined) => (ids ?? []).map((id) => ec2Resource(world, id));
+
+/** RunInstances touches all of these (Service Authorization Reference, "Actions defined by Amazon EC2"). */
+const launched = ({ region, account }: World, imageId: string): Resource[] => [
+  ...['instance/*', 'network-interface/*', 'security-group/*', 'subnet/*', 'volume/*'].map((name) => ({
+    arn: `arn:aws:ec2:${region}:${account}:${name}`,
+  })),
+  { arn: `arn:aws:ec2:${region}::image/${imageId}` },
+];
+
+const requestTags = (tags: readonly { Key?: string | undefined; Value?: string | undefined }[] | undefined) => ({
+  ...Object.fromEntries((tags ?? []).map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value ?? ''])),
+  'aws:TagKeys': (tags ?? []).map(({ Key }) => Key ?? ''),
+});
+
+export const ec2Service = defineService<typeof api>({
+  name: 'ec2',
+  signingName: 'ec2',
+  iamPrefix: 'ec2',
+  protocol: 'ec2Query',
+  xmlNamespace: 'http://ec2.amazonaws.com/doc/2016-11-15/',
+  api,
+  words: ec2Words,
+  operations: { ...instanceOperations, ...volumeOperations, ...tagOperations, ...placeOperations },
+  resources: {
+    StartInstances: (input, world) => each(world, input.InstanceIds),
+    StopInstances: (input, world) => each(world, input.InstanceIds),
+    RebootInstances: (input, world) => each(world, input.InstanceIds),
+    TerminateInstances: (input, world) => each(world, input.InstanceIds),
+    RunInstances: (input, world) => launched(world, input.ImageId ?? ''),
+    ModifyVolume: (input, world) => each(world, [input.VolumeId ?? '']),
+    CreateTags: (input, world) => each(world, input.Resources),
+    DeleteTags: (input, world) => each(world, input.Resources),
+  },
+  context: {
+    CreateTags: (input) => requestTags(input.Tags),
+    DeleteTags: (input) => requestTags(input.Tags),
+    RunInstances: (input) => requestTags(input.TagSpecifications?.flatMap(({ Tags = [] }) => Tags)),
+  },
+});

@@ -1,0 +1,69 @@
+/** What the CloudWatch agent on each host publishes, each minute. */
+import { available, catchUp, type FileSystem, type Host, isUp } from './hosts.ts';
+import { putPoint, valuePoint } from './metrics.ts';
+import type { World } from './world.ts';
+
+/** The agent's default namespace. */
+export const AGENT_NAMESPACE = 'CWAgent';
+
+/** What the agent adds by `append_dimensions` as its wizard configures it; the group only where there is one. */
+const hostDimensions = (world: World, instanceId: string): Record<string, string> => {
+  const instance = world.ec2.instances.get(instanceId);
+  const group = instance?.tags['aws:autoscaling:groupName'];
+  return {
+    InstanceId: instanceId,
+    ImageId: instance?.imageId ?? '',
+    InstanceType: instance?.type ?? '',
+    ...(group && { AutoScalingGroupName: group }),
+  };
+};
+
+/** The exact dimensions of a file system's metrics: an alarm must name all of them. `device` has no `/dev/`. */
+export const diskDimensions = (
+  world: World,
+  instanceId: string,
+  { path, source, filesystem }: FileSystem,
+): Record<string, string> => ({
+  ...hostDimensions(world, instanceId),
+  path,
+  device: source.replace(/^\/dev\//, ''),
+  fstype: filesystem,
+});
+
+/** As `df` counts: used / (used + what a process can still write). */
+export const usedPercent = (fileSystem: FileSystem) =>
+  (100 * fileSystem.usedBytes) / (fileSystem.usedBytes + available(fileSystem));
+
+const diskMetrics = (fileSystem: FileSystem): Record<string, number> => ({
+  disk_used_percent: usedPercent(fileSystem),
+  disk_total: fileSystem.sizeBytes,
+  disk_used: fileSystem.usedBytes,
+  disk_free: available(fileSystem),
+  ...(fileSystem.inodes && {
+    disk_inodes_total: fileSystem.inodes.total,
+    disk_inodes_used: fileSystem.inodes.used,
+    disk_inodes_free: fileSystem.inodes.total - fileSystem.inodes.used,
+  }),
+});
+
+const publish = (world: World, host: Host) => {
+  catchUp(world, host);
+  const at = world.clock.now();
+  const put = (metrics: Record<string, number>, dimensions: Record<string, string>) => {
+    for (const [name, value] of Object.entries(metrics)) {
+      putPoint(world, { namespace: AGENT_NAMESPACE, name, dimensions, point: valuePoint(at, value) });
+    }
+  };
+  for (const fileSystem of host.fileSystems)
+    put(diskMetrics(fileSystem), diskDimensions(world, host.instanceId, fileSystem));
+  put(
+    { mem_used_percent: (100 * host.memory.usedBytes) / host.memory.totalBytes },
+    hostDimensions(world, host.instanceId),
+  );
+};
+
+export const publishHostMetrics = (world: World) => {
+  for (const host of world.hosts.values()) {
+    if (host.publishes && isUp(world, host)) publish(world, host);
+  }
+};

@@ -1,0 +1,48 @@
+/** Seeded chance: the same seed gives the same world, whatever the machine. */
+export interface Random {
+  /** 0 ≤ x < 1 */
+  next(): number;
+  /** 0 ≤ n < `below` */
+  integer(below: number): number;
+  chance(probability: number): boolean;
+  hex(digits: number): string;
+  uuid(): string;
+  pick<T>(items: readonly T[]): T;
+  /** A stream of its own, so that more faults do not change the ids. */
+  fork(name: string): Random;
+}
+
+/** 32-bit FNV-1a: only to turn names into seeds. */
+const hash = (text: string): number => {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  return value >>> 0;
+};
+
+/** mulberry32: small, fast, and good enough for a simulation; never for secrets. */
+export const createRandom = (seed: number | string): Random => {
+  const start = typeof seed === 'number' ? seed >>> 0 : hash(seed);
+  let state = start;
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 0x100000000;
+  };
+  const integer = (below: number) => Math.floor(next() * below);
+  const hex = (digits: number) => Array.from({ length: digits }, () => integer(16).toString(16)).join('');
+  return {
+    next,
+    integer,
+    chance: (probability) => probability > 0 && next() < probability,
+    hex,
+    uuid: () => `${hex(8)}-${hex(4)}-4${hex(3)}-${(8 + integer(4)).toString(16)}${hex(3)}-${hex(12)}`,
+    pick: (items) => {
+      const item = items[integer(items.length)];
+      if (item === undefined) throw new Error('nothing to pick from');
+      return item;
+    },
+    fork: (name) => createRandom(hash(`${start}/${name}`)),
+  };
+};

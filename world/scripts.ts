@@ -1,0 +1,225 @@
+/** The host documents' scripts, as the model plays them: the same output as documents/<name>/script.sh (shared/core/disk.ts). */
+import type { CleanReport, DiskReport, GrowReport, HostFailure, Layer, Mount } from '../shared/core/disk.ts';
+import {
+  available,
+  catchUp,
+  type FileSystem,
+  fitTo,
+  type Host,
+  type HostLayer,
+  PARTITION_OVERHEAD,
+  type Parameters,
+  type Run,
+} from './hosts.ts';
+import type { World } from './world.ts';
+
+const MiB = 1024 ** 2;
+
+type Code = HostFailure['error']['code'];
+
+/** What a script ends with when it cannot do its work. */
+class Refusal extends Error {
+  readonly code: Code;
+  readonly remedy: string;
+  constructor(code: Code, message: string, remedy: string) {
+    super(message);
+    this.code = code;
+    this.remedy = remedy;
+  }
+}
+
+type Script = (world: World, host: Host, parameters: Parameters) => object;
+
+const one = (parameters: Parameters, name: string, otherwise = '') => parameters[name]?.[0] ?? otherwise;
+
+/** The mount's path travels in base64, so that nothing in it can be shell. */
+const mountOf = (parameters: Parameters) => Buffer.from(one(parameters, 'Mount'), 'base64').toString('utf8');
+
+const fileSystemOf = (host: Host, parameters: Parameters): FileSystem => {
+  const path = mountOf(parameters);
+  const found = host.fileSystems.find((fileSystem) => fileSystem.path === path);
+  if (found) return found;
+  throw new Refusal('not-found', `no file system is mounted at ${path}`, 'inspect the disk again');
+};
+
+const writable = (fileSystem: FileSystem) => {
+  if (fileSystem.readOnly) {
+    throw new Refusal(
+      'read-only',
+      `${fileSystem.path} is mounted read-only`,
+      'look for I/O errors in the kernel log, then remount or repair it',
+    );
+  }
+  return fileSystem;
+};
+
+const reportLayer = (layer: HostLayer): Layer => {
+  if (layer.kind === 'lvm') {
+    const { group, logicalVolume, sizeBytes } = layer;
+    const { name: volumeGroup, freeBytes, physicalVolumes } = group;
+    return { kind: 'lvm', volumeGroup, logicalVolume, sizeBytes, freeBytes, physicalVolumes };
+  }
+  if (layer.kind !== 'disk') return { ...layer };
+  const { kind, name, sizeBytes, volumeId, instanceStore, hidesVolumeId } = layer;
+  return { kind, name, sizeBytes, volumeId: hidesVolumeId ? null : volumeId, instanceStore };
+};
+
+const reportMount = (fileSystem: FileSystem, detail: boolean): Mount => ({
+  path: fileSystem.path,
+  source: fileSystem.source,
+  filesystem: fileSystem.filesystem,
+  readOnly: fileSystem.readOnly,
+  sizeBytes: fileSystem.sizeBytes,
+  usedBytes: fileSystem.usedBytes,
+  availableBytes: available(fileSystem),
+  inodes: fileSystem.inodes && { ...fileSystem.inodes },
+  layers: fileSystem.layers.map(reportLayer),
+  cleanable: detail
+    ? fileSystem.cleanable.filter(({ open }) => !open).map(({ place, bytes, files }) => ({ place, bytes, files }))
+    : [],
+  largest: detail ? fileSystem.largest.toSorted((a, b) => b.bytes - a.bytes).slice(0, 10) : [],
+  growing: detail
+    ? fileSystem.growing
+        .filter(({ bytesPerSecond }) => bytesPerSecond > 0 && available(fileSystem) > 0)
+        .toSorted((a, b) => b.bytesPerSecond - a.bytesPerSecond)
+        .slice(0, 5)
+        .map((file) => ({ ...file }))
+    : [],
+  walBytes: fileSystem.walBytes,
+});
+
+const inspectDisk: Script = (world, host, parameters): DiskReport => {
+  const chosen = one(parameters, 'Mount') ? [fileSystemOf(host, parameters)] : host.fileSystems;
+  const detail = !/^(false|no|none|0)$/i.test(one(parameters, 'Detail', 'true'));
+  return {
+    version: 1,
+    at: new Date(world.clock.now()).toISOString(),
+    os: host.os,
+    kernel: host.kernel,
+    mounts: chosen.slice(0, 24).map((fileSystem) => reportMount(fileSystem, detail)),
+    cut: [],
+  };
+};
+
+/** Why a place is left alone; undefined if it is not. */
+const whyKept = (place: FileSystem['cleanable'][number], kept: number, minAge: number): string | undefined => {
+  if (place.open) return 'open';
+  if ((place.hours ?? 48) < minAge) return `younger than ${minAge} hours`;
+  return place.bytes <= kept ? 'empty' : undefined;
+};
+
+const cleanDisk: Script = (_world, host, parameters): CleanReport => {
+  const fileSystem = writable(fileSystemOf(host, parameters));
+  const minAge = Number(one(parameters, 'MinAgeHours', '24'));
+  const journalBytes = Number(one(parameters, 'JournalMiB', '100')) * MiB;
+  const report: CleanReport = {
+    version: 1,
+    path: fileSystem.path,
+    repeated: false,
+    availableBefore: available(fileSystem),
+    availableAfter: 0,
+    freed: [],
+    skipped: [],
+  };
+  for (const place of fileSystem.cleanable) {
+    const kept = place.place === 'journal' ? Math.min(place.bytes, journalBytes) : 0;
+    const because = whyKept(place, kept, minAge);
+    if (because) report.skipped.push({ place: place.place, because });
+    else report.freed.push(free(fileSystem, place, kept));
+  }
+  fileSystem.cleanable = fileSystem.cleanable.filter(({ bytes }) => bytes > 0);
+  report.availableAfter = available(fileSystem);
+  return report;
+};
+
+/** Frees a place down to `kept` bytes. */
+const free = (fileSystem: FileSystem, place: FileSystem['cleanable'][number], kept: number) => {
+  const files = kept > 0 ? Math.ceil(place.files / 2) : place.files;
+  const bytes = place.bytes - kept;
+  fileSystem.usedBytes = Math.max(0, fileSystem.usedBytes - bytes);
+  if (fileSystem.inodes) fileSystem.inodes.used = Math.max(0, fileSystem.inodes.used - files);
+  Object.assign(place, { bytes: kept, files: place.files - files });
+  return { place: place.place, bytes, files };
+};
+
+/** Grows one layer onto the one below it; answers its new size, and says what it did. */
+const growLayer = (layer: HostLayer, below: { before: number; after: number }, steps: string[]): number => {
+  const grow = (what: string, sizeBytes: number) => {
+    if (sizeBytes > layer.sizeBytes) steps.push(`${what} ${layer.sizeBytes} → ${sizeBytes}`);
+    layer.sizeBytes = Math.max(layer.sizeBytes, sizeBytes);
+    return layer.sizeBytes;
+  };
+  if (layer.kind === 'disk') return layer.sizeBytes;
+  if (layer.kind === 'other') {
+    throw new Refusal('unsupported', `${layer.name} is ${layer.type}, which Steward does not grow`, 'grow it by hand');
+  }
+  if (layer.kind === 'lvm') {
+    layer.group.freeBytes += Math.max(0, below.after - below.before);
+    const free = layer.group.freeBytes;
+    layer.group.freeBytes = 0;
+    return grow(`lvm ${layer.group.name}/${layer.logicalVolume}`, layer.sizeBytes + free);
+  }
+  const room = below.after - PARTITION_OVERHEAD;
+  if (room <= layer.sizeBytes) return layer.sizeBytes;
+  if (!layer.last)
+    throw new Refusal(
+      'not-last',
+      `another partition starts behind ${layer.name}`,
+      'move it, or put the data on a volume of its own',
+    );
+  return grow(`partition ${layer.name}`, room);
+};
+
+const growFileSystem: Script = (_world, host, parameters): GrowReport => {
+  const fileSystem = writable(fileSystemOf(host, parameters));
+  if (!['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'].includes(fileSystem.filesystem)) {
+    throw new Refusal(
+      'unsupported',
+      `${fileSystem.path} is ${fileSystem.filesystem}, which Steward does not grow`,
+      'grow it by hand',
+    );
+  }
+  const sizeBefore = fileSystem.sizeBytes;
+  const steps: string[] = [];
+  let below = { before: 0, after: 0 };
+  for (const layer of fileSystem.layers.toReversed()) {
+    const before = layer.sizeBytes;
+    below = { before, after: growLayer(layer, below, steps) };
+  }
+  const { sizeBytes, reservedBytes, inodes } = fitTo(fileSystem.filesystem, below.after);
+  if (sizeBytes > sizeBefore) {
+    steps.push(`${fileSystem.filesystem} ${sizeBefore} → ${sizeBytes}`);
+    Object.assign(fileSystem, { sizeBytes, reservedBytes });
+    if (fileSystem.inodes && inodes !== null) fileSystem.inodes.total = inodes;
+  }
+  return { version: 1, path: fileSystem.path, repeated: false, sizeBefore, sizeAfter: fileSystem.sizeBytes, steps };
+};
+
+/** By the end of the document's name: the deployed ones carry a prefix. */
+const scripts: readonly { suffix: string; script: Script; once: boolean }[] = [
+  { suffix: 'inspect-disk', script: inspectDisk, once: false },
+  { suffix: 'clean-disk', script: cleanDisk, once: true },
+  { suffix: 'grow-filesystem', script: growFileSystem, once: true },
+];
+
+export const knowsDocument = (document: string) => scripts.some(({ suffix }) => document.endsWith(suffix));
+
+/** Runs one of our documents on the modelled host. */
+export const runOnHost = (world: World, host: Host, document: string, parameters: Parameters): Run => {
+  const found = scripts.find(({ suffix }) => document.endsWith(suffix));
+  if (!found)
+    return { status: 'Failed', stdout: '', stderr: `the world's hosts cannot run ${document}`, exitCode: 127 };
+  catchUp(world, host);
+  const key = `${found.suffix} ${one(parameters, 'Token')}`;
+  const before = found.once && one(parameters, 'Token') ? host.done.get(key) : undefined;
+  try {
+    const report = before ? { ...before, repeated: true } : found.script(world, host, parameters);
+    if (!before && found.once) host.done.set(key, { ...report });
+    return { status: 'Success', stdout: `${JSON.stringify(report)}\n`, stderr: '', exitCode: 0 };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const { code, message, remedy } = error;
+    const failure: HostFailure = { version: 1, error: { code, message, remedy } };
+    return { status: 'Failed', stdout: `${JSON.stringify(failure)}\n`, stderr: '', exitCode: 1 };
+  }
+};
