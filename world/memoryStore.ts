@@ -48,7 +48,7 @@ export const memoryStore = (): MemoryStore => {
         .filter((i) => i.dueAt <= now)
         .sort((a, b) => a.dueAt - b.dueAt)
         .slice(0, limit)
-        .map(({ target, id, remediation }) => ({ target, id, remediation })),
+        .map(({ target, id, remediation, dueAt }) => ({ target, id, remediation, dueAt })),
     open: async (limit) => structuredClone(open().sort(newest).slice(0, limit)),
     closed: async (day, limit) =>
       structuredClone(

@@ -63,6 +63,8 @@ export interface Work {
   readonly signal?: Signal;
   /** The incident that a look-again message is about. */
   readonly incident?: string;
+  /** The message was sent when the incident had so many attempts: if it has more by now, a newer message is under way. */
+  readonly after?: number;
   /** Say what would be done, do and write nothing. */
   readonly explain?: boolean;
 }
@@ -77,6 +79,12 @@ export interface Answer {
   readonly refused?: Refusal;
   readonly attempt?: Attempt;
   readonly state: Incident['state'] | 'none';
+  /** Attempts so far. */
+  readonly attempts: number;
+  /** The incident is new. */
+  readonly opened: boolean;
+  /** When what. For people, and for the timing of a healthy end. */
+  readonly at?: { readonly signalled: Time; readonly opened: Time; readonly acted?: Time; readonly closed?: Time };
   readonly end?: Incident['end'];
   readonly lookAgainAt?: Time;
 }
@@ -99,6 +107,14 @@ const answer = (p: Pass, incident: Incident, verdict: Verdict, rest: Partial<Ans
   ...(incident.seen === undefined ? {} : { seen: incident.seen }),
   verdict,
   state: incident.state,
+  attempts: incident.attempts.length,
+  opened: p.incident.version === 0,
+  at: {
+    signalled: incident.signals.firstAt,
+    opened: incident.openedAt,
+    ...(incident.actedAt === undefined ? {} : { acted: incident.actedAt }),
+    ...(incident.closedAt === undefined ? {} : { closed: incident.closedAt }),
+  },
   ...(incident.end ? { end: incident.end } : {}),
   ...rest,
 });
@@ -149,6 +165,8 @@ const idle = (work: Work, because: string): Answer => ({
   remediation: work.remediation.name,
   verdict: { do: 'nothing', because },
   state: 'none',
+  attempts: 0,
+  opened: false,
 });
 
 /** Runs one pass. @throws StateUnusable, Conflict, Throttled, Unavailable of the state table: the queue brings the message again */
@@ -167,6 +185,8 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const current = stored?.state === 'closed' ? undefined : stored;
   if (!current && work.signal?.kind === 'target.changed') return idle(work, 'nothing of it is open');
   if (!current && !work.signal) return idle(work, 'the incident is over');
+  if (current && work.after !== undefined && current.attempts.length > work.after)
+    return idle(work, 'a newer look is under way');
   const incident = current
     ? heard(current, work.signal, now)
     : openedBy(work.signal as Signal, deps.newId(), remediation.name, now);

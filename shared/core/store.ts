@@ -80,6 +80,7 @@ export interface Pointer {
   readonly target: string;
   readonly id: string;
   readonly remediation: string;
+  readonly dueAt: Time;
 }
 
 /** An event that nobody could read, kept whole. */

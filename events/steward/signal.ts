@@ -1,0 +1,60 @@
+/** Steward's own messages to itself: look again at an incident, or a signal that was found by a survey or sent by `steward doctor`. */
+import * as z from 'zod/mini';
+import type { Signal, SignalKind } from '../../shared/core/signal.ts';
+import { targetOf } from '../../shared/core/target.ts';
+import { parsed } from '../parse.ts';
+
+const look = z.object({
+  steward: z.literal('look'),
+  target: z.string(),
+  remediation: z.string(),
+  incident: z.string(),
+  after: z.optional(z.number()),
+});
+const sent = z.object({
+  steward: z.literal('signal'),
+  signal: z.object({
+    kind: z.string(),
+    target: z.object({ arn: z.string() }),
+    at: z.number(),
+    cause: z.string(),
+    eventId: z.string(),
+    askedBy: z.optional(z.string()),
+  }),
+});
+const own = z.discriminatedUnion('steward', [look, sent]);
+
+export interface LookAgain {
+  readonly target: string;
+  readonly remediation: string;
+  readonly incident: string;
+  /** How many attempts the incident had when this was sent: a message from before the last attempt is out of date, a newer one is under way. */
+  readonly after?: number;
+}
+
+export const lookMessage = (l: LookAgain): string => JSON.stringify({ steward: 'look', ...l });
+export const signalMessage = (signal: Signal): string => JSON.stringify({ steward: 'signal', signal });
+
+export const fromSteward = (raw: unknown): { look: LookAgain } | { signals: readonly Signal[] } => {
+  const m = parsed(own, raw, "Steward's own message");
+  if (m.steward === 'look')
+    return {
+      look: {
+        target: targetOf(m.target).arn,
+        remediation: m.remediation,
+        incident: m.incident,
+        ...(m.after === undefined ? {} : { after: m.after }),
+      },
+    };
+  const { askedBy, kind, target, ...rest } = m.signal;
+  return {
+    signals: [
+      {
+        ...rest,
+        kind: kind as SignalKind,
+        target: targetOf(target.arn),
+        ...(askedBy === undefined ? {} : { askedBy }),
+      },
+    ],
+  };
+};

@@ -1,0 +1,32 @@
+import type { Context, SQSBatchResponse } from 'aws-lambda';
+import * as z from 'zod/mini';
+import { answerEvent, answerMessage, type Outcome, plan } from '../../shared/runtime/heal.ts';
+import { eachMessage, isSqs, onEvent, type Telemetry, tell } from '../../shared/runtime/lambda.ts';
+import type { Wired } from '../../shared/runtime/wire.ts';
+
+/** `{ "explain": true, "event": … }` or `{ "explain": true, "target": "arn:…" }`: what would be done, without doing it. */
+const explained = z.object({
+  explain: z.literal(true),
+  event: z.optional(z.unknown()),
+  target: z.optional(z.string()),
+  remediation: z.optional(z.string()),
+});
+
+const direct = (event: unknown, deps: Wired): Promise<Outcome> => {
+  const asked = z.safeParse(explained, event);
+  if (!asked.success) return answerEvent(event, deps);
+  const { target, remediation, event: inner } = asked.data;
+  return target === undefined ? answerEvent(inner, deps, true) : plan(target, remediation, deps);
+};
+
+/** Queue, alarm action and `serverless invoke` all come here, and are answered alike. */
+export const makeHandler = (deps: Wired, telemetry: Telemetry) =>
+  onEvent(telemetry, async (event: unknown, context: Context): Promise<Outcome | SQSBatchResponse> => {
+    if (isSqs(event))
+      return eachMessage(event, context, telemetry, async ({ body }) =>
+        tell(telemetry, await answerMessage(body, deps)),
+      );
+    const outcome = await direct(event, deps);
+    tell(telemetry, outcome);
+    return outcome;
+  });

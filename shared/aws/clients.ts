@@ -1,0 +1,30 @@
+/** How our SDK clients are made. Credentials and region are always given, never found in the environment by an adapter. */
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+  readonly expiration?: Date;
+}
+
+/** What the SDK takes as a request handler: its options, or a handler of one's own (the tests' world without sockets). */
+export type Transport = object;
+
+export interface ClientOptions {
+  readonly region: string;
+  readonly credentials?: Credentials;
+  readonly transport?: Transport;
+}
+
+/** No call takes longer than this; a pass has many. Milliseconds. */
+const TIMEOUTS = { connectionTimeout: 2_000, requestTimeout: 8_000 };
+
+/**
+ * @param attempts for reads the SDK's own retries are welcome; for calls that change something and have no token, a repetition after a lost
+ * reply would be blind: 1
+ */
+export const clientConfig = ({ region, credentials, transport }: ClientOptions, attempts: number) => ({
+  region,
+  maxAttempts: attempts,
+  requestHandler: transport ?? TIMEOUTS,
+  ...(credentials ? { credentials } : {}),
+});

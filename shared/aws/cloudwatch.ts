@@ -1,0 +1,105 @@
+import {
+  CloudWatchClient,
+  DescribeAlarmsCommand,
+  GetMetricDataCommand,
+  ListMetricsCommand,
+  ListTagsForResourceCommand,
+  type MetricAlarm,
+} from '@aws-sdk/client-cloudwatch';
+import { type AlarmMetric, signalsOfAlarm } from '../core/alarm.ts';
+import { InvalidInput } from '../core/errors.ts';
+import type { Alarms, Metrics } from '../core/ports.ts';
+import { type ClientOptions, clientConfig } from './clients.ts';
+import { calling } from './errors.ts';
+
+/** The agent reports once a minute; five minutes are enough for a trend over hours. Seconds. */
+const TREND_PERIOD = 300;
+
+export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
+  const client = new CloudWatchClient(clientConfig(options, 3));
+  return {
+    diskUsedPercent: (instanceId, path, { from, to }) =>
+      calling(`cannot read the disk metrics of ${instanceId}`, async () => {
+        // The agent's dimensions differ by its configuration (device, fstype, ImageId …): the metric is found, not assumed.
+        const { Metrics: found = [] } = await client.send(
+          new ListMetricsCommand({
+            Namespace: 'CWAgent',
+            MetricName: 'disk_used_percent',
+            Dimensions: [
+              { Name: 'InstanceId', Value: instanceId },
+              { Name: 'path', Value: path },
+            ],
+          }),
+        );
+        const [metric] = found;
+        if (!metric) return [];
+        const { MetricDataResults: [series] = [] } = await client.send(
+          new GetMetricDataCommand({
+            StartTime: new Date(from),
+            EndTime: new Date(to),
+            ScanBy: 'TimestampAscending',
+            MetricDataQueries: [{ Id: 'used', MetricStat: { Metric: metric, Period: TREND_PERIOD, Stat: 'Average' } }],
+          }),
+        );
+        const values = series?.Values ?? [];
+        return (series?.Timestamps ?? []).flatMap((at, i) =>
+          values[i] === undefined ? [] : [{ at: at.getTime(), value: values[i] }],
+        );
+      }),
+  };
+};
+
+const metricsOf = (a: MetricAlarm): AlarmMetric[] => {
+  const one = (m: {
+    Namespace?: string | undefined;
+    MetricName?: string | undefined;
+    Dimensions?: { Name?: string | undefined; Value?: string | undefined }[] | undefined;
+  }): AlarmMetric[] =>
+    m.MetricName
+      ? [
+          {
+            namespace: m.Namespace ?? '',
+            name: m.MetricName,
+            dimensions: Object.fromEntries((m.Dimensions ?? []).map((d) => [d.Name ?? '', d.Value ?? ''])),
+          },
+        ]
+      : [];
+  return [...one(a), ...(a.Metrics ?? []).flatMap((q) => (q.MetricStat?.Metric ? one(q.MetricStat.Metric) : []))];
+};
+
+export const cloudWatchAlarms = (
+  options: ClientOptions,
+): Alarms & { tags(arn: string): Promise<Readonly<Record<string, string>>> } => {
+  const client = new CloudWatchClient(clientConfig(options, 3));
+  return {
+    firing: (limit) =>
+      calling('cannot list the alarms that are in ALARM', async () => {
+        const { MetricAlarms = [] } = await client.send(
+          new DescribeAlarmsCommand({ StateValue: 'ALARM', MaxRecords: Math.min(limit, 100) }),
+        );
+        return MetricAlarms.flatMap((a) => {
+          const at = a.StateTransitionedTimestamp ?? a.StateUpdatedTimestamp;
+          if (!a.AlarmArn || !at) return [];
+          try {
+            return signalsOfAlarm({
+              arn: a.AlarmArn,
+              name: a.AlarmName ?? a.AlarmArn,
+              state: 'ALARM',
+              reason: a.StateReason ?? '',
+              at: at.getTime(),
+              metrics: metricsOf(a),
+            });
+          } catch (e) {
+            // One alarm with an odd dimension must not hide the others; its own event is parked with this very reason.
+            if (e instanceof InvalidInput) return [];
+            throw e;
+          }
+        });
+      }),
+    tags: (arn) =>
+      calling(`cannot read the tags of ${arn}`, async () => {
+        const { Tags = [] } = await client.send(new ListTagsForResourceCommand({ ResourceARN: arn }));
+        return Object.fromEntries(Tags.map((t) => [t.Key ?? '', t.Value ?? '']));
+      }),
+  };
+};

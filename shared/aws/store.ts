@@ -1,0 +1,411 @@
+/**
+ * The state table.
+ *
+ * | record   | pk            | sk            | byDue: bucket, at                              | byGroup: groupId, openedAt |
+ * |----------|---------------|---------------|------------------------------------------------|----------------------------|
+ * | incident | TARGET#<arn>  | INCIDENT#<id> | OPEN#<shard>, dueAt · CLOSED#<day>, closedAt   | once it is in trouble      |
+ * | chart    | TARGET#<arn>  | CHART         |                                                |                            |
+ * | group    | GROUP#<id>    | GROUP         |                                                |                            |
+ * | switches | SWITCHES      | SWITCHES      |                                                |                            |
+ * | ledger   | LEDGER#<name> | <month>       |                                                |                            |
+ * | parked   | PARKED        | <id>#<part>   |                                                |                            |
+ */
+import { brotliCompressSync, brotliDecompressSync } from 'node:zlib';
+import {
+  type AttributeValue,
+  BatchGetItemCommand,
+  DeleteItemCommand,
+  DynamoDBClient,
+  PutItemCommand,
+  QueryCommand,
+  type QueryCommandInput,
+  type TransactWriteItem,
+  TransactWriteItemsCommand,
+} from '@aws-sdk/client-dynamodb';
+import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { Conflict, InvalidInput, Refused, StateUnusable, Throttled } from '../core/errors.ts';
+import type { Incident } from '../core/incident.ts';
+import {
+  type Change,
+  nameOf,
+  type Parked,
+  type Pointer,
+  type Ref,
+  refOf,
+  type Store,
+  type StoreRecord,
+} from '../core/store.ts';
+import { days, iso, type Time } from '../core/time.ts';
+import { type ClientOptions, clientConfig } from './clients.ts';
+import { asOurs } from './errors.ts';
+
+/** Version of what is written here. A table with another one is not touched. */
+export const SCHEMA = 1;
+/** Open incidents are spread over so many partitions of the due index: 10,000 of them are 625 in each. */
+const SHARDS = 16;
+
+type Item = Record<string, AttributeValue>;
+interface Key {
+  readonly pk: string;
+  readonly sk: string;
+}
+
+const keyOf = (ref: Ref): Key => {
+  switch (ref.kind) {
+    case 'switches':
+      return { pk: 'SWITCHES', sk: 'SWITCHES' };
+    case 'chart':
+      return { pk: `TARGET#${ref.target}`, sk: 'CHART' };
+    case 'incident':
+      return { pk: `TARGET#${ref.target}`, sk: `INCIDENT#${ref.id}` };
+    case 'group':
+      return { pk: `GROUP#${ref.id}`, sk: 'GROUP' };
+    case 'ledger':
+      return { pk: `LEDGER#${ref.remediation}`, sk: ref.month };
+  }
+};
+
+/** FNV-1a: the shard follows from the incident's id, so that an id alone is enough to find it. */
+const shardOf = (id: string): number => {
+  let hash = 2166136261;
+  for (const c of id) hash = Math.imul(hash ^ c.charCodeAt(0), 16777619);
+  return (hash >>> 0) % SHARDS;
+};
+const openBucket = (shard: number): string => `OPEN#${shard.toString().padStart(2, '0')}`;
+const dayOf = (t: Time): string => iso(t).slice(0, 10);
+/** ULIDs begin with 48 bits of milliseconds in Crockford's base 32. */
+const ULID_DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const madeAt = (ulid: string): Time =>
+  [...ulid.slice(0, 10).toUpperCase()].reduce((t, c) => t * 32 + ULID_DIGITS.indexOf(c), 0);
+
+const indexesOf = (i: Incident): Record<string, unknown> => ({
+  ...(i.state === 'closed'
+    ? { bucket: `CLOSED#${dayOf(i.closedAt ?? i.dueAt)}`, at: i.closedAt ?? i.dueAt }
+    : { bucket: openBucket(shardOf(i.id)), at: i.dueAt }),
+  ...(i.group === undefined ? {} : { groupId: i.group }),
+});
+
+export interface StoreOptions extends ClientOptions {
+  readonly table: string;
+  /** Closed incidents, and charts and groups that nobody wrote since, expire after so long. */
+  readonly retentionDays: number;
+  readonly now: () => Time;
+  /** Told of every answer's consumed units, for the bench. */
+  readonly onUnits?: (units: { read: number; write: number }) => void;
+}
+
+export const dynamoStore = ({ table, retentionDays, now, onUnits, ...options }: StoreOptions): Store => {
+  const client = new DynamoDBClient(clientConfig(options, 3));
+  const ReturnConsumedCapacity = onUnits ? ('TOTAL' as const) : ('NONE' as const);
+  const count = (
+    kind: 'read' | 'write',
+    consumed: readonly { CapacityUnits?: number | undefined }[] | undefined,
+  ): void =>
+    onUnits?.({ read: 0, write: 0, [kind]: (consumed ?? []).reduce((sum, c) => sum + (c.CapacityUnits ?? 0), 0) });
+
+  const asked = async <T>(what: string, call: () => Promise<T>): Promise<T> => {
+    try {
+      return await call();
+    } catch (e) {
+      throw tableError(e, what, table);
+    }
+  };
+
+  const recordOf = (item: Item): StoreRecord => {
+    const { pk, sk, schema, bucket: _b, at: _a, groupId: _g, expiresAt: _e, ...record } = unmarshall(item);
+    if (schema !== SCHEMA)
+      throw new StateUnusable(
+        `the state table ${table} holds ${pk} ${sk} in schema ${schema}, this Steward writes ${SCHEMA}: deploy the version that wrote it, or migrate the table`,
+      );
+    return record as StoreRecord;
+  };
+
+  const itemOf = (record: StoreRecord): Item => {
+    const lasting = record.kind === 'switches' || (record.kind === 'incident' && record.state !== 'closed');
+    return marshall(
+      {
+        ...keyOf(refOf(record)),
+        ...record,
+        version: record.version + 1,
+        schema: SCHEMA,
+        ...(record.kind === 'incident' ? indexesOf(record) : {}),
+        // DynamoDB's TTL wants seconds.
+        ...(lasting ? {} : { expiresAt: Math.floor((now() + days(retentionDays)) / 1000) }),
+      },
+      { removeUndefinedValues: true },
+    );
+  };
+
+  const condition = (version: number) =>
+    version === 0
+      ? { ConditionExpression: 'attribute_not_exists(pk)' }
+      : {
+          ConditionExpression: '#version = :version',
+          ExpressionAttributeNames: { '#version': 'version' },
+          ExpressionAttributeValues: marshall({ ':version': version }),
+        };
+
+  const asWrite = (c: Change): TransactWriteItem =>
+    'put' in c
+      ? { Put: { TableName: table, Item: itemOf(c.put), ...condition(c.put.version) } }
+      : { ConditionCheck: { TableName: table, Key: marshall(keyOf(c.check)), ...condition(c.version) } };
+
+  const nameOfChange = (c: Change): string => nameOf('put' in c ? refOf(c.put) : c.check);
+
+  const write = async (...changes: readonly Change[]): Promise<void> => {
+    const [only] = changes;
+    if (!only) return;
+    await asked('cannot write the state', async () => {
+      try {
+        if (changes.length === 1 && 'put' in only) {
+          const { ConsumedCapacity } = await client.send(
+            new PutItemCommand({
+              TableName: table,
+              Item: itemOf(only.put),
+              ...condition(only.put.version),
+              ReturnConsumedCapacity,
+            }),
+          );
+          return count('write', ConsumedCapacity ? [ConsumedCapacity] : []);
+        }
+        const { ConsumedCapacity } = await client.send(
+          new TransactWriteItemsCommand({ TransactItems: changes.map(asWrite), ReturnConsumedCapacity }),
+        );
+        return count('write', ConsumedCapacity);
+      } catch (e) {
+        throw conflictOf(e, changes.map(nameOfChange)) ?? e;
+      }
+    });
+  };
+
+  const readMany = async (keys: readonly Key[]): Promise<StoreRecord[]> => {
+    const found: StoreRecord[] = [];
+    let missing = keys.map((k) => marshall(k));
+    // Under throttling DynamoDB answers a part; what is left is asked again, a few times.
+    for (let tries = 0; missing.length > 0 && tries < 4; tries++) {
+      const { Responses, UnprocessedKeys, ConsumedCapacity } = await client.send(
+        new BatchGetItemCommand({
+          RequestItems: { [table]: { Keys: missing.slice(0, 100), ConsistentRead: true } },
+          ReturnConsumedCapacity,
+        }),
+      );
+      count('read', ConsumedCapacity);
+      found.push(...(Responses?.[table] ?? []).map(recordOf));
+      missing = [...((UnprocessedKeys?.[table]?.Keys ?? []) as Item[]), ...missing.slice(100)];
+    }
+    if (missing.length > 0) throw new Throttled(`the state table ${table} left ${missing.length} reads undone`);
+    return found;
+  };
+
+  const query = async (input: Omit<QueryCommandInput, 'TableName'>, limit: number): Promise<Item[]> => {
+    const items: Item[] = [];
+    let from: Item | undefined;
+    do {
+      const page = await client.send(
+        new QueryCommand({
+          TableName: table,
+          Limit: Math.min(limit - items.length, 1000),
+          ReturnConsumedCapacity,
+          ...input,
+          ...(from ? { ExclusiveStartKey: from } : {}),
+        }),
+      );
+      count('read', page.ConsumedCapacity ? [page.ConsumedCapacity] : []);
+      items.push(...(page.Items ?? []));
+      from = page.LastEvaluatedKey;
+    } while (from && items.length < limit);
+    return items;
+  };
+
+  const inBucket = (bucket: string, limit: number, until?: Time, forward = true) =>
+    query(
+      {
+        IndexName: 'byDue',
+        KeyConditionExpression: until === undefined ? '#b = :b' : '#b = :b AND #at <= :until',
+        ExpressionAttributeNames: { '#b': 'bucket', ...(until === undefined ? {} : { '#at': 'at' }) },
+        ExpressionAttributeValues: marshall({ ':b': bucket, ...(until === undefined ? {} : { ':until': until }) }),
+        ScanIndexForward: forward,
+      },
+      limit,
+    );
+  const pointerOf = (item: Item): Pointer => {
+    const { target, id, remediation, at } = unmarshall(item);
+    return { target, id, remediation, dueAt: at };
+  };
+  const everyShard = <T>(ask: (bucket: string) => Promise<T[]>): Promise<T[]> =>
+    Promise.all(Array.from({ length: SHARDS }, (_, n) => ask(openBucket(n)))).then((lists) => lists.flat());
+  const newest = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? 1 : -1);
+
+  const load = async (pointers: readonly Pointer[]): Promise<Incident[]> => {
+    const keys = pointers.map((p) => keyOf({ kind: 'incident', target: p.target, id: p.id }));
+    return (await readMany(keys)).filter((r) => r.kind === 'incident').sort(newest);
+  };
+  const findIn = async (bucket: string, id: string): Promise<Incident | undefined> => {
+    const pointer = (await inBucket(bucket, 10_000)).map(pointerOf).find((p) => p.id === id);
+    return pointer ? (await load([pointer]))[0] : undefined;
+  };
+
+  return {
+    // The cast matches each reference with the record found under its key.
+    read: (...refs) =>
+      asked('cannot read the state', async () => {
+        const found = await readMany(refs.map(keyOf));
+        const byName = new Map(found.map((r) => [nameOf(refOf(r)), r]));
+        return refs.map((ref: Ref) => byName.get(nameOf(ref))) as never;
+      }),
+    write,
+    due: (time, limit) =>
+      asked('cannot read what is due', async () =>
+        (await everyShard((b) => inBucket(b, Math.ceil(limit / SHARDS), time))).map(pointerOf),
+      ),
+    open: (limit) =>
+      asked('cannot list open incidents', async () =>
+        load((await everyShard((b) => inBucket(b, limit))).map(pointerOf).sort(newest).slice(0, limit)),
+      ),
+    closed: (day, limit) =>
+      asked(`cannot list incidents of ${day}`, async () =>
+        load((await inBucket(`CLOSED#${day}`, limit, undefined, false)).map(pointerOf)),
+      ),
+    ofTarget: (target, limit) =>
+      asked(`cannot list incidents of ${target}`, async () => {
+        const items = await query(
+          {
+            KeyConditionExpression: 'pk = :pk AND begins_with(sk, :sk)',
+            ExpressionAttributeValues: marshall({ ':pk': `TARGET#${target}`, ':sk': 'INCIDENT#' }),
+            ScanIndexForward: false,
+          },
+          limit,
+        );
+        return items.map(recordOf).filter((r) => r.kind === 'incident');
+      }),
+    find: (id) =>
+      asked(`cannot find incident ${id}`, async () => {
+        const open = await findIn(openBucket(shardOf(id)), id);
+        if (open) return open;
+        // Closed ones lie under the day on which they closed: the day they were opened, or one soon after.
+        for (let t = madeAt(id); t < now() + days(1); t += days(1)) {
+          const closed = await findIn(`CLOSED#${dayOf(t)}`, id);
+          if (closed) return closed;
+        }
+        return undefined;
+      }),
+    troubled: (group, since, limit, except) =>
+      asked(`cannot count the troubles of ${group}`, async () => {
+        const items = await query(
+          {
+            IndexName: 'byGroup',
+            KeyConditionExpression: 'groupId = :g AND openedAt >= :since',
+            ExpressionAttributeValues: marshall({ ':g': group, ':since': since }),
+          },
+          limit,
+        );
+        const zones: Record<string, number> = {};
+        for (const { id, zone = 'unknown' } of items.map((i) => unmarshall(i)))
+          if (id !== except) zones[zone] = (zones[zone] ?? 0) + 1;
+        return zones;
+      }),
+    park: (parked) =>
+      asked('cannot park an event', () =>
+        parkItems(parked).reduce(
+          (before, Item) =>
+            before.then(async () => void (await client.send(new PutItemCommand({ TableName: table, Item })))),
+          Promise.resolve(),
+        ),
+      ),
+    parked: (limit) =>
+      asked('cannot list parked events', async () =>
+        unparkItems(
+          await query(
+            { KeyConditionExpression: 'pk = :pk', ExpressionAttributeValues: marshall({ ':pk': 'PARKED' }) },
+            limit * MAX_PARTS,
+          ),
+        ).slice(0, limit),
+      ),
+    unpark: (id) =>
+      asked(`cannot remove parked event ${id}`, async () => {
+        const items = await query(
+          {
+            KeyConditionExpression: 'pk = :pk AND begins_with(sk, :sk)',
+            ExpressionAttributeValues: marshall({ ':pk': 'PARKED', ':sk': `${id}#` }),
+          },
+          MAX_PARTS,
+        );
+        for (const { pk, sk } of items)
+          if (pk && sk) await client.send(new DeleteItemCommand({ TableName: table, Key: { pk, sk } }));
+      }),
+  };
+};
+
+/** An item holds 400 KB and an SQS message up to 1 MiB: a body that does not compress enough is kept in parts. */
+const PART_BYTES = 350_000;
+const MAX_PARTS = 4;
+
+const parkItems = ({ id, at, because, body }: Parked): Item[] => {
+  const packed = brotliCompressSync(Buffer.from(body, 'utf8'));
+  const parts = Array.from({ length: Math.max(1, Math.ceil(packed.length / PART_BYTES)) }, (_, n) =>
+    packed.subarray(n * PART_BYTES, (n + 1) * PART_BYTES),
+  );
+  return parts.map((part, n) =>
+    marshall({
+      pk: 'PARKED',
+      sk: `${id}#${n}`,
+      kind: 'parked',
+      id,
+      time: at,
+      because,
+      of: parts.length,
+      part,
+      schema: SCHEMA,
+    }),
+  );
+};
+
+const unparkItems = (items: readonly Item[]): Parked[] => {
+  const byId = Map.groupBy(
+    items.map((i) => unmarshall(i)),
+    (i) => String(i['id']),
+  );
+  return [...byId.entries()].flatMap(([id, parts]) => {
+    const [first] = parts;
+    if (!first || parts.length < first['of']) return [];
+    const packed = Buffer.concat(parts.sort((a, b) => (a['sk'] < b['sk'] ? -1 : 1)).map((p) => Buffer.from(p['part'])));
+    return [{ id, at: first['time'], because: first['because'], body: brotliDecompressSync(packed).toString('utf8') }];
+  });
+};
+
+interface Cancelled {
+  readonly name?: string;
+  readonly CancellationReasons?: readonly { readonly Code?: string }[];
+}
+
+/** A condition that did not hold, or a transaction that met another one. */
+const conflictOf = (e: unknown, names: readonly string[]): Conflict | Throttled | undefined => {
+  const { name, CancellationReasons = [] } = (e ?? {}) as Cancelled;
+  if (name === 'ConditionalCheckFailedException' || name === 'TransactionConflictException')
+    return new Conflict(names, { cause: e });
+  if (name !== 'TransactionCanceledException') return undefined;
+  const codes = CancellationReasons.map((r) => r.Code ?? 'None');
+  const moved = names.filter((_, i) => codes[i] === 'ConditionalCheckFailed' || codes[i] === 'TransactionConflict');
+  if (moved.length > 0) return new Conflict(moved, { cause: e });
+  return codes.some((c) => c.includes('Throttl') || c === 'ProvisionedThroughputExceeded')
+    ? new Throttled('the state table is throttled', { cause: e })
+    : undefined;
+};
+
+/** A table that is missing or has other keys is not something to retry: nothing runs, and it is said what to do. */
+const tableError = (e: unknown, what: string, table: string): Error => {
+  if (e instanceof InvalidInput) return e;
+  const { name, message = '' } = (e ?? {}) as { name?: string; message?: string };
+  if (name === 'ResourceNotFoundException')
+    return new StateUnusable(
+      `the state table ${table} does not exist in this account and region: deploy the stack (npx serverless deploy)`,
+      { cause: e },
+    );
+  const ours = asOurs(e, what);
+  if (ours instanceof Refused && ours.code === 'ValidationException' && /key element|index|schema/i.test(message))
+    return new StateUnusable(
+      `the state table ${table} has other keys or indexes than this Steward needs (${message}): deploy the stack of this version`,
+      { cause: e },
+    );
+  return ours;
+};

@@ -1,0 +1,206 @@
+/**
+ * From what came in to passes and their answers: read, find whose it is, run the passes, see that someone looks again. Every way in ends here.
+ */
+import { type Reading, readAll } from '../../events/read.ts';
+import { type LookAgain, lookMessage } from '../../events/steward/signal.ts';
+import { signalOfTags } from '../core/alarm.ts';
+import { Conflict, InvalidInput, messageOf, StewardError } from '../core/errors.ts';
+import { type Answer, pass, type Work } from '../core/pass.ts';
+import type { Remediation } from '../core/remediation.ts';
+import type { Signal } from '../core/signal.ts';
+import { type Target, targetOf, typeOf } from '../core/target.ts';
+import { minutes } from '../core/time.ts';
+import { remediations } from '../remediations/index.ts';
+import type { Wired } from './wire.ts';
+
+/** What came of one event. */
+export interface Outcome {
+  readonly answers: readonly Answer[];
+  /** Understood, and nothing to us: why. */
+  readonly ignored?: string;
+  /** Could not be read: where it is kept, and why. */
+  readonly parked?: { readonly id: string; readonly because: string };
+}
+
+const matches = (pattern: string, arn: string): boolean => new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(arn);
+
+/** A pass that lost a race is run again at once, so often; then the queue brings the message again. */
+const PASS_TRIES = 3;
+
+const passWithRetry = async (work: Work, deps: Wired): Promise<Answer> => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await pass(work, deps);
+    } catch (e) {
+      if (!(e instanceof Conflict) || tries >= PASS_TRIES) throw e;
+    }
+  }
+};
+
+/** SQS delays up to 15 minutes; what is later is the sweep's. */
+const DELAY_LIMIT = minutes(15);
+
+/** Whose look it is that a pass asks for is decided here: a repeated signal does not start a second chain of looks. */
+const lookAgain = async (work: Work, answer: Answer, deps: Wired): Promise<void> => {
+  const { lookAgainAt, incident, attempts } = answer;
+  const continues = work.signal === undefined || answer.opened || answer.attempt !== undefined;
+  if (lookAgainAt === undefined || incident === undefined || !continues) return;
+  const delay = lookAgainAt - deps.now();
+  if (delay > DELAY_LIMIT) return;
+  const look: LookAgain = {
+    target: answer.target,
+    remediation: answer.remediation,
+    incident,
+    after: answer.attempt ? Math.max(attempts, answer.attempt.n) : attempts,
+  };
+  await deps.queue.send([
+    { body: lookMessage(look), delaySeconds: Math.min(900, Math.max(1, Math.ceil(delay / 1000))) },
+  ]);
+};
+
+const idle = (target: Target, because: string): Answer => ({
+  target: target.arn,
+  remediation: 'none',
+  verdict: { do: 'nothing', because },
+  state: 'none',
+  attempts: 0,
+  opened: false,
+});
+
+/** The remediations that a signal is for, with the target that each looks at. */
+const worksOf = async (signal: Signal, deps: Wired): Promise<Work[]> => {
+  if (signal.kind !== 'target.changed')
+    return remediations
+      .filter((r) => r.answers.includes(signal.kind) && matches(r.targets, signal.target.arn))
+      .map((remediation) => ({ target: signal.target, remediation, signal }));
+  const works = await Promise.all(
+    remediations.map(async (remediation) => ({ remediation, target: await ownTarget(remediation, signal, deps) })),
+  );
+  return works.flatMap(({ remediation, target }) =>
+    target ? [{ target, remediation, signal: { ...signal, target } }] : [],
+  );
+};
+
+/** What changed may be the target itself, or something that belongs to one (a volume → its instance). */
+const ownTarget = async (remediation: Remediation, { target }: Signal, deps: Wired): Promise<Target | undefined> => {
+  if (matches(remediation.targets, target.arn)) return target;
+  if (!remediation.locate || typeOf(target) !== 'volume') return undefined;
+  return remediation.locate(target, await deps.reach(remediation, target, { phase: 'look', touched: [] }));
+};
+
+const named = async (signal: Signal, deps: Wired): Promise<Signal | undefined> =>
+  signal.kind === 'alarm.unnamed' ? signalOfTags(signal, await deps.alarmTags(signal.target)) : signal;
+
+const answersTo = async (given: Signal, deps: Wired, explain: boolean): Promise<Answer[]> => {
+  const signal = await named(given, deps);
+  if (!signal)
+    return [
+      idle(
+        given.target,
+        'the alarm names neither a trouble nor a target: use a metric that Steward knows, or tag the alarm steward:signal and steward:target',
+      ),
+    ];
+  const works = await worksOf(signal, deps);
+  if (works.length === 0)
+    return [
+      idle(
+        signal.target,
+        signal.kind === 'target.changed'
+          ? 'nothing of it is watched'
+          : `no remediation answers ${signal.kind} of ${signal.target.arn}`,
+      ),
+    ];
+  return Promise.all(works.map((work) => runWork({ ...work, explain }, deps)));
+};
+
+const runWork = async (work: Work, deps: Wired): Promise<Answer> => {
+  const answer = await passWithRetry(work, deps);
+  if (!work.explain) await lookAgain(work, answer, deps);
+  return answer;
+};
+
+const byName = (name: string): Remediation => {
+  const found = remediations.find((r) => r.name === name);
+  if (!found)
+    throw new InvalidInput(`no remediation is called ${name}; there are ${remediations.map((r) => r.name).join(', ')}`);
+  return found;
+};
+
+const answersOf = async (reading: Reading, deps: Wired, explain: boolean): Promise<Outcome> => {
+  if ('ignored' in reading) return { answers: [], ignored: reading.ignored };
+  if ('look' in reading) {
+    const { target, remediation, incident, after } = reading.look;
+    const work = {
+      target: targetOf(target),
+      remediation: byName(remediation),
+      incident,
+      ...(after === undefined ? {} : { after }),
+    };
+    return { answers: [await runWork({ ...work, explain }, deps)] };
+  }
+  const answers = await Promise.all(reading.signals.map((s) => answersTo(s, deps, explain)));
+  return { answers: answers.flat() };
+};
+
+/** Keeps what nobody could read, whole, with the reason. */
+const park = async (body: string, e: InvalidInput, deps: Wired): Promise<Outcome> => {
+  const id = deps.newId();
+  await deps.store.park({ id, at: deps.now(), because: messageOf(e), body });
+  return { answers: [], parked: { id, because: e.message } };
+};
+
+/**
+ * Answers one event, in whatever form it came. What cannot be read is parked; what fails for a while is thrown, so that the queue brings it
+ * again. @param explain say what would be done; do and write nothing
+ */
+export const answerEvent = async (event: unknown, deps: Wired, explain = false): Promise<Outcome> => {
+  try {
+    const outcomes = await Promise.all(readAll(event).map((reading) => answersOf(reading, deps, explain)));
+    const ignored = outcomes.find((o) => o.ignored)?.ignored;
+    return { answers: outcomes.flatMap((o) => o.answers), ...(ignored === undefined ? {} : { ignored }) };
+  } catch (e) {
+    if (!(e instanceof InvalidInput)) throw e;
+    if (explain) return { answers: [], parked: { id: 'none (explained only)', because: e.message } };
+    return park(JSON.stringify(event) ?? String(event), e, deps);
+  }
+};
+
+/** The body of one SQS message: JSON, or parked as it is. */
+export const answerMessage = async (body: string, deps: Wired): Promise<Outcome> => {
+  let event: unknown;
+  try {
+    event = JSON.parse(body);
+  } catch (cause) {
+    return park(body, new InvalidInput('the message is not JSON', { cause }), deps);
+  }
+  return answerEvent(event, deps);
+};
+
+/** What would be done about a target, with or without an alarm. Writes nothing, does nothing. */
+export const plan = async (arn: string, only: string | undefined, deps: Wired): Promise<Outcome> => {
+  const target = targetOf(arn);
+  const asked = only === undefined ? remediations.filter((r) => matches(r.targets, arn)) : [byName(only)];
+  if (asked.length === 0) throw new InvalidInput(`no remediation is for ${arn}`);
+  const works = asked.flatMap((remediation) => {
+    const [kind] = remediation.answers;
+    return kind
+      ? [
+          {
+            target,
+            remediation,
+            signal: {
+              kind,
+              target,
+              at: deps.now(),
+              cause: 'someone asked what would be done',
+              eventId: `plan@${deps.now()}`,
+            },
+          },
+        ]
+      : [];
+  });
+  return { answers: await Promise.all(works.map((work) => runWork({ ...work, explain: true }, deps))) };
+};
+
+/** A due incident or a surveyed signal that fails must not keep the others waiting: told, not thrown. */
+export const isOurs = (e: unknown): e is StewardError => e instanceof StewardError;
