@@ -120,7 +120,7 @@ const explain = (alarm: Alarm, value: StateValue, points: readonly Datapoint[]):
   const needed = value === 'ALARM' ? alarm.datapointsToAlarm : alarm.evaluationPeriods - alarm.datapointsToAlarm + 1;
   const change = value === 'ALARM' ? 'OK -> ALARM' : 'ALARM -> OK';
   return (
-    `Threshold Crossed: ${said.length} out of the last ${datapoints(points.length)} [${list}] ${verb} ${words} ` +
+    `Threshold Crossed: ${said.length} out of the last ${points.length} datapoints [${list}] ${verb} ${words} ` +
     `the threshold (${withPoint(alarm.threshold)}) (minimum ${datapoints(needed)} for ${change} transition).`
   );
 };

@@ -44,6 +44,17 @@ export const applyFilters = <T extends { tags: Record<string, string> }>(
   return left;
 };
 
+/** As `Map.groupBy`, which Node 20 lacks. */
+export const groupBy = <T, Key>(things: readonly T[], keyOf: (thing: T) => Key): Map<Key, T[]> => {
+  const groups = new Map<Key, T[]>();
+  for (const thing of things) {
+    const group = groups.get(keyOf(thing));
+    if (group) group.push(thing);
+    else groups.set(keyOf(thing), [thing]);
+  }
+  return groups;
+};
+
 export type Page<T> = { items: T[]; nextToken: string | undefined };
 
 /** Tokens are opaque to callers; here they hold the offset. */

@@ -11,6 +11,7 @@ import {
   type Growing,
   type Host,
   type HostLayer,
+  LVM_OVERHEAD,
   makeFileSystem,
   PARTITION_OVERHEAD,
 } from './hosts.ts';
@@ -96,9 +97,9 @@ export const addDisk = (
       layers: [
         {
           kind: 'lvm',
-          group: { name: group, freeBytes: 0, physicalVolumes: 1 },
+          group: { name: group, freeBytes: 0, physicalVolumes: 1, physicalBytes: gib * GiB - LVM_OVERHEAD },
           logicalVolume: 'data',
-          sizeBytes: gib * GiB - 4 * 1024 ** 2,
+          sizeBytes: gib * GiB - LVM_OVERHEAD,
         },
       ],
     },

@@ -3,7 +3,13 @@ import type { Layer, Place } from '../shared/core/disk.ts';
 import type { World } from './world.ts';
 
 /** A volume group, shared by the logical volumes in it. */
-export type VolumeGroup = { name: string; freeBytes: number; physicalVolumes: number };
+export type VolumeGroup = {
+  name: string;
+  freeBytes: number;
+  physicalVolumes: number;
+  /** What LVM knows of its disk: more only after pvresize. */
+  physicalBytes: number;
+};
 
 /** As `Layer`, but a disk's size is its volume's, and a group's free space is the group's. */
 export type HostLayer =
@@ -69,6 +75,8 @@ export type HostRunner = (instanceId: string, document: string, parameters: Para
 export const GiB = 1024 ** 3;
 const MiB = 1024 ** 2;
 
+/** LVM's metadata and what does not fill an extent. */
+export const LVM_OVERHEAD = 4 * MiB;
 /** A partition table leaves this much of a disk. */
 export const PARTITION_OVERHEAD = 2 * MiB;
 /** What a file system's own structures take of its device, and what root keeps of it. */

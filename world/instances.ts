@@ -1,7 +1,7 @@
 /** Instances: what is running, how it changes, and how long that takes. */
 import type { _InstanceType, Instance as ApiInstance, Reservation } from '@aws-sdk/client-ec2';
 import { instanceArn } from './arns.ts';
-import { applyFilters, checkMaxResults, type FilterTable, fromTags, page, toTags } from './describe.ts';
+import { applyFilters, checkMaxResults, type FilterTable, fromTags, groupBy, page, toTags } from './describe.ts';
 import { makeVolume } from './ebs.ts';
 import type { Ec2Operations, Instance, InstanceState } from './ec2.ts';
 import { catchUp, hear, makeHost } from './hosts.ts';
@@ -104,7 +104,7 @@ const describeInstance = (world: World, instance: Instance): ApiInstance => ({
 });
 
 const reservations = (world: World, instances: readonly Instance[]): Reservation[] =>
-  [...Map.groupBy(instances, ({ reservationId }) => reservationId)].map(([ReservationId, members]) => ({
+  [...groupBy(instances, ({ reservationId }) => reservationId)].map(([ReservationId, members]) => ({
     ReservationId,
     OwnerId: world.account,
     Groups: [],

@@ -1,7 +1,7 @@
 /** Metrics: what was put, and what is asked of it. */
 import type { Dimension, MetricDataQuery, MetricDataResult, MetricDatum } from '@aws-sdk/client-cloudwatch';
 import type { CloudWatchOperations } from './cloudwatch.ts';
-import { page } from './describe.ts';
+import { groupBy, page } from './describe.ts';
 import { AwsError } from './service.ts';
 import type { World } from './world.ts';
 
@@ -115,7 +115,7 @@ export const series = (
 ) => {
   const { from, to, period, stat } = options;
   const inside = (metric?.points ?? []).filter(({ at }) => at >= from && at < to);
-  return [...Map.groupBy(inside, ({ at }) => Math.floor(at / period) * period)].flatMap(([start, points]) => {
+  return [...groupBy(inside, ({ at }) => Math.floor(at / period) * period)].flatMap(([start, points]) => {
     const value = statistic(stat, points);
     return value === undefined ? [] : [{ at: start, value }];
   });

@@ -106,7 +106,9 @@ const json = (version: '1.0' | '1.1'): Protocol => ({
     };
   },
   writeError: (error, requestId, service) => {
-    const { status, queryCode, fault, messageKey } = modelled(error, service);
+    const { status: modelledStatus, queryCode, fault, messageKey } = modelled(error, service);
+    // JSON 1.1 services answer 400 to every fault of the caller, whatever their models say.
+    const status = error.status ?? (version === '1.1' && modelledStatus < 500 ? 400 : modelledStatus);
     const body = JSON.stringify({ __type: error.code, [messageKey]: error.message });
     const response = text(status, `application/x-amz-json-${version}`, requestId, body);
     response.headers['x-amzn-errortype'] = error.code;

@@ -7,6 +7,7 @@ import {
   fitTo,
   type Host,
   type HostLayer,
+  LVM_OVERHEAD,
   PARTITION_OVERHEAD,
   type Parameters,
   type Run,
@@ -64,7 +65,19 @@ const reportLayer = (layer: HostLayer): Layer => {
   return { kind, name, sizeBytes, volumeId: hidesVolumeId ? null : volumeId, instanceStore };
 };
 
-const reportMount = (fileSystem: FileSystem, detail: boolean): Mount => ({
+/** What takes the time on a real host: walking the tree, and watching it for two seconds. */
+const details = (fileSystem: FileSystem, minAge: number) => ({
+  cleanable: fileSystem.cleanable
+    .filter((place) => whyKept(place, 0, minAge) === undefined)
+    .map(({ place, bytes, files }) => ({ place, bytes, files })),
+  largest: fileSystem.largest.toSorted((a, b) => b.bytes - a.bytes).slice(0, 10),
+  growing: fileSystem.growing
+    .filter(({ bytesPerSecond }) => bytesPerSecond > 0 && available(fileSystem) > 0)
+    .toSorted((a, b) => b.bytesPerSecond - a.bytesPerSecond)
+    .slice(0, 5),
+});
+
+const reportMount = (fileSystem: FileSystem): Omit<Mount, 'cleanable' | 'largest' | 'growing'> => ({
   path: fileSystem.path,
   source: fileSystem.source,
   filesystem: fileSystem.filesystem,
@@ -74,29 +87,22 @@ const reportMount = (fileSystem: FileSystem, detail: boolean): Mount => ({
   availableBytes: available(fileSystem),
   inodes: fileSystem.inodes && { ...fileSystem.inodes },
   layers: fileSystem.layers.map(reportLayer),
-  cleanable: detail
-    ? fileSystem.cleanable.filter(({ open }) => !open).map(({ place, bytes, files }) => ({ place, bytes, files }))
-    : [],
-  largest: detail ? fileSystem.largest.toSorted((a, b) => b.bytes - a.bytes).slice(0, 10) : [],
-  growing: detail
-    ? fileSystem.growing
-        .filter(({ bytesPerSecond }) => bytesPerSecond > 0 && available(fileSystem) > 0)
-        .toSorted((a, b) => b.bytesPerSecond - a.bytesPerSecond)
-        .slice(0, 5)
-        .map((file) => ({ ...file }))
-    : [],
   walBytes: fileSystem.walBytes,
 });
 
 const inspectDisk: Script = (world, host, parameters): DiskReport => {
   const chosen = one(parameters, 'Mount') ? [fileSystemOf(host, parameters)] : host.fileSystems;
-  const detail = !/^(false|no|none|0)$/i.test(one(parameters, 'Detail', 'true'));
+  const full = one(parameters, 'Detail', 'full') !== 'usage';
+  const minAge = Number(one(parameters, 'MinAgeHours', '24'));
   return {
     version: 1,
     at: new Date(world.clock.now()).toISOString(),
     os: host.os,
     kernel: host.kernel,
-    mounts: chosen.slice(0, 24).map((fileSystem) => reportMount(fileSystem, detail)),
+    mounts: chosen.slice(0, 24).map((fileSystem) => ({
+      ...reportMount(fileSystem),
+      ...(full ? details(fileSystem, minAge) : { cleanable: [], largest: [], growing: [] }),
+    })),
     cut: [],
   };
 };
@@ -142,8 +148,8 @@ const free = (fileSystem: FileSystem, place: FileSystem['cleanable'][number], ke
   return { place: place.place, bytes, files };
 };
 
-/** Grows one layer onto the one below it; answers its new size, and says what it did. */
-const growLayer = (layer: HostLayer, below: { before: number; after: number }, steps: string[]): number => {
+/** Grows one layer onto the `room` below it; answers its new size, and says what it did. */
+const growLayer = (layer: HostLayer, room: number, steps: string[]): number => {
   const grow = (what: string, sizeBytes: number) => {
     if (sizeBytes > layer.sizeBytes) steps.push(`${what} ${layer.sizeBytes} → ${sizeBytes}`);
     layer.sizeBytes = Math.max(layer.sizeBytes, sizeBytes);
@@ -154,45 +160,35 @@ const growLayer = (layer: HostLayer, below: { before: number; after: number }, s
     throw new Refusal('unsupported', `${layer.name} is ${layer.type}, which Steward does not grow`, 'grow it by hand');
   }
   if (layer.kind === 'lvm') {
-    layer.group.freeBytes += Math.max(0, below.after - below.before);
-    const free = layer.group.freeBytes;
-    layer.group.freeBytes = 0;
-    return grow(`lvm ${layer.group.name}/${layer.logicalVolume}`, layer.sizeBytes + free);
+    const { group } = layer;
+    const physicalBytes = Math.max(group.physicalBytes, room - LVM_OVERHEAD);
+    const free = group.freeBytes + physicalBytes - group.physicalBytes;
+    Object.assign(group, { physicalBytes, freeBytes: 0 });
+    return grow(`lvm ${group.name}/${layer.logicalVolume}`, layer.sizeBytes + free);
   }
-  const room = below.after - PARTITION_OVERHEAD;
-  if (room <= layer.sizeBytes) return layer.sizeBytes;
-  if (!layer.last)
-    throw new Refusal(
-      'not-last',
-      `another partition starts behind ${layer.name}`,
-      'move it, or put the data on a volume of its own',
-    );
-  return grow(`partition ${layer.name}`, room);
+  if (room - PARTITION_OVERHEAD <= layer.sizeBytes) return layer.sizeBytes;
+  if (!layer.last) {
+    const remedy = 'move it, or put the data on a volume of its own';
+    throw new Refusal('not-last', `another partition starts behind ${layer.name}`, remedy);
+  }
+  return grow(`partition ${layer.name}`, room - PARTITION_OVERHEAD);
 };
 
 const growFileSystem: Script = (_world, host, parameters): GrowReport => {
   const fileSystem = writable(fileSystemOf(host, parameters));
-  if (!['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'].includes(fileSystem.filesystem)) {
-    throw new Refusal(
-      'unsupported',
-      `${fileSystem.path} is ${fileSystem.filesystem}, which Steward does not grow`,
-      'grow it by hand',
-    );
+  const { path, filesystem, sizeBytes: sizeBefore } = fileSystem;
+  if (!['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'].includes(filesystem)) {
+    throw new Refusal('unsupported', `${path} is ${filesystem}, which Steward does not grow`, 'grow it by hand');
   }
-  const sizeBefore = fileSystem.sizeBytes;
   const steps: string[] = [];
-  let below = { before: 0, after: 0 };
-  for (const layer of fileSystem.layers.toReversed()) {
-    const before = layer.sizeBytes;
-    below = { before, after: growLayer(layer, below, steps) };
-  }
-  const { sizeBytes, reservedBytes, inodes } = fitTo(fileSystem.filesystem, below.after);
+  const device = fileSystem.layers.toReversed().reduce((room, layer) => growLayer(layer, room, steps), 0);
+  const { sizeBytes, reservedBytes, inodes } = fitTo(filesystem, device);
   if (sizeBytes > sizeBefore) {
-    steps.push(`${fileSystem.filesystem} ${sizeBefore} → ${sizeBytes}`);
+    steps.push(`${filesystem} ${sizeBefore} → ${sizeBytes}`);
     Object.assign(fileSystem, { sizeBytes, reservedBytes });
     if (fileSystem.inodes && inodes !== null) fileSystem.inodes.total = inodes;
   }
-  return { version: 1, path: fileSystem.path, repeated: false, sizeBefore, sizeAfter: fileSystem.sizeBytes, steps };
+  return { version: 1, path, repeated: false, sizeBefore, sizeAfter: fileSystem.sizeBytes, steps };
 };
 
 /** By the end of the document's name: the deployed ones carry a prefix. */

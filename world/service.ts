@@ -17,7 +17,8 @@ export class AwsError extends Error {
 /** The connection broke before the answer came: the caller cannot know whether anything happened. */
 export class ReplyLost extends Error {
   readonly code = 'ECONNRESET';
-  override readonly name = 'ECONNRESET';
+  /** What the SDK's own HTTP handler calls it. */
+  override readonly name = 'TimeoutError';
 }
 
 /** What a behaviour knows besides its input. */

@@ -9,6 +9,7 @@ import {
 import { type AlarmMetric, signalsOfAlarm } from '../core/alarm.ts';
 import { InvalidInput } from '../core/errors.ts';
 import type { Alarms, Metrics } from '../core/ports.ts';
+import type { Signal } from '../core/signal.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
 
@@ -67,6 +68,25 @@ const metricsOf = (a: MetricAlarm): AlarmMetric[] => {
   return [...one(a), ...(a.Metrics ?? []).flatMap((q) => (q.MetricStat?.Metric ? one(q.MetricStat.Metric) : []))];
 };
 
+/** One alarm with an odd dimension must not hide the others; its own event is parked with this very reason. */
+const signalsOf = (a: MetricAlarm): readonly Signal[] => {
+  const at = a.StateTransitionedTimestamp ?? a.StateUpdatedTimestamp;
+  if (!a.AlarmArn || !at) return [];
+  try {
+    return signalsOfAlarm({
+      arn: a.AlarmArn,
+      name: a.AlarmName ?? a.AlarmArn,
+      state: 'ALARM',
+      reason: a.StateReason ?? '',
+      at: at.getTime(),
+      metrics: metricsOf(a),
+    });
+  } catch (e) {
+    if (e instanceof InvalidInput) return [];
+    throw e;
+  }
+};
+
 export const cloudWatchAlarms = (
   options: ClientOptions,
 ): Alarms & { tags(arn: string): Promise<Readonly<Record<string, string>>> } => {
@@ -77,24 +97,7 @@ export const cloudWatchAlarms = (
         const { MetricAlarms = [] } = await client.send(
           new DescribeAlarmsCommand({ StateValue: 'ALARM', MaxRecords: Math.min(limit, 100) }),
         );
-        return MetricAlarms.flatMap((a) => {
-          const at = a.StateTransitionedTimestamp ?? a.StateUpdatedTimestamp;
-          if (!a.AlarmArn || !at) return [];
-          try {
-            return signalsOfAlarm({
-              arn: a.AlarmArn,
-              name: a.AlarmName ?? a.AlarmArn,
-              state: 'ALARM',
-              reason: a.StateReason ?? '',
-              at: at.getTime(),
-              metrics: metricsOf(a),
-            });
-          } catch (e) {
-            // One alarm with an odd dimension must not hide the others; its own event is parked with this very reason.
-            if (e instanceof InvalidInput) return [];
-            throw e;
-          }
-        });
+        return MetricAlarms.flatMap(signalsOf);
       }),
     tags: (arn) =>
       calling(`cannot read the tags of ${arn}`, async () => {

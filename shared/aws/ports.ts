@@ -8,7 +8,10 @@ import { ec2Volumes } from './volumes.ts';
 
 const once = <T>(make: () => T): (() => T) => {
   let made: { value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 };
 
 export const awsPorts = (options: HostOptions): Ports => {

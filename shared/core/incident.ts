@@ -152,15 +152,3 @@ const sorted = (value: Json): Json => {
       .map(([k, v]) => [k, sorted(v as Json)]),
   );
 };
-
-/** Rungs that are used up in this incident: they did not help, were declined for good, or nobody knows what they did. */
-export const usedRungs = (attempts: readonly Attempt[]): ReadonlySet<string> =>
-  new Set(
-    attempts
-      .filter(
-        (a) =>
-          !a.undoes &&
-          (a.effect === 'ineffective' || a.outcome?.kind === 'permanent' || a.outcome?.kind === 'ambiguous'),
-      )
-      .map((a) => a.rung),
-  );

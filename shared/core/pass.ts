@@ -169,6 +169,16 @@ const idle = (work: Work, because: string): Answer => ({
   opened: false,
 });
 
+const reasonToRest = (work: Work, current: Incident | undefined): string | undefined => {
+  if (!current)
+    return work.signal === undefined
+      ? 'the incident is over'
+      : work.signal.kind === 'target.changed'
+        ? 'nothing of it is open'
+        : undefined;
+  return work.after !== undefined && current.attempts.length > work.after ? 'a newer look is under way' : undefined;
+};
+
 /** Runs one pass. @throws StateUnusable, Conflict, Throttled, Unavailable of the state table: the queue brings the message again */
 export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const now = deps.now();
@@ -183,10 +193,8 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const id = chart.open[remediation.name] ?? work.incident;
   const [stored] = id === undefined ? [undefined] : await deps.store.read({ kind: 'incident', target: target.arn, id });
   const current = stored?.state === 'closed' ? undefined : stored;
-  if (!current && work.signal?.kind === 'target.changed') return idle(work, 'nothing of it is open');
-  if (!current && !work.signal) return idle(work, 'the incident is over');
-  if (current && work.after !== undefined && current.attempts.length > work.after)
-    return idle(work, 'a newer look is under way');
+  const nothing = reasonToRest(work, current);
+  if (nothing !== undefined) return idle(work, nothing);
   const incident = current
     ? heard(current, work.signal, now)
     : openedBy(work.signal as Signal, deps.newId(), remediation.name, now);
@@ -233,7 +241,13 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
   let assessed: Assessment;
   try {
     const ports = await deps.reach(work.remediation, work.target, { phase: 'look', touched: [] });
-    const look = { now, openedAt: p.incident.openedAt, attempts: p.incident.attempts, options: p.settings.options };
+    const look = {
+      now,
+      openedAt: p.incident.openedAt,
+      attempts: p.incident.attempts,
+      options: p.settings.options,
+      tags: deps.policy.tags,
+    };
     assessed = await work.remediation.assess(work.target, ports, look);
   } catch (e) {
     return blind(p, e);
@@ -241,7 +255,8 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
   const { blindSince: _, ...sighted } = p.incident;
   const seen = noteEffect(noteSeen(sighted, assessed, now), assessed, now);
   const verdict = undoing(work.remediation, seen) ?? afterUndo(seen) ?? assessed.verdict;
-  return conclude({ ...p, incident: seen }, verdict, assessed);
+  // A look takes seconds: what follows is decided, reserved and timed from its end.
+  return conclude({ ...p, now: deps.now(), incident: seen }, verdict, assessed);
 };
 
 const noteSeen = (incident: Incident, { seen, facts, healthy }: Assessment, now: Time): Incident => ({

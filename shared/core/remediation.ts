@@ -38,6 +38,8 @@ export interface Look<Options> {
   /** Attempts of this incident, oldest first. */
   readonly attempts: readonly Attempt[];
   readonly options: Options;
+  /** Names of the tags that the policy reads. */
+  readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
 }
 
 export interface Spec<Seen, Step extends Json, Options> {

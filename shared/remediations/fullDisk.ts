@@ -1,14 +1,29 @@
 import * as z from 'zod/mini';
-import type { CleanReport, GrowReport, Layer, Mount } from '../core/disk.ts';
-import { bytesOf, gib, growthPerHour, maxGiB, usdPerMonth, wantedGiB } from '../core/ebs.ts';
+import type { CleanReport, GrowReport, Mount } from '../core/disk.ts';
+import { growthPerHour, maxGiB, usdPerMonth, wantedGiB } from '../core/ebs.ts';
 import { NotFound } from '../core/errors.ts';
+import { aloneGroup, groupOfInstance } from '../core/group.ts';
 import type { Attempt } from '../core/incident.ts';
+import {
+  causeOf,
+  disksOf,
+  fills,
+  hasUnusedBelow,
+  inTrouble,
+  isRepairable,
+  sizeText,
+  stateOf,
+  type Trouble,
+  troubleOf,
+  usedPercent,
+  volumesOf,
+} from '../core/mounts.ts';
 import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Ports, Volume } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Group, type Look } from '../core/remediation.ts';
 import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
 import { hours, minutes, seconds, span } from '../core/time.ts';
-import type { Json, Verdict } from '../core/verdict.ts';
+import type { Act, Json, Verdict } from '../core/verdict.ts';
 
 const percent = z.int().check(z.gte(20), z.lte(99));
 
@@ -55,61 +70,11 @@ interface Seen {
   readonly growth: Readonly<Record<string, number | undefined>>;
 }
 
-/** File systems that can be repaired. Others (squashfs images are always full, vfat boot partitions) are not watched. */
-const KNOWN = ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'];
-
-const usedPercent = (m: Mount): number => (100 * m.usedBytes) / Math.max(1, m.usedBytes + m.availableBytes);
-const inodesPercent = (m: Mount): number =>
-  m.inodes && m.inodes.total > 0 ? (100 * m.inodes.used) / m.inodes.total : 0;
-type Trouble = 'space' | 'inodes';
-const troubleOf = (m: Mount, o: Options): Trouble | undefined =>
-  usedPercent(m) >= o.usedPercent ? 'space' : inodesPercent(m) >= o.inodesPercent ? 'inodes' : undefined;
-const inTrouble = (mounts: readonly Mount[], o: Options): readonly Mount[] =>
-  mounts
-    .filter((m) => troubleOf(m, o))
-    .sort((a, b) => Math.max(usedPercent(b), inodesPercent(b)) - Math.max(usedPercent(a), inodesPercent(a)));
-
-const size = (bytes: number): string =>
-  bytes >= bytesOf(1) ? `${gib(bytes).toFixed(1)} GiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
-const state = (m: Mount, trouble: Trouble): string =>
-  trouble === 'space'
-    ? `${m.path} is ${Math.floor(usedPercent(m))} % full`
-    : `${m.path} has used ${Math.floor(inodesPercent(m))} % of its inodes`;
-
-/** nvme names come with the volume id in their serial; on Xen the device name of the attachment decides: /dev/sdf is xvdf to the kernel. */
-const volumeOf = (disk: Extract<Layer, { kind: 'disk' }>, instance: Instance): string | undefined => {
-  if (disk.volumeId) return disk.volumeId;
-  const named = Object.entries(instance.devices).find(
-    ([device]) =>
-      device
-        .replace(/^\/dev\//, '')
-        .replace(/^sd/, 'xvd')
-        .replace(/\d+$/, '') === disk.name,
-  );
-  return named?.[1];
-};
-const disksOf = (m: Mount) => m.layers.filter((l) => l.kind === 'disk');
-const volumesOf = (m: Mount, instance: Instance): string[] => disksOf(m).flatMap((d) => volumeOf(d, instance) ?? []);
-
 // ---- observe ----------------------------------------------------------------------------------------------------------------------------
 
 const commandOf = (attempt: Attempt | undefined): { id: string; step: Step } | undefined => {
   const id = (attempt?.receipt as { commandId?: string } | undefined)?.commandId;
   return id && attempt ? { id, step: attempt.step as Step } : undefined;
-};
-
-const groupOf = async (instance: Instance, ports: Ports): Promise<Group> => {
-  const asg = instance.tags['aws:autoscaling:groupName'];
-  const own = instance.tags['steward:group'];
-  const tag = asg
-    ? { key: 'aws:autoscaling:groupName', value: asg }
-    : own
-      ? { key: 'steward:group', value: own }
-      : undefined;
-  if (!tag) return { id: `instance/${instance.id}`, size: 1, zones: { [instance.zoneId]: 1 } };
-  const zones = await ports.instances.countByZone(tag);
-  const size = Object.values(zones).reduce((a, b) => a + b, 0);
-  return { id: asg ? `asg/${asg}` : `tag/${own}`, size, zones };
 };
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
@@ -118,10 +83,9 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   if (instance.state === 'terminated' || instance.state === 'shutting-down')
     throw new NotFound(`${id} is ${instance.state}`);
   const nothing = { target, instance, command: undefined, mounts: undefined, volumes: {}, growth: {} };
-  const alone = { id: `instance/${id}`, size: 1, zones: {} };
   if (instance.state !== 'running')
-    return { ...nothing, group: alone, agent: { state: 'absent' }, blind: `it is ${instance.state}` };
-  const [group, agent] = await Promise.all([groupOf(instance, ports), ports.hosts.agent(id)]);
+    return { ...nothing, group: aloneGroup(instance), agent: { state: 'absent' }, blind: `it is ${instance.state}` };
+  const [group, agent] = await Promise.all([groupOfInstance(instance, ports, look.tags.group), ports.hosts.agent(id)]);
   if (agent.state !== 'online')
     return {
       ...nothing,
@@ -144,9 +108,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       command,
       blind: run.state === 'running' ? 'its SSM agent has not answered yet' : run.message,
     };
-  const mounts = run.report.mounts.filter(
-    (m) => KNOWN.includes(m.filesystem) && !look.options.ignoreMounts.includes(m.path),
-  );
+  const mounts = run.report.mounts.filter((m) => isRepairable(m) && !look.options.ignoreMounts.includes(m.path));
   const troubled = inTrouble(mounts, look.options);
   const ids = [...new Set(troubled.flatMap((m) => volumesOf(m, instance)))];
   const volumes = ids.length > 0 ? await ports.volumes.describe(ids) : [];
@@ -179,23 +141,6 @@ const bytesPerHour = async (
 
 // ---- decide -----------------------------------------------------------------------------------------------------------------------------
 
-/** What makes it grow, where that is plain: more room would only hide it. */
-const causeOf = (m: Mount): string | undefined => {
-  if (m.walBytes > m.sizeBytes / 4)
-    return `${size(m.walBytes)} of it are PostgreSQL's write-ahead log, which a stuck replication slot or archiver holds`;
-  const file = m.growing[0];
-  // A file that would eat a tenth of the disk within a day.
-  if (file && file.bytesPerSecond * 86_400 > m.sizeBytes / 10)
-    return `${file.path} grows by ${size(file.bytesPerSecond * 3600)} an hour`;
-  return undefined;
-};
-
-const fills = (m: Mount, trouble: Trouble): string => {
-  const top = [...m.largest].sort((a, b) => (trouble === 'inodes' ? b.files - a.files : b.bytes - a.bytes)).slice(0, 3);
-  if (top.length === 0) return '';
-  return `; most of it is in ${top.map((l) => `${l.path} (${trouble === 'inodes' ? `${l.files} files` : size(l.bytes)})`).join(', ')}`;
-};
-
 const tried = (look: Look<Options>, what: Step['do'], path: string): Attempt<Step> | undefined =>
   (look.attempts as readonly Attempt<Step>[]).findLast(
     (a) => a.step.do === what && a.step.path === path && a.outcome?.kind !== 'transient',
@@ -206,8 +151,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { now, options: o } = look;
   if (instance.state === 'stopped' || instance.state === 'stopping')
     return { do: 'nothing', because: 'it is stopped: its disks fill no further' };
-  if (command?.state === 'running')
-    return { do: 'wait', until: now + seconds(10), because: 'the host is at work on it' };
+  if (command?.state === 'running') return atWork(look);
   if (!mounts) return unseen(seen, blind ?? 'the host could not be asked', look);
   const [worst] = inTrouble(mounts, o);
   if (!worst) return { do: 'wait', until: now + minutes(1), because: 'no file system is in trouble' };
@@ -215,11 +159,22 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (worst.readOnly)
     return {
       do: 'escalate',
-      because: `${state(worst, trouble)} and mounted read-only: the kernel does that after errors, and room would not help`,
+      because: `${stateOf(worst, trouble)} and mounted read-only: the kernel does that after errors, and room would not help`,
       remedy: 'look into the kernel log, check the file system, or restore the volume',
     };
   return cleaning(seen, worst, trouble, look) ?? growing(seen, worst, trouble, look);
 };
+
+/** A document ends by its own time limit; SSM says so. A command that SSM does not even know any more is for a person. */
+const COMMAND_LIMIT = minutes(30);
+const atWork = ({ now, attempts }: Look<Options>): Verdict<Step> =>
+  now - (attempts.at(-1)?.reservedAt ?? now) < COMMAND_LIMIT
+    ? { do: 'wait', until: now + seconds(10), because: 'the host is at work on it' }
+    : {
+        do: 'escalate',
+        because: `the host is at work on it for more than ${span(COMMAND_LIMIT)}`,
+        remedy: 'look at the command in Systems Manager, and at the host',
+      };
 
 const unseen = ({ agent, instance }: Seen, because: string, { now, openedAt }: Look<Options>): Verdict<Step> => {
   // An agent needs some minutes after a boot; one that stays silent is for a person.
@@ -242,7 +197,7 @@ const cleaning = ({ instance }: Seen, m: Mount, trouble: Trouble, look: Look<Opt
   const worth =
     trouble === 'space' ? bytes >= m.sizeBytes / 100 : files >= (m.inodes?.total ?? Number.POSITIVE_INFINITY) / 100;
   if (!worth) return undefined;
-  const places = m.cleanable.filter((c) => c.bytes > 0).map((c) => `${c.place} ${size(c.bytes)}`);
+  const places = m.cleanable.filter((c) => c.bytes > 0).map((c) => `${c.place} ${sizeText(c.bytes)}`);
   return {
     do: 'act',
     rung: `clean ${m.path}`,
@@ -255,41 +210,31 @@ const cleaning = ({ instance }: Seen, m: Mount, trouble: Trouble, look: Look<Opt
       instance: instance.id,
     },
     plan: `clean ${m.path}: ${places.join(', ')}`,
-    because: `${state(m, trouble)}, and ${trouble === 'space' ? size(bytes) : `${files} files`} can go without loss`,
+    because: `${stateOf(m, trouble)}, and ${trouble === 'space' ? sizeText(bytes) : `${files} files`} can go without loss`,
   };
 };
 
-/** Room below the file system that it does not use yet: then no volume has to grow. The kernel's own overhead is under 8 %. */
-const unusedBelow = (m: Mount): boolean => {
-  const disk = disksOf(m).at(-1);
-  const partition = m.layers.find((l) => l.kind === 'partition');
-  const lvm = m.layers.find((l) => l.kind === 'lvm');
-  if (!disk) return false;
-  const slack = Math.max(disk.sizeBytes / 50, 2 ** 28);
-  if (lvm && lvm.freeBytes > slack) return true;
-  if (partition)
-    return (
-      partition.last &&
-      disk.sizeBytes - partition.sizeBytes > slack &&
-      disksOf(m).length === 1 &&
-      m.layers.filter((l) => l.kind === 'partition').length === 1
-    );
-  return m.sizeBytes < (lvm?.sizeBytes ?? disk.sizeBytes) * 0.9;
-};
+type Stuck = (because: string, remedy: string) => Verdict<Step>;
 
 const growing = (seen: Seen, m: Mount, trouble: Trouble, look: Look<Options>): Verdict<Step> => {
-  const o = look.options;
   const cause = causeOf(m);
-  const is = state(m, trouble);
-  const stuck = (because: string, remedy: string): Verdict<Step> => ({
+  const is = stateOf(m, trouble);
+  const stuck: Stuck = (because, remedy) => ({
     do: 'escalate',
     because: `${is}, and ${because}${fills(m, trouble)}${cause ? `. ${cause}` : ''}`,
     remedy,
   });
-  const enlarged = tried(look, 'grow-volume', m.path);
-  const extended = tried(look, 'grow-filesystem', m.path);
-  const done = enlarged?.effect === 'effective';
+  return (
+    cannotGrow(m, trouble, look.options, stuck) ??
+    afterExtension(seen, m, stuck, look) ??
+    afterEnlargement(seen, m, is, stuck, look) ??
+    (hasUnusedBelow(m)
+      ? extension(seen, m, `${is}, and its device has room that it does not use`)
+      : enlargement(seen, m, { is, cause, stuck }, look))
+  );
+};
 
+const cannotGrow = (m: Mount, trouble: Trouble, o: Options, stuck: Stuck): Verdict<Step> | undefined => {
   if (!o.grow)
     return stuck('the policy does not let it grow volumes', 'make room by hand, or set remediations.full-disk.grow');
   if (trouble === 'inodes' && m.filesystem === 'btrfs') return stuck('Btrfs has no fixed inodes', 'look at it by hand');
@@ -301,27 +246,49 @@ const growing = (seen: Seen, m: Mount, trouble: Trouble, look: Look<Options>): V
       `another partition follows ${partition.name}, so it cannot grow in place`,
       'move the data to a volume of its own',
     );
+  return undefined;
+};
 
-  if (extended && (extended.effect === 'ineffective' || extended.outcome?.kind !== 'done'))
+/** The last step that grew this mount, or was meant to. */
+const lastGrowth = (look: Look<Options>, path: string): Attempt<Step> | undefined =>
+  (look.attempts as readonly Attempt<Step>[]).findLast(
+    (a) => a.step.path === path && a.step.do !== 'clean' && a.outcome?.kind !== 'transient',
+  );
+
+const failed = (a: Attempt<Step>): boolean => a.effect === 'ineffective' || a.outcome?.kind !== 'done';
+
+const afterExtension = (seen: Seen, m: Mount, stuck: Stuck, look: Look<Options>): Verdict<Step> | undefined => {
+  const last = lastGrowth(look, m.path);
+  if (last?.step.do !== 'grow-filesystem') return undefined;
+  if (last.effect === undefined && last.outcome?.kind === 'done')
+    return { do: 'wait', until: look.now + seconds(10), because: 'the file system is growing' };
+  if (failed(last))
     return stuck(
-      `its file system did not grow: ${failureOf(seen) ?? extended.outcome?.because ?? 'unknown'}`,
+      `its file system did not grow: ${failureOf(seen) ?? last.outcome?.because ?? 'unknown'}`,
       'grow it on the host: lsblk and df tell what is missing',
     );
-  if (extended?.effect === undefined && extended)
-    return { do: 'wait', until: look.now + seconds(10), because: 'the file system is growing' };
-  if (extended && done)
-    return stuck('growing it once was not enough', 'remove what fills it, or grow it further by hand');
-  if (done || unusedBelow(m)) return extension(seen, m, is, done);
+  return tried(look, 'grow-volume', m.path)
+    ? stuck('growing it once was not enough', 'remove what fills it, or grow it further by hand')
+    : undefined;
+};
 
-  if (enlarged && (enlarged.effect === 'ineffective' || enlarged.outcome?.kind !== 'done'))
-    return stuck(`its volume did not grow: ${enlarged.outcome?.because ?? 'unknown'}`, 'grow it by hand, or make room');
-  if (enlarged)
-    return {
-      do: 'wait',
-      until: look.now + seconds(10),
-      because: `${enlarged.step.do === 'grow-volume' ? enlarged.step.volume : 'the volume'} is being enlarged`,
-    };
-  return enlargement(seen, m, { is, cause, stuck }, look);
+const afterEnlargement = (
+  seen: Seen,
+  m: Mount,
+  is: string,
+  stuck: Stuck,
+  look: Look<Options>,
+): Verdict<Step> | undefined => {
+  const last = lastGrowth(look, m.path);
+  if (last?.step.do !== 'grow-volume') return undefined;
+  if (last.effect === 'effective')
+    return { ...extension(seen, m, `${is}; the volume has grown, the file system not yet`), continues: true };
+  // Nobody knows whether AWS took it: the volume's own size tells.
+  if (last.outcome?.kind === 'ambiguous' && (seen.volumes[last.step.volume]?.sizeGiB ?? 0) >= last.step.toGiB)
+    return { ...extension(seen, m, `${is}; the volume has grown after all`), continues: true };
+  if (last.effect === undefined && last.outcome?.kind === 'done')
+    return { do: 'wait', until: look.now + seconds(10), because: `${last.step.volume} is being enlarged` };
+  return stuck(`its volume did not grow: ${last.outcome?.because ?? 'unknown'}`, 'grow it by hand, or make room');
 };
 
 const failureOf = ({ command }: Seen): string | undefined =>
@@ -331,7 +298,7 @@ const failureOf = ({ command }: Seen): string | undefined =>
       ? command.message
       : undefined;
 
-const extension = ({ instance }: Seen, m: Mount, is: string, continues: boolean): Verdict<Step> => ({
+const extension = ({ instance }: Seen, m: Mount, because: string): Act<Step> => ({
   do: 'act',
   rung: `grow ${m.path}`,
   step: {
@@ -340,11 +307,8 @@ const extension = ({ instance }: Seen, m: Mount, is: string, continues: boolean)
     deviceBytes: disksOf(m).reduce((sum, d) => sum + d.sizeBytes, 0),
     instance: instance.id,
   },
-  ...(continues ? { continues: true } : {}),
   plan: `grow the ${m.filesystem} file system of ${m.path} into its device`,
-  because: continues
-    ? `the volume has grown, ${m.path} not yet`
-    : `${is}, and its device has room that it does not use`,
+  because,
 });
 
 const enlargement = (
@@ -403,7 +367,7 @@ const enlargement = (
       what: `${toGiB - volume.sizeGiB} GiB of ${volume.type}`,
     },
     plan: `grow ${volume.id} under ${m.path} from ${volume.sizeGiB} to ${toGiB} GiB`,
-    because: `${is}${tried(look, 'clean', m.path) ? ' even after cleaning' : ', and little can be cleaned'}${rate && rate > 0 ? `; it grows by ${size(rate)} an hour` : ''}${cause ? `. That only buys time: ${cause}` : ''}`,
+    because: `${is}${tried(look, 'clean', m.path) ? ' even after cleaning' : ', and little can be cleaned'}${rate && rate > 0 ? `; it grows by ${sizeText(rate)} an hour` : ''}${cause ? `. That only buys time: ${cause}` : ''}`,
   };
 };
 
@@ -415,29 +379,34 @@ interface Before {
   readonly usedInodes: number;
 }
 
-const effect = ({ step, before, reservedAt }: Attempt<Step>, seen: Seen, { now, options }: Look<Options>): Effect => {
-  const was = before as unknown as Before;
+const effect = (attempt: Attempt<Step>, seen: Seen, { now, options }: Look<Options>): Effect => {
   if (seen.command?.state === 'running' || !seen.mounts) return 'pending';
-  const m = seen.mounts.find((x) => x.path === step.path);
+  const m = seen.mounts.find((x) => x.path === attempt.step.path);
   // It was there and writable when the step began.
   if (!m || m.readOnly) return 'harmful';
   if (!troubleOf(m, options)) return 'effective';
-  switch (step.do) {
+  const was = attempt.before as unknown as Before;
+  switch (attempt.step.do) {
     case 'clean':
-      return m.availableBytes - was.availableBytes >= m.sizeBytes / 100 ||
-        was.usedInodes - (m.inodes?.used ?? 0) > was.usedInodes / 100
-        ? 'effective'
-        : 'ineffective';
-    case 'grow-volume': {
-      const volume = seen.volumes[step.volume];
-      if (volume?.modification?.state === 'failed') return 'ineffective';
-      if (volume && volume.sizeGiB >= step.toGiB && volume.modification?.state !== 'modifying') return 'effective';
-      // Size takes effect within seconds to minutes, once the change is `optimizing`.
-      return now - reservedAt < minutes(30) ? 'pending' : 'ineffective';
-    }
+      return helped(m, was) ? 'effective' : 'ineffective';
+    case 'grow-volume':
+      return enlarged(attempt.step, seen, now - attempt.reservedAt);
     case 'grow-filesystem':
       return m.sizeBytes > was.sizeBytes ? 'effective' : 'ineffective';
   }
+};
+
+/** A hundredth of the disk, or of the inodes that were in use, came free. */
+const helped = (m: Mount, was: Before): boolean =>
+  m.availableBytes - was.availableBytes >= m.sizeBytes / 100 ||
+  was.usedInodes - (m.inodes?.used ?? was.usedInodes) > was.usedInodes / 100;
+
+/** Size takes effect within seconds to minutes, once the change is `optimizing`. */
+const enlarged = (step: Extract<Step, { do: 'grow-volume' }>, { volumes }: Seen, since: number): Effect => {
+  const volume = volumes[step.volume];
+  if (volume?.modification?.state === 'failed') return 'ineffective';
+  if (volume && volume.sizeGiB >= step.toGiB && volume.modification?.state !== 'modifying') return 'effective';
+  return since < minutes(30) ? 'pending' : 'ineffective';
 };
 
 // ---- act --------------------------------------------------------------------------------------------------------------------------------
@@ -531,7 +500,7 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
     return ill
       .map(
         (m) =>
-          `${state(m, troubleOf(m, o) ?? 'space')} (${m.filesystem}, ${size(m.sizeBytes)}, ${volumesOf(m, seen.instance).join(' + ') || 'no EBS volume'})`,
+          `${stateOf(m, troubleOf(m, o) ?? 'space')} (${m.filesystem}, ${sizeText(m.sizeBytes)}, ${volumesOf(m, seen.instance).join(' + ') || 'no EBS volume'})`,
       )
       .join('; ');
   },

@@ -4,7 +4,7 @@
 import { type Reading, readAll } from '../../events/read.ts';
 import { type LookAgain, lookMessage } from '../../events/steward/signal.ts';
 import { signalOfTags } from '../core/alarm.ts';
-import { Conflict, InvalidInput, messageOf, StewardError } from '../core/errors.ts';
+import { Conflict, InvalidInput, messageOf } from '../core/errors.ts';
 import { type Answer, pass, type Work } from '../core/pass.ts';
 import type { Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
@@ -201,6 +201,3 @@ export const plan = async (arn: string, only: string | undefined, deps: Wired): 
   });
   return { answers: await Promise.all(works.map((work) => runWork({ ...work, explain: true }, deps))) };
 };
-
-/** A due incident or a surveyed signal that fails must not keep the others waiting: told, not thrown. */
-export const isOurs = (e: unknown): e is StewardError => e instanceof StewardError;

@@ -1,0 +1,30 @@
+/** SDK clients that talk to a world without sockets. */
+import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { SSMClient } from '@aws-sdk/client-ssm';
+import { STSClient } from '@aws-sdk/client-sts';
+import { rootCredentials } from '../../world/iam.ts';
+import { requestHandler } from '../../world/wire.ts';
+import type { World } from '../../world/world.ts';
+
+type Credentials = { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
+
+export const clientsOf = (world: World, credentials: Credentials = rootCredentials) => {
+  const options = { region: world.region, credentials, requestHandler: requestHandler(world), maxAttempts: 1 };
+  return {
+    ec2: new EC2Client(options),
+    ssm: new SSMClient(options),
+    cloudwatch: new CloudWatchClient(options),
+    sts: new STSClient(options),
+  };
+};
+
+/** The name of the error that a call ends with. */
+export const failure = async (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'no error',
+    (error: unknown) => (error instanceof Error ? error.name : String(error)),
+  );
+
+export const minutes = (count: number) => count * 60_000;
+export const hours = (count: number) => count * 3_600_000;
