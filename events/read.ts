@@ -39,9 +39,9 @@ const fromEventBridge = (raw: unknown): Reading => {
   const event = parsed(envelope, raw, 'the EventBridge event');
   const name = `${event.source}/${event['detail-type']}`;
   const parse = Object.hasOwn(PARSERS, name) ? PARSERS[name] : undefined;
-  return parse
-    ? { signals: parse(event) }
-    : { ignored: `${event.source} "${event['detail-type']}" is not an event that Steward listens to` };
+  if (!parse) return { ignored: `${event.source} "${event['detail-type']}" is not an event that Steward listens to` };
+  const signals = parse(event);
+  return signals.length > 0 ? { signals } : { ignored: `${event.source} "${event['detail-type']}": nothing to act on` };
 };
 
 /** @throws InvalidInput for what cannot be read: the caller parks it whole */

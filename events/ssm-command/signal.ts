@@ -1,9 +1,13 @@
-/** A command on a host ended: what waits for that host looks again now. */
+/** A command that changed a host ended: what waits for that host looks again now. */
 import * as z from 'zod/mini';
 import type { Signal } from '../../shared/core/signal.ts';
 import { instanceTarget } from '../../shared/core/target.ts';
 import type { Envelope } from '../envelope.ts';
 import { parsed, timeOf } from '../parse.ts';
+
+/** Documents that only look: were their ends listened to, every look would cause the next one, for ever. */
+const LOOKS = /steward-[\w-]*inspect-/;
+const ENDS = new Set(['Success', 'Failed', 'TimedOut', 'Cancelled']);
 
 const detail = z.object({ 'instance-id': z.string(), 'document-name': z.string(), status: z.string() });
 
@@ -13,6 +17,7 @@ export const fromEventBridge = (event: Envelope): readonly Signal[] => {
     'document-name': document,
     status,
   } = parsed(detail, event.detail, 'the command notification');
+  if (LOOKS.test(document) || !ENDS.has(status)) return [];
   return [
     {
       kind: 'target.changed',

@@ -289,6 +289,7 @@ export const tripped = (p: Pick<Proposal, 'facts' | 'troubled' | 'policy'>): str
 
 const breakerClosed: Guard = (p) => {
   if (p.undoes !== undefined) return 'it puts something back';
+  if (p.act.continues) return 'it finishes what is under way';
   if (p.troubled === undefined)
     return wait(p, 'how many of its group are in trouble could not be counted', 'wait until the state table answers');
   const now = tripped(p);

@@ -23,7 +23,7 @@ import type { Policy, Settings } from './policy.ts';
 import type { Ports } from './ports.ts';
 import type { Assessment, Facts, Remediation } from './remediation.ts';
 import type { Signal } from './signal.ts';
-import type { Chart, Store, Switches } from './store.ts';
+import type { Chart, GroupRecord, Store, Switches } from './store.ts';
 import type { Target } from './target.ts';
 import { hours, iso, minutes, seconds, span, type Time } from './time.ts';
 import type { Json, Verdict } from './verdict.ts';
@@ -493,7 +493,8 @@ const refused = async (
   const { now, incident, work } = p;
   const extra = { guards, refused: refusal };
   if (work.explain) return answer(p, incident, act, { ...extra, lookAgainAt: refusal.again });
-  if (breakerChange) await p.deps.store.write({ put: breakerChange }).catch(onlyConflict);
+  // Of many passes that see the same storm, the one that writes it down tells a person.
+  const told = breakerChange !== undefined && !(await wrote(p.deps.store, breakerChange));
   const noted = logged(
     incident,
     now,
@@ -501,7 +502,7 @@ const refused = async (
     `${refusal.guard} refused to ${act.plan}: ${refusal.because}. To allow it: ${refusal.remedy}`,
   );
   const because = `${refusal.guard}: ${refusal.because}`;
-  switch (refusal.consequence) {
+  switch (told ? 'wait' : refusal.consequence) {
     case 'not-ours':
       return { ...(await finish(p, { ...noted, end: 'not-ours' }, { do: 'nothing', because })), ...extra };
     case 'escalate':
@@ -513,9 +514,15 @@ const refused = async (
   }
 };
 
-/** Losing a race to write something that is only of help is no harm. */
-const onlyConflict = (e: unknown): void => {
-  if (!(e instanceof Conflict)) throw e;
+/** Whether this pass won the race to write it. */
+const wrote = async (store: Store, change: GroupRecord): Promise<boolean> => {
+  try {
+    await store.write({ put: change });
+    return true;
+  } catch (e) {
+    if (!(e instanceof Conflict)) throw e;
+    return false;
+  }
 };
 
 const asking = (

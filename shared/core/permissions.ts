@@ -31,18 +31,17 @@ export interface PolicyDocument {
 const matches = (pattern: string, arn: string): boolean =>
   new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`).test(arn);
 
-/** Patterns that name no single kind of resource of the target: our own documents. They are exact in a session but for account and region. */
-const isOwn = (pattern: string): boolean => pattern.includes('steward-{stage}-');
+/** Our own documents: not touched by the target, so they stay, exact but for account and region, which are the target's. */
+const isOwnDocument = (pattern: string): boolean => pattern.includes(':document/steward-{stage}-');
 
-const narrow = (pattern: string, stage: string, target: Target, touched: readonly string[]): string[] => {
-  if (pattern === '*') return ['*'];
-  if (isOwn(pattern)) {
-    // arn:*:ssm:*:*:document/steward-{stage}-x → the one of the target's account and region
-    const [arn, , service, , , ...rest] = pattern.replace('{stage}', stage).split(':');
-    const partition = target.arn.split(':')[1] ?? 'aws';
-    return [[arn, partition, service, target.region, target.account, ...rest].join(':')];
-  }
-  return [target.arn, ...touched].filter((arn) => matches(pattern, arn));
+const narrow = (given: string, stage: string, target: Target, touched: readonly string[]): string[] => {
+  if (given === '*') return ['*'];
+  const pattern = given.replace('{stage}', stage);
+  if (!isOwnDocument(given)) return [target.arn, ...touched].filter((arn) => matches(pattern, arn));
+  // arn:*:ssm:*:*:document/steward-prod-x → the one of the target's account and region
+  const [arn, , service, , , ...rest] = pattern.split(':');
+  const partition = target.arn.split(':')[1] ?? 'aws';
+  return [[arn, partition, service, target.region, target.account, ...rest].join(':')];
 };
 
 /** The session policy of one pass: this target, and for an act also what its step touches. Statements that match nothing are left out. */

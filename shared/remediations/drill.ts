@@ -1,5 +1,4 @@
 import * as z from 'zod/mini';
-import { NotFound } from '../core/errors.ts';
 import { defineRemediation } from '../core/remediation.ts';
 import { idOf } from '../core/target.ts';
 import { minutes } from '../core/time.ts';
@@ -19,17 +18,16 @@ export const drill = defineRemediation<Seen, Step, Record<never, never>>({
 guards, reservation, act, look again) and ends when the parameter reads \`mended\`. Nothing of yours is touched.`,
   answers: ['steward.drill'],
   risk: 'harmless',
-  targets: 'arn:*:ssm:*:*:parameter/steward/*',
+  targets: 'arn:*:ssm:*:*:parameter/steward/*/drill',
   ladder: { mend: 'write `mended` into the parameter' },
   attemptsPerDay: 50,
   permissions: [
-    { for: 'look', actions: ['ssm:GetParameter'], resources: ['arn:*:ssm:*:*:parameter/steward/*'] },
-    { for: 'act', actions: ['ssm:PutParameter'], resources: ['arn:*:ssm:*:*:parameter/steward/*'] },
+    { for: 'look', actions: ['ssm:GetParameter'], resources: ['arn:*:ssm:*:*:parameter/steward/{stage}/drill'] },
+    { for: 'act', actions: ['ssm:PutParameter'], resources: ['arn:*:ssm:*:*:parameter/steward/{stage}/drill'] },
   ],
   options: z.strictObject({}),
   observe: async (target, { parameters }) => {
     const name = `/${idOf(target)}`;
-    if (!name.endsWith('/drill')) throw new NotFound(`${name} is not a drill`);
     return { name, ...(await parameters.get(name)) };
   },
   facts: ({ name }) => ({ tags: {}, ours: true, group: { id: `drill${name}`, size: 1, zones: {} }, zone: undefined }),

@@ -83,7 +83,7 @@ describe('a healthy end', () => {
     breakDisk(s.account.world, s.id, { path: '/', inodesUsedPercent: 97 });
     s.account.deliver(alarmOn(s.account.world.account, s.id, 'disk_inodes_free', s.account.clock.now()));
     await s.account.run(hours(1), () => closed(s) || state(s) === 'escalated');
-    expect(lines(s)).toContain('has used 97 % of its inodes');
+    expect(lines(s)).toMatch(/has used 9\d % of its inodes/);
     expect(s.account.incidentOf(s.id)).toMatchObject({ end: 'healthy' });
   });
 
@@ -108,7 +108,7 @@ describe('a refusal says why, and nothing is done', () => {
 
   test('the budget of a group: the second waits until the first is healthy', async () => {
     const account = createAccount();
-    const [first, second] = account.fleet.web.map((i) => i.id) as [string, string];
+    const [first, , second] = account.fleet.web.map((i) => i.id) as [string, string, string];
     await account.run(minutes(4));
     breakDisk(account.world, first, { path: '/srv', usedPercent: 93 });
     breakDisk(account.world, second, { path: '/srv', usedPercent: 93 });
@@ -129,7 +129,8 @@ describe('a refusal says why, and nothing is done', () => {
     await account.run(minutes(8));
     const incidents = account.fleet.web.map(({ id }) => account.incidentOf(id));
     expect(incidents.filter((i) => (i?.attempts.length ?? 0) > 0).length).toBeLessThanOrEqual(1);
-    expect(incidents.filter((i) => i?.escalatedAt !== undefined).length).toBeGreaterThanOrEqual(1);
+    // One person is told once, not once for each patient.
+    expect(incidents.filter((i) => i?.escalatedAt !== undefined)).toHaveLength(1);
     expect(incidents.some((i) => i?.log.some((l) => l.say.includes('fell ill within 5 min')))).toBe(true);
   });
 
@@ -140,6 +141,8 @@ describe('a refusal says why, and nothing is done', () => {
     expect(s.account.incidentOf(s.id)).toMatchObject({ state: 'refused', attempts: [] });
     expect(s.account.incidentOf(s.id)?.because).toMatch(/it would grow vol-\S+ under \/srv from 20 to 30 GiB/);
     expect(modifications(s)).toHaveLength(0);
+    // Looking must not cause looks: the ends of its own inspections once came back as events, and each began another.
+    expect(commands(s, 'inspect-disk').length).toBeLessThanOrEqual(4);
   });
 
   test('the cost cap', async () => {
