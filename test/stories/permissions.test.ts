@@ -1,0 +1,117 @@
+/** Each remediation calls what it declares, all of it and nothing else, on its own target only. IAM's verdicts are those of a policy engine. */
+import { PutParameterCommand } from '@aws-sdk/client-ssm';
+import { signalMessage } from '../../events/steward/signal.ts';
+import { targetOf } from '../../shared/core/target.ts';
+import { minutes } from '../../shared/core/time.ts';
+import { remediations } from '../../shared/remediations/index.ts';
+import { breakDisk } from '../../world/fleet.ts';
+import { clientsOf } from '../world/clients.ts';
+import { type Account, createAccount } from './account.ts';
+
+const GiB = 2 ** 30;
+const STEPS = minutes(30);
+
+/** Calls made under the role of a remediation. */
+const callsAs = ({ world }: Account, remediation: string) =>
+  world.calls.filter((c) => c.principal.includes(`/steward-test-remedy-${remediation}/`));
+
+/** One account in which every remediation climbs its whole ladder. */
+const workedThrough = async (): Promise<Account> => {
+  const account = createAccount();
+  await account.run(minutes(4));
+  const [web, , worker] = [account.fleet.web[0]?.id ?? '', 0, account.fleet.workers[0]?.id ?? ''];
+  breakDisk(account.world, web, { path: '/srv', usedPercent: 93, cleanableBytes: GiB });
+  breakDisk(account.world, worker, { path: '/scratch', usedPercent: 95 });
+  const drill = `arn:aws:ssm:${account.world.region}:${account.world.account}:parameter/steward/test/drill`;
+  await clientsOf(account.world).ssm.send(
+    new PutParameterCommand({ Name: '/steward/test/drill', Value: 'broken', Type: 'String' }),
+  );
+  account.deliver(
+    signalMessage({
+      kind: 'steward.drill',
+      target: targetOf(drill),
+      at: account.clock.now(),
+      cause: 'a drill',
+      eventId: 'drill-1',
+    }),
+  );
+  await account.run(STEPS);
+  expect(account.incidents().map((i) => [i.remediation, i.end])).toEqual(
+    expect.arrayContaining([
+      ['full-disk', 'healthy'],
+      ['drill', 'healthy'],
+    ]),
+  );
+  return account;
+};
+
+describe('declared = called', () => {
+  let account: Account;
+  beforeAll(async () => {
+    account = await workedThrough();
+  });
+
+  test.each(remediations.map((r) => r.name))('%s', (name) => {
+    const declared = new Set(remediations.find((r) => r.name === name)?.permissions.flatMap((p) => p.actions));
+    const calls = callsAs(account, name);
+    expect(calls.filter((c) => !c.allowed)).toEqual([]);
+    expect(new Set(calls.map((c) => c.action))).toEqual(declared);
+  });
+
+  test('and under its own role, heal asks for nothing but sessions', () => {
+    const own = account.world.calls.filter((c) => c.principal.endsWith(':user/heal'));
+    expect([...new Set(own.map((c) => c.action))]).toEqual(['sts:AssumeRole']);
+  });
+});
+
+describe('a session reaches its own target only', () => {
+  const reached = async (remediation: string, phase: 'look' | 'act') => {
+    const account = createAccount();
+    const [mine, other] = account.fleet.web;
+    if (!mine || !other) throw new Error('the fleet has no web servers');
+    const volumeArn = (id: string) => `arn:aws:ec2:${account.world.region}:${account.world.account}:volume/${id}`;
+    const target = targetOf(`arn:aws:ec2:${account.world.region}:${account.world.account}:instance/${mine.id}`);
+    const found = remediations.find((r) => r.name === remediation);
+    if (!found) throw new Error(`no remediation ${remediation}`);
+    const volumesOf = (id: string) =>
+      [...account.world.ec2.volumes.values()].filter((v) => v.attachment?.instanceId === id);
+    const [myVolume, otherVolume] = [volumesOf(mine.id)[0]?.id ?? '', volumesOf(other.id)[0]?.id ?? ''];
+    const ports = await account.deps.reach(found, target, {
+      phase,
+      touched: phase === 'act' ? [volumeArn(myVolume)] : [],
+    });
+    return { account, ports, mine: mine.id, other: other.id, myVolume, otherVolume };
+  };
+  /** The world answers when its clock goes on. */
+  const outcome = async (account: Account, work: Promise<unknown>): Promise<string> => {
+    let said = 'pending';
+    work.then(
+      () => (said = 'done'),
+      (e) => (said = (e as Error).name),
+    );
+    await account.run(minutes(2), () => said !== 'pending');
+    return said;
+  };
+
+  test('an act on the volume of another instance is denied', async () => {
+    const { account, ports, myVolume, otherVolume } = await reached('full-disk', 'act');
+    expect(await outcome(account, ports.volumes.grow(otherVolume, 30))).toBe('Forbidden');
+    expect(await outcome(account, ports.volumes.grow(myVolume, 30))).toBe('done');
+  });
+
+  test('a command to another instance is denied', async () => {
+    const { account, ports, mine, other } = await reached('full-disk', 'act');
+    const clean = (id: string) =>
+      ports.hosts.start(id, 'clean-disk', { Mount: '/', MinAgeHours: '24', JournalMiB: '512' }, 'token-1');
+    expect(await outcome(account, clean(other))).toBe('Forbidden');
+    expect(await outcome(account, clean(mine))).toBe('done');
+  });
+
+  test('looking cannot change anything, not even its own target', async () => {
+    const { account, ports, mine, myVolume } = await reached('full-disk', 'look');
+    expect(await outcome(account, ports.volumes.grow(myVolume, 30))).toBe('Forbidden');
+    const clean = ports.hosts.start(mine, 'clean-disk', { Mount: '/', MinAgeHours: '24', JournalMiB: '512' }, 't');
+    expect(await outcome(account, clean)).toBe('Forbidden');
+    expect(await outcome(account, ports.hosts.inspectDisk(mine, 'usage', 24))).toBe('done');
+  });
+});
