@@ -127,8 +127,6 @@ const inScope: Guard = (p) => {
 const inMode: Guard = (p) => {
   const { incident, settings, act, now } = p;
   const step = stepText(act.step);
-  if (incident.hold !== undefined && p.undoes === undefined)
-    return escalate(p, incident.hold, `look at it, then: steward approve ${incident.id}`);
   if (incident.denied && incident.denied.step === step && incident.denied.until > now)
     return escalate(
       p,

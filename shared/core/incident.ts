@@ -111,8 +111,6 @@ export interface Incident {
   readonly denied?: { readonly step: string; readonly by: string; readonly until: Time };
   /** A person asked that the last effective attempt be put back. */
   readonly undoWanted?: { readonly by: string; readonly at: Time; readonly attempt: Attempt };
-  /** No further act until a person says so: the last one did harm. */
-  readonly hold?: string;
   readonly escalatedAt?: Time;
   readonly askedBy?: string;
   readonly log: readonly Line[];

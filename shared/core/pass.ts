@@ -5,33 +5,24 @@
  * budget) in one transaction before it runs, and an incident closes only when a later, fresh look is healthy. A crash anywhere is a pass
  * that ended early: the next one finds either nothing reserved, or a reserved attempt without an outcome, which it counts and never repeats.
  */
-import {
-  Conflict,
-  Forbidden,
-  InvalidInput,
-  messageOf,
-  NotFound,
-  Refused,
-  StewardError,
-  Throttled,
-  Unavailable,
-} from './errors.ts';
+import { Conflict, Forbidden, InvalidInput, NotFound, StewardError } from './errors.ts';
 import { commitOutcome, propose, type Reservation, release, reserve } from './gate.ts';
-import { type Finding, isRefusal, type Refusal } from './guards.ts';
-import { type Attempt, type Incident, logged, type OutcomeKind, stepText, withAttempt } from './incident.ts';
-import type { Policy, Settings } from './policy.ts';
-import type { Ports } from './ports.ts';
-import type { Assessment, Facts, Remediation } from './remediation.ts';
+import { isRefusal, type Refusal } from './guards.ts';
+import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
+import type { Settings } from './policy.ts';
+import type { Assessment, Facts } from './remediation.ts';
 import type { Signal } from './signal.ts';
+import { nextLook, start } from './step.ts';
 import type { Chart, GroupRecord, Store, Switches } from './store.ts';
-import type { Target } from './target.ts';
-import { hours, iso, minutes, seconds, span, type Time } from './time.ts';
+import { hours, minutes, seconds, type Time } from './time.ts';
+import { afterUndo, undoing } from './undo.ts';
 import type { Json, Verdict } from './verdict.ts';
+import type { Answer, Deps, Work } from './work.ts';
+
+export type { Answer, Deps, Work } from './work.ts';
 
 /** A pass is over after this: the function's time limit and a margin for clocks. An attempt older than that has lost its pass. */
 export const PASS_LIMIT = minutes(3);
-/** A step that could not be started so soon after its reservation is not started at all. */
-export const ACT_WITHIN = seconds(30);
 /** Blind for so long: a person is told. */
 const BLIND_LIMIT = minutes(15);
 /** How often an incident that waits for a person is looked at. */
@@ -40,54 +31,6 @@ const IDLE_LOOK = minutes(15);
 const DUE_SLACK = minutes(3);
 /** So many proofs that AWS did nothing, and a person is told. */
 const TRANSIENT_LIMIT = 6;
-
-export interface Deps {
-  readonly now: () => Time;
-  /** A new ULID. */
-  readonly newId: () => string;
-  readonly store: Store;
-  readonly policy: Policy;
-  /** The account that Steward runs in. */
-  readonly home: string;
-  /** Ports bound to the target's account and region, under the remediation's role, narrowed to the target and `touched`. */
-  readonly reach: (
-    remediation: Remediation,
-    target: Target,
-    session: { phase: 'look' | 'act'; touched: readonly string[] },
-  ) => Promise<Ports>;
-}
-
-export interface Work {
-  readonly target: Target;
-  readonly remediation: Remediation;
-  readonly signal?: Signal;
-  /** The incident that a look-again message is about. */
-  readonly incident?: string;
-  /** The message was sent when the incident had so many attempts: if it has more by now, a newer message is under way. */
-  readonly after?: number;
-  /** Say what would be done, do and write nothing. */
-  readonly explain?: boolean;
-}
-
-export interface Answer {
-  readonly target: string;
-  readonly remediation: string;
-  readonly incident?: string;
-  readonly seen?: string;
-  readonly verdict: Verdict;
-  readonly guards?: readonly Finding[];
-  readonly refused?: Refusal;
-  readonly attempt?: Attempt;
-  readonly state: Incident['state'] | 'none';
-  /** Attempts so far. */
-  readonly attempts: number;
-  /** The incident is new. */
-  readonly opened: boolean;
-  /** When what. For people, and for the timing of a healthy end. */
-  readonly at?: { readonly signalled: Time; readonly opened: Time; readonly acted?: Time; readonly closed?: Time };
-  readonly end?: Incident['end'];
-  readonly lookAgainAt?: Time;
-}
 
 /** What a pass holds while it runs. */
 interface Pass {
@@ -254,7 +197,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
   }
   const { blindSince: _, ...sighted } = p.incident;
   const seen = noteEffect(noteSeen(sighted, assessed, now), assessed, now);
-  const verdict = undoing(work.remediation, seen) ?? afterUndo(seen) ?? assessed.verdict;
+  const verdict = undoing(work.remediation, seen) ?? afterUndo(seen, assessed.healthy) ?? assessed.verdict;
   // A look takes seconds: what follows is decided, reserved and timed from its end.
   return conclude({ ...p, now: deps.now(), incident: seen }, verdict, assessed);
 };
@@ -271,44 +214,6 @@ const noteEffect = (incident: Incident, { attempts }: Assessment, now: Time): In
   const last = attempts.at(-1);
   if (!last?.effect || incident.attempts.at(-1)?.effect === last.effect) return incident;
   return logged(withAttempt(incident, last), now, 'effect', `attempt ${last.n} (${last.plan}) was ${last.effect}`);
-};
-
-/** An attempt that must be put back: a person asked for it, or it did harm and can be undone. */
-const undoing = (remediation: Remediation, incident: Incident): Verdict | undefined => {
-  const undone = (n: number) => incident.attempts.some((a) => a.undoes === n);
-  const wanted = incident.undoWanted;
-  const harmful = incident.attempts.findLast((a) => a.effect === 'harmful' && !a.undoes);
-  const attempt = wanted?.attempt ?? harmful;
-  if (!attempt || undone(attempt.n) || !remediation.undo) return undefined;
-  const because = wanted ? `${wanted.by} asked for it` : `attempt ${attempt.n} made it worse`;
-  return {
-    do: 'act',
-    rung: 'undo',
-    step: { undo: attempt.n, token: attempt.token },
-    plan: `put back what "${attempt.plan}" changed`,
-    because,
-  };
-};
-
-const afterUndo = (incident: Incident): Verdict | undefined => {
-  const undo = incident.attempts.findLast((a) => a.undoes !== undefined);
-  const worked = undo?.outcome?.kind === 'done';
-  if (incident.undoWanted && undo) {
-    if (worked) return { do: 'close', because: `it was put back, as ${incident.undoWanted.by} asked` };
-    return {
-      do: 'escalate',
-      because: `putting it back failed: ${undo.outcome?.because ?? 'unknown'}`,
-      remedy: 'put it back by hand',
-    };
-  }
-  const harmful = incident.attempts.findLast((a) => a.effect === 'harmful' && !a.undoes);
-  if (!harmful) return undefined;
-  const back = undo ? (worked ? '; it was put back' : '; putting it back failed') : '; it cannot be put back';
-  return {
-    do: 'escalate',
-    because: `attempt ${harmful.n} (${harmful.plan}) made it worse${back}`,
-    remedy: 'look at it: Steward does nothing more here until this incident is over',
-  };
 };
 
 /** Nothing could be seen. Unknown is never healthy: wait, then tell a person. */
@@ -481,7 +386,7 @@ const tryToAct = async (
       { guards, refused: because, lookAgainAt: because.again },
     );
   }
-  return run({ ...p, incident: reserved }, act, reservation, undo);
+  return run({ ...p, incident: reserved }, act, reservation);
 };
 
 const refused = async (
@@ -554,15 +459,10 @@ const asking = (
 };
 
 /** The step runs, once, under a session that reaches this target only; what came of it is written down. */
-const run = async (
-  p: Pass,
-  act: Extract<Verdict, { do: 'act' }>,
-  reservation: Reservation,
-  undo: number | undefined,
-): Promise<Answer> => {
-  const { deps, work } = p;
+const run = async (p: Pass, act: Extract<Verdict, { do: 'act' }>, reservation: Reservation): Promise<Answer> => {
+  const { deps } = p;
   const attempt = p.incident.attempts.at(-1) as Attempt;
-  const { kind, because, receipt } = await start(p, act, attempt, undo);
+  const { kind, because, receipt } = await start(p.work, deps, p.incident, attempt);
   const at = deps.now();
   const done: Attempt = { ...attempt, outcome: { kind, at, because }, ...(receipt === undefined ? {} : { receipt }) };
   const lookAgainAt = at + nextLook(kind, p.incident);
@@ -574,58 +474,5 @@ const run = async (
       `attempt ${attempt.n} (${act.plan}): ${kind === 'done' ? because : `${kind}, ${because}`}`,
     ),
   );
-  return { ...answer({ ...p, work }, incident, act, { guards: reservation.findings, attempt: done, lookAgainAt }) };
-};
-
-/** After a step was taken, its effect shows within seconds (EBS reports `optimizing`, SSM answers); a fault wants more patience. */
-const nextLook = (kind: OutcomeKind, incident: Incident): number => {
-  const before = incident.attempts.filter((a) => a.outcome?.kind === 'transient').length;
-  return {
-    done: seconds(5),
-    permanent: seconds(1),
-    ambiguous: seconds(30),
-    transient: Math.min(minutes(10), seconds(15) * 2 ** before),
-  }[kind];
-};
-
-const start = async (
-  p: Pass,
-  act: Extract<Verdict, { do: 'act' }>,
-  attempt: Attempt,
-  undo: number | undefined,
-): Promise<{ kind: OutcomeKind; because: string; receipt?: Json }> => {
-  const { deps, work } = p;
-  const original =
-    undo === undefined ? undefined : (p.incident.undoWanted?.attempt ?? p.incident.attempts.find((a) => a.n === undo));
-  let ports: Ports;
-  try {
-    const touched = work.remediation.touches(original?.step ?? act.step, work.target);
-    ports = await deps.reach(work.remediation, work.target, { phase: 'act', touched });
-  } catch (e) {
-    // No session, so nothing was asked of anyone.
-    return { kind: e instanceof Forbidden ? 'permanent' : 'transient', because: messageOf(e) };
-  }
-  const late = deps.now() - attempt.reservedAt;
-  if (late > ACT_WITHIN || late < -ACT_WITHIN)
-    return {
-      kind: 'transient',
-      because: `${span(Math.abs(late))} lie between its reservation at ${iso(attempt.reservedAt)} and its start: too much to be sure of the lease`,
-    };
-  try {
-    const receipt =
-      original && work.remediation.undo
-        ? await work.remediation.undo(original, ports, attempt.token)
-        : await work.remediation.run(act.step, ports, attempt.token);
-    return { kind: 'done', because: 'it was taken; a later look tells whether it helped', receipt };
-  } catch (e) {
-    return { kind: outcomeOf(e), because: messageOf(e) };
-  }
-};
-
-/** What an error proves. Anything that does not prove that nothing happened is ambiguous. */
-const outcomeOf = (e: unknown): OutcomeKind => {
-  if (e instanceof Throttled) return 'transient';
-  if (e instanceof Refused || e instanceof Forbidden || e instanceof NotFound) return 'permanent';
-  if (e instanceof Unavailable || e instanceof InvalidInput) return 'ambiguous';
-  return 'ambiguous';
+  return { ...answer(p, incident, act, { guards: reservation.findings, attempt: done, lookAgainAt }) };
 };

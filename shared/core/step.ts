@@ -1,0 +1,67 @@
+/** Starting the one step that the gate let through, and what its end proves. */
+import { Forbidden, messageOf, NotFound, Refused, Throttled } from './errors.ts';
+import type { Attempt, Incident, OutcomeKind } from './incident.ts';
+import type { Ports } from './ports.ts';
+import { iso, minutes, seconds, span } from './time.ts';
+import type { Json } from './verdict.ts';
+import type { Deps, Work } from './work.ts';
+
+/** A step that could not be started so soon after its reservation is not started at all. */
+export const ACT_WITHIN = seconds(30);
+/** After a step was taken, its effect shows within seconds (EBS reports `optimizing`, SSM answers); a fault wants more patience. */
+export const nextLook = (kind: OutcomeKind, incident: Incident): number => {
+  const before = incident.attempts.filter((a) => a.outcome?.kind === 'transient').length;
+  return {
+    done: seconds(5),
+    permanent: seconds(1),
+    ambiguous: seconds(30),
+    transient: Math.min(minutes(10), seconds(15) * 2 ** before),
+  }[kind];
+};
+
+export interface Started {
+  readonly kind: OutcomeKind;
+  readonly because: string;
+  readonly receipt?: Json;
+}
+
+/** Runs the step of a reserved attempt, once, under a session that reaches this target only. Never throws: what an error proves is the outcome. */
+export const start = async (
+  { target, remediation }: Pick<Work, 'target' | 'remediation'>,
+  { now, reach }: Pick<Deps, 'now' | 'reach'>,
+  { undoWanted, attempts }: Incident,
+  attempt: Attempt,
+): Promise<Started> => {
+  const original =
+    attempt.undoes === undefined ? undefined : (undoWanted?.attempt ?? attempts.find((a) => a.n === attempt.undoes));
+  let ports: Ports;
+  try {
+    const touched = remediation.touches(original?.step ?? attempt.step, target);
+    ports = await reach(remediation, target, { phase: 'act', touched });
+  } catch (e) {
+    // No session, so nothing was asked of anyone.
+    return { kind: e instanceof Forbidden ? 'permanent' : 'transient', because: messageOf(e) };
+  }
+  const late = now() - attempt.reservedAt;
+  if (late > ACT_WITHIN || late < -ACT_WITHIN)
+    return {
+      kind: 'transient',
+      because: `${span(Math.abs(late))} lie between its reservation at ${iso(attempt.reservedAt)} and its start: too much to be sure of the lease`,
+    };
+  try {
+    const receipt =
+      original && remediation.undo
+        ? await remediation.undo(original, ports, attempt.token)
+        : await remediation.run(attempt.step, ports, attempt.token);
+    return { kind: 'done', because: 'it was taken; a later look tells whether it helped', receipt };
+  } catch (e) {
+    return { kind: outcomeOf(e), because: messageOf(e) };
+  }
+};
+
+/** What an error proves. Anything that does not prove that nothing happened is ambiguous. */
+const outcomeOf = (e: unknown): OutcomeKind => {
+  if (e instanceof Throttled) return 'transient';
+  if (e instanceof Refused || e instanceof Forbidden || e instanceof NotFound) return 'permanent';
+  return 'ambiguous';
+};

@@ -1,0 +1,59 @@
+/** What a pass is given, and what it answers. */
+import type { Finding, Refusal } from './guards.ts';
+import type { Attempt, Incident } from './incident.ts';
+import type { Policy } from './policy.ts';
+import type { Ports } from './ports.ts';
+import type { Remediation } from './remediation.ts';
+import type { Signal } from './signal.ts';
+import type { Store } from './store.ts';
+import type { Target } from './target.ts';
+import type { Time } from './time.ts';
+import type { Verdict } from './verdict.ts';
+
+export interface Deps {
+  readonly now: () => Time;
+  /** A new ULID. */
+  readonly newId: () => string;
+  readonly store: Store;
+  readonly policy: Policy;
+  /** The account that Steward runs in. */
+  readonly home: string;
+  /** Ports bound to the target's account and region, under the remediation's role, narrowed to the target and `touched`. */
+  readonly reach: (
+    remediation: Remediation,
+    target: Target,
+    session: { phase: 'look' | 'act'; touched: readonly string[] },
+  ) => Promise<Ports>;
+}
+
+export interface Work {
+  readonly target: Target;
+  readonly remediation: Remediation;
+  readonly signal?: Signal;
+  /** The incident that a look-again message is about. */
+  readonly incident?: string;
+  /** The message was sent when the incident had so many attempts: if it has more by now, a newer message is under way. */
+  readonly after?: number;
+  /** Say what would be done, do and write nothing. */
+  readonly explain?: boolean;
+}
+
+export interface Answer {
+  readonly target: string;
+  readonly remediation: string;
+  readonly incident?: string;
+  readonly seen?: string;
+  readonly verdict: Verdict;
+  readonly guards?: readonly Finding[];
+  readonly refused?: Refusal;
+  readonly attempt?: Attempt;
+  readonly state: Incident['state'] | 'none';
+  /** Attempts so far. */
+  readonly attempts: number;
+  /** The incident is new. */
+  readonly opened: boolean;
+  /** When what. For people, and for the timing of a healthy end. */
+  readonly at?: { readonly signalled: Time; readonly opened: Time; readonly acted?: Time; readonly closed?: Time };
+  readonly end?: Incident['end'];
+  readonly lookAgainAt?: Time;
+}
