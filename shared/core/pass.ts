@@ -112,7 +112,11 @@ const idle = (work: Work, because: string): Answer => ({
   opened: false,
 });
 
-const reasonToRest = (work: Work, current: Incident | undefined): string | undefined => {
+const reasonToRest = (work: Work, { home, policy }: Deps, current: Incident | undefined): string | undefined => {
+  const { account } = work.target;
+  // Not even looked at: a signal from anywhere must not make Steward knock at accounts that nobody gave it.
+  if (account !== home && !policy.accounts.includes(account))
+    return `it is in account ${account}, which \`accounts\` in steward.yml does not name`;
   if (!current)
     return work.signal === undefined
       ? 'the incident is over'
@@ -136,7 +140,7 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const id = chart.open[remediation.name] ?? work.incident;
   const [stored] = id === undefined ? [undefined] : await deps.store.read({ kind: 'incident', target: target.arn, id });
   const current = stored?.state === 'closed' ? undefined : stored;
-  const nothing = reasonToRest(work, current);
+  const nothing = reasonToRest(work, deps, current);
   if (nothing !== undefined) return idle(work, nothing);
   const incident = current
     ? heard(current, work.signal, now)

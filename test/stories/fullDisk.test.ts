@@ -194,20 +194,42 @@ describe('what cannot be seen or done goes to a person', () => {
     expect(s.account.incidentOf(s.id)?.because).toContain('read-only');
   });
 
-  test('ModifyVolume is declined: the reason is AWS’s own', async () => {
+  test.each([
+    ['VolumeModificationRateExceeded', "You've reached the maximum modification rate per volume limit.", 400],
+    ['VolumeModificationSizeLimitExceeded', 'The modification limit of your volumes is exceeded.', 400],
+    ['IncorrectModificationState', 'The volume is still modifying.', 400],
+    ['VolumeLimitExceeded', 'You have exceeded your maximum gp3 storage limit.', 400],
+    ['UnauthorizedOperation', 'You are not authorized to perform this operation.', 403],
+  ])('ModifyVolume is declined with %s: the reason is AWS’s own', async (code, message, status) => {
     const s = await started();
-    s.account.world.faults.failNext('ec2', 'ModifyVolume', {
-      code: 'VolumeModificationRateExceeded',
-      message: "You've reached the maximum modification rate per volume limit.",
-      status: 400,
-    });
+    s.account.world.faults.failNext('ec2', 'ModifyVolume', { code, message, status });
     breakDisk(s.account.world, s.id, { path: '/srv', usedPercent: 93 });
-    await s.account.run(minutes(20));
-    expect(s.account.incidentOf(s.id)).toMatchObject({
-      state: 'escalated',
-      attempts: [{ outcome: { kind: 'permanent' } }],
-    });
-    expect(s.account.incidentOf(s.id)?.because).toContain('maximum modification rate');
+    await s.account.run(minutes(20), () => state(s) === 'escalated');
+    const incident = s.account.incidentOf(s.id);
+    expect(incident).toMatchObject({ state: 'escalated', attempts: [{ outcome: { kind: 'permanent' } }] });
+    expect(incident?.because).toContain(message);
+    expect(incident?.remedy?.length).toBeGreaterThan(10);
+    expect(modifications(s)).toHaveLength(1);
+  });
+
+  test('an instance of another account, which the policy does not name', async () => {
+    const s = await started();
+    s.account.deliver(alarmOn('999988887777', s.id, 'disk_used_percent', s.account.clock.now()));
+    await s.account.run(minutes(5));
+    const [{ answers: [answer] = [] } = {}] = s.account.outcomes.slice(-1);
+    expect(answer).toMatchObject({ state: 'none', verdict: { do: 'nothing' } });
+    expect(answer?.verdict.because).toContain('account 999988887777, which `accounts` in steward.yml does not name');
+    expect(s.account.world.calls.filter((c) => JSON.stringify(c.input).includes('999988887777'))).toEqual([]);
+  });
+
+  test('the host does not end the command: the attempt is lost, a person is told', async () => {
+    const s = await started();
+    breakDisk(s.account.world, s.id, { path: '/srv', usedPercent: 93, cleanableBytes: 6 * GiB });
+    await s.account.run(minutes(20), () => commands(s, 'clean-disk').length > 0);
+    setAgent(s.account.world, hostOf(s.account.world, s.id), 'silent');
+    await s.account.run(hours(1), () => state(s) === 'escalated');
+    expect(s.account.incidentOf(s.id)?.state).toBe('escalated');
+    expect(commands(s, 'clean-disk')).toHaveLength(1);
   });
 });
 
