@@ -90,18 +90,10 @@ export interface StoreOptions extends ClientOptions {
   /** Closed incidents, and charts and groups that nobody wrote since, expire after so long. */
   readonly retentionDays: number;
   readonly now: () => Time;
-  /** Told of every answer's consumed units, for the bench. */
-  readonly onUnits?: (units: { read: number; write: number }) => void;
 }
 
-export const dynamoStore = ({ table, retentionDays, now, onUnits, ...options }: StoreOptions): Store => {
+export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOptions): Store => {
   const client = new DynamoDBClient(clientConfig(options, 3));
-  const ReturnConsumedCapacity = onUnits ? ('TOTAL' as const) : ('NONE' as const);
-  const count = (
-    kind: 'read' | 'write',
-    consumed: readonly { CapacityUnits?: number | undefined }[] | undefined,
-  ): void =>
-    onUnits?.({ read: 0, write: 0, [kind]: (consumed ?? []).reduce((sum, c) => sum + (c.CapacityUnits ?? 0), 0) });
 
   const asked = async <T>(what: string, call: () => Promise<T>): Promise<T> => {
     try {
@@ -157,21 +149,11 @@ export const dynamoStore = ({ table, retentionDays, now, onUnits, ...options }: 
     if (!only) return;
     await asked('cannot write the state', async () => {
       try {
-        if (changes.length === 1 && 'put' in only) {
-          const { ConsumedCapacity } = await client.send(
-            new PutItemCommand({
-              TableName: table,
-              Item: itemOf(only.put),
-              ...condition(only.put.version),
-              ReturnConsumedCapacity,
-            }),
+        if (changes.length === 1 && 'put' in only)
+          await client.send(
+            new PutItemCommand({ TableName: table, Item: itemOf(only.put), ...condition(only.put.version) }),
           );
-          return count('write', ConsumedCapacity ? [ConsumedCapacity] : []);
-        }
-        const { ConsumedCapacity } = await client.send(
-          new TransactWriteItemsCommand({ TransactItems: changes.map(asWrite), ReturnConsumedCapacity }),
-        );
-        return count('write', ConsumedCapacity);
+        else await client.send(new TransactWriteItemsCommand({ TransactItems: changes.map(asWrite) }));
       } catch (e) {
         throw conflictOf(e, changes.map(nameOfChange)) ?? e;
       }
@@ -183,13 +165,11 @@ export const dynamoStore = ({ table, retentionDays, now, onUnits, ...options }: 
     let missing = keys.map((k) => marshall(k));
     // Under throttling DynamoDB answers a part; what is left is asked again, a few times.
     for (let tries = 0; missing.length > 0 && tries < 4; tries++) {
-      const { Responses, UnprocessedKeys, ConsumedCapacity } = await client.send(
+      const { Responses, UnprocessedKeys } = await client.send(
         new BatchGetItemCommand({
           RequestItems: { [table]: { Keys: missing.slice(0, 100), ConsistentRead: true } },
-          ReturnConsumedCapacity,
         }),
       );
-      count('read', ConsumedCapacity);
       found.push(...(Responses?.[table] ?? []).map(recordOf));
       missing = [...((UnprocessedKeys?.[table]?.Keys ?? []) as Item[]), ...missing.slice(100)];
     }
@@ -205,12 +185,10 @@ export const dynamoStore = ({ table, retentionDays, now, onUnits, ...options }: 
         new QueryCommand({
           TableName: table,
           Limit: Math.min(limit - items.length, 1000),
-          ReturnConsumedCapacity,
           ...input,
           ...(from ? { ExclusiveStartKey: from } : {}),
         }),
       );
-      count('read', page.ConsumedCapacity ? [page.ConsumedCapacity] : []);
       items.push(...(page.Items ?? []));
       from = page.LastEvaluatedKey;
     } while (from && items.length < limit);
