@@ -1,14 +1,15 @@
 /** EventBridge's envelope, as every AWS service fills it. */
 import * as z from 'zod/mini';
+import { text } from './parse.ts';
 
 export const envelope = z.object({
-  id: z.string(),
-  source: z.string(),
-  'detail-type': z.string(),
-  account: z.string().check(z.regex(/^\d{12}$/)),
-  region: z.string().check(z.minLength(1)),
-  time: z.string(),
-  resources: z.array(z.string()),
+  id: text,
+  source: text,
+  'detail-type': text,
+  account: z.string().check(z.regex(/^\d{12}$/, { error: '12 digits expected' })),
+  region: text.check(z.minLength(1)),
+  time: text,
+  resources: z.array(text),
   detail: z.record(z.string(), z.unknown()),
 });
 export type Envelope = z.output<typeof envelope>;

@@ -9,7 +9,7 @@ import * as alarm from './alarm/signal.ts';
 import * as ebsVolume from './ebs-volume/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
 import { type Envelope, envelope } from './envelope.ts';
-import { jsonOf, parsed } from './parse.ts';
+import { jsonOf, parsed, text } from './parse.ts';
 import * as ssmCommand from './ssm-command/signal.ts';
 import { fromSteward, type LookAgain } from './steward/signal.ts';
 
@@ -29,7 +29,7 @@ const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> 
 
 const isRecord = (x: unknown): x is Record<string, unknown> => typeof x === 'object' && x !== null && !Array.isArray(x);
 
-const notification = z.object({ Message: z.string(), TopicArn: z.optional(z.string()) });
+const notification = z.object({ Message: z.string(), TopicArn: z.optional(text) });
 const fromSns = (raw: unknown): Reading => {
   const { Message, TopicArn } = parsed(notification, raw, 'the SNS notification');
   return read(jsonOf(Message, 'the message of the SNS notification'), TopicArn);
@@ -55,7 +55,7 @@ export const read = (raw: unknown, topicArn?: string): Reading => {
   if (raw['Type'] === 'SubscriptionConfirmation' || raw['Type'] === 'UnsubscribeConfirmation')
     return { ignored: `SNS ${raw['Type']}` };
   throw new InvalidInput(
-    `the event has none of the forms that Steward knows: its keys are ${Object.keys(raw).slice(0, 10).join(', ') || 'none'}`,
+    `the event has none of the forms that Steward knows: its keys are ${Object.keys(raw).slice(0, 10).join(', ').slice(0, 300) || 'none'}`,
   );
 };
 

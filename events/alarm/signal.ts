@@ -5,24 +5,23 @@ import { InvalidInput } from '../../shared/core/errors.ts';
 import type { Signal } from '../../shared/core/signal.ts';
 import { partitionOf } from '../../shared/core/target.ts';
 import type { Envelope } from '../envelope.ts';
-import { parsed, timeOf } from '../parse.ts';
+import { parsed, text, timeOf } from '../parse.ts';
 
 const state = z.enum(['ALARM', 'OK', 'INSUFFICIENT_DATA']);
 const metric = z.object({
-  namespace: z.string(),
-  name: z.string(),
-  dimensions: z.optional(z.record(z.string(), z.string())),
+  namespace: text,
+  name: text,
+  dimensions: z.optional(z.record(text, text)),
 });
 const data = z.object({
-  alarmName: z.string(),
-  state: z.object({ value: state, reason: z.optional(z.string()), timestamp: z.string() }),
+  alarmName: text,
+  state: z.object({ value: state, reason: z.optional(z.string()), timestamp: text }),
   configuration: z.optional(
     z.object({ metrics: z.optional(z.array(z.object({ metricStat: z.optional(z.object({ metric })) }))) }),
   ),
 });
 
-const fromData = (arn: string, raw: unknown): readonly Signal[] => {
-  const { alarmName, state: now, configuration } = parsed(data, raw, 'the alarm');
+const fromData = (arn: string, { alarmName, state: now, configuration }: z.infer<typeof data>): readonly Signal[] => {
   const metrics = (configuration?.metrics ?? []).flatMap((m) =>
     m.metricStat ? [{ ...m.metricStat.metric, dimensions: m.metricStat.metric.dimensions ?? {} }] : [],
   );
@@ -39,20 +38,20 @@ const fromData = (arn: string, raw: unknown): readonly Signal[] => {
 /** EventBridge: `CloudWatch Alarm State Change`. */
 export const fromEventBridge = ({ resources: [arn], detail }: Envelope): readonly Signal[] => {
   if (!arn) throw new InvalidInput('the event names no alarm in `resources`');
-  return fromData(arn, detail);
+  return fromData(arn, parsed(data, detail, 'the alarm'));
 };
 
 /** A Lambda function as the alarm's own action. */
-const direct = z.object({ alarmArn: z.string(), alarmData: z.unknown() });
+const direct = z.object({ alarmArn: text, alarmData: data });
 export const fromDirect = (raw: unknown): readonly Signal[] => {
   const { alarmArn, alarmData } = parsed(direct, raw, 'the alarm action');
   return fromData(alarmArn, alarmData);
 };
 
-const dimension = z.object({ name: z.string(), value: z.string() });
+const dimension = z.object({ name: text, value: text });
 const trigger = z.object({
-  MetricName: z.optional(z.string()),
-  Namespace: z.optional(z.string()),
+  MetricName: z.optional(text),
+  Namespace: z.optional(text),
   Dimensions: z.optional(z.array(dimension)),
   Metrics: z.optional(
     z.array(
@@ -60,8 +59,8 @@ const trigger = z.object({
         MetricStat: z.optional(
           z.object({
             Metric: z.object({
-              MetricName: z.string(),
-              Namespace: z.string(),
+              MetricName: text,
+              Namespace: text,
               Dimensions: z.optional(z.array(dimension)),
             }),
           }),
@@ -71,12 +70,12 @@ const trigger = z.object({
   ),
 });
 const message = z.object({
-  AlarmName: z.string(),
-  AlarmArn: z.optional(z.string()),
-  AWSAccountId: z.string(),
+  AlarmName: text,
+  AlarmArn: z.optional(text),
+  AWSAccountId: text,
   NewStateValue: state,
   NewStateReason: z.optional(z.string()),
-  StateChangeTime: z.string(),
+  StateChangeTime: text,
   Trigger: z.optional(trigger),
 });
 

@@ -4,9 +4,9 @@ import { InvalidInput } from '../../shared/core/errors.ts';
 import type { Signal } from '../../shared/core/signal.ts';
 import { idOf, targetOf } from '../../shared/core/target.ts';
 import type { Envelope } from '../envelope.ts';
-import { parsed, timeOf } from '../parse.ts';
+import { parsed, text, timeOf } from '../parse.ts';
 
-const detail = z.object({ event: z.string(), result: z.string() });
+const detail = z.object({ event: text, result: text });
 
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const { event: what, result } = parsed(detail, event.detail, 'the volume notification');

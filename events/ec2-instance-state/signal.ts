@@ -3,9 +3,9 @@ import * as z from 'zod/mini';
 import type { Signal } from '../../shared/core/signal.ts';
 import { instanceTarget } from '../../shared/core/target.ts';
 import type { Envelope } from '../envelope.ts';
-import { parsed, timeOf } from '../parse.ts';
+import { parsed, text, timeOf } from '../parse.ts';
 
-const detail = z.object({ 'instance-id': z.string(), state: z.string() });
+const detail = z.object({ 'instance-id': text, state: text });
 
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const { 'instance-id': id, state } = parsed(detail, event.detail, 'the instance state change');

@@ -3,13 +3,13 @@ import * as z from 'zod/mini';
 import type { Signal } from '../../shared/core/signal.ts';
 import { instanceTarget } from '../../shared/core/target.ts';
 import type { Envelope } from '../envelope.ts';
-import { parsed, timeOf } from '../parse.ts';
+import { parsed, text, timeOf } from '../parse.ts';
 
 /** Documents that only look: were their ends listened to, every look would cause the next one, for ever. */
 const LOOKS = /steward-[\w-]*inspect-/;
 const ENDS = new Set(['Success', 'Failed', 'TimedOut', 'Cancelled']);
 
-const detail = z.object({ 'instance-id': z.string(), 'document-name': z.string(), status: z.string() });
+const detail = z.object({ 'instance-id': text, 'document-name': text, status: text });
 
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const {

@@ -2,24 +2,25 @@
 import * as z from 'zod/mini';
 import type { Signal, SignalKind } from '../../shared/core/signal.ts';
 import { targetOf } from '../../shared/core/target.ts';
-import { parsed } from '../parse.ts';
+import { parsed, text } from '../parse.ts';
 
 const look = z.object({
   steward: z.literal('look'),
-  target: z.string(),
-  remediation: z.string(),
-  incident: z.string(),
+  target: text,
+  remediation: text,
+  incident: text,
   after: z.optional(z.number()),
 });
 const sent = z.object({
   steward: z.literal('signal'),
   signal: z.object({
-    kind: z.string(),
-    target: z.object({ arn: z.string() }),
-    at: z.number(),
-    cause: z.string(),
-    eventId: z.string(),
-    askedBy: z.optional(z.string()),
+    kind: text,
+    target: z.object({ arn: text }),
+    /** What a JavaScript date can hold. */
+    at: z.number().check(z.gte(0), z.lte(8.64e15)),
+    cause: text,
+    eventId: text,
+    askedBy: z.optional(text),
   }),
 });
 const own = z.discriminatedUnion('steward', [look, sent]);
