@@ -38,6 +38,7 @@ import {
 import { days, iso, type Time } from '../core/time.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { asOurs } from './errors.ts';
+import { packed, unpacked } from './packing.ts';
 
 /** Version of what is written here. A table with another one is not touched. */
 export const SCHEMA = 1;
@@ -104,12 +105,12 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
   };
 
   const recordOf = (item: Item): StoreRecord => {
-    const { pk, sk, schema, bucket: _b, at: _a, groupId: _g, expiresAt: _e, ...record } = unmarshall(item);
+    const { pk, sk, schema, bucket: _b, at: _a, groupId: _g, expiresAt: _e, body, ...record } = unmarshall(item);
     if (schema !== SCHEMA)
       throw new StateUnusable(
         `the state table ${table} holds ${pk} ${sk} in schema ${schema}, this Steward writes ${SCHEMA}: deploy the version that wrote it, or migrate the table`,
       );
-    return record as StoreRecord;
+    return { ...record, ...(body ? unpacked(body) : {}) } as StoreRecord;
   };
 
   const itemOf = (record: StoreRecord): Item => {
@@ -117,7 +118,7 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
     return marshall(
       {
         ...keyOf(refOf(record)),
-        ...record,
+        ...(record.kind === 'incident' ? packed(record) : record),
         version: record.version + 1,
         schema: SCHEMA,
         ...(record.kind === 'incident' ? indexesOf(record) : {}),

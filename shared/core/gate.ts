@@ -1,11 +1,15 @@
 /**
  * The gate: no act without it, for any trigger, mode or command. What the guards decided on is checked again by the transaction that reserves
- * the attempt: incident, chart (lease and attempts), group (budget and breaker), switches and ledger must not have moved.
+ * the attempt: incident, chart (lease and attempts), group (budget and breaker) and ledger must not have moved. The switches are read once more
+ * after it, just before the step.
+ *
+ * A lease and a place in the budget belong to an incident that is at work. They are never given back: one whose incident has closed, or went to a
+ * person, counts for nothing, and the next to come takes it over. So nothing can be left held by a crash, and ending costs no write.
  */
 import { Conflict, StewardError } from './errors.ts';
 import { CHART_MEMORY, type Finding, findings, type Proposal, tripped } from './guards.ts';
 import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
-import type { Change, Chart, GroupRecord, Ledger, Store } from './store.ts';
+import type { Change, Chart, GroupRecord, Lease, Ledger, Store } from './store.ts';
 import { iso, minutes, type Time } from './time.ts';
 import type { Json } from './verdict.ts';
 
@@ -23,6 +27,21 @@ export interface Reservation {
   readonly breakerChange?: GroupRecord;
 }
 
+type Held = Readonly<Record<string, Lease>>;
+
+/** Leases, by target, whose incident is still at work. */
+const stillHeld = async (store: Store, leases: Held, now: Time, own: string): Promise<Held> => {
+  const alive = Object.entries(leases).filter(([, l]) => l.until > now);
+  const others = alive.filter(([, l]) => l.incident !== own);
+  const incidents = await store.read(
+    ...others.map(([target, l]) => ({ kind: 'incident' as const, target, id: l.incident })),
+  );
+  // One that cannot be found is not known to be over.
+  const over = new Set(incidents.filter((i) => i && isOver(i)).map((i) => i?.id));
+  return Object.fromEntries(alive.filter(([, l]) => !over.has(l.incident)));
+};
+const isOver = (i: Incident): boolean => i.state === 'closed' || i.state === 'escalated';
+
 /** Reads what the guards need and asks them. Writes nothing. */
 export const propose = async (
   store: Store,
@@ -35,7 +54,14 @@ export const propose = async (
     { kind: 'group', id: groupId },
     { kind: 'ledger', remediation: remediation.name, month },
   );
-  const group: GroupRecord = knownGroup ?? { kind: 'group', id: groupId, version: 0, repairs: {} };
+  const recorded: GroupRecord = knownGroup ?? { kind: 'group', id: groupId, version: 0, repairs: {} };
+  const [repairs, leases] = await Promise.all([
+    stillHeld(store, recorded.repairs, now, incident.id),
+    stillHeld(store, given.chart.lease ? { [given.target.arn]: given.chart.lease } : {}, now, incident.id),
+  ]);
+  const group: GroupRecord = { ...recorded, repairs };
+  const { lease: _, ...free } = given.chart;
+  const chart: Chart = leases[given.target.arn] ? given.chart : free;
   const ledger: Ledger = knownLedger ?? {
     kind: 'ledger',
     remediation: remediation.name,
@@ -43,7 +69,7 @@ export const propose = async (
     version: 0,
     usdPerMonth: 0,
   };
-  const proposal: Proposal = { ...given, group, ledger, troubled: await troubled(store, given) };
+  const proposal: Proposal = { ...given, chart, group, ledger, troubled: await troubled(store, given) };
   const because = tripped(proposal);
   const breaker = group.breaker;
   // Written when it opens and then once a minute while it lasts.
@@ -123,16 +149,28 @@ export const reserve = async (store: Store, { proposal: p }: Reservation, before
       },
     ],
   };
-  const repairs = Object.fromEntries(Object.entries(p.group.repairs).filter(([, l]) => l.until > p.now));
   const changes: Change[] = [
     { put: incident },
     { put: chart },
-    { put: { ...p.group, repairs: { ...repairs, [p.target.arn]: lease } } },
-    { check: { kind: 'switches' }, version: p.switches.version },
+    ...(hasPlace(p) ? [] : [{ put: { ...p.group, repairs: { ...p.group.repairs, [p.target.arn]: lease } } }]),
     ...(p.act.cost ? [{ put: { ...p.ledger, usdPerMonth: p.ledger.usdPerMonth + p.act.cost.usdPerMonth } }] : []),
   ];
   await store.write(...changes);
   return { ...incident, version: incident.version + 1 };
+};
+
+/**
+ * Its place in the budget is its own for long enough: finishing what is under way need not take it again. Only if the incident never went to a
+ * person, for then somebody may just be taking the place over.
+ */
+const hasPlace = ({ act, group, target, incident, now }: Proposal): boolean => {
+  const place = group.repairs[target.arn];
+  return (
+    act.continues === true &&
+    incident.escalatedAt === undefined &&
+    place?.incident === incident.id &&
+    place.until > now + LEASE / 2
+  );
 };
 
 /** How often an outcome is written again when someone else (an answer, a signal) wrote the incident in between. */
@@ -190,36 +228,4 @@ const takeBack = async (store: Store, p: Proposal, attempt: Attempt): Promise<vo
 
 const ignoreConflict = (e: unknown): void => {
   if (!(e instanceof Conflict)) throw e;
-};
-
-/**
- * Gives back the lease, the open entry (if the incident is over) and the place in the budget. Not in one transaction with the incident: should
- * it fail, lease and place run out by themselves, and an entry that names a closed incident counts as none.
- */
-export const release = async (store: Store, chart: Chart, incident: Incident, now: Time): Promise<void> => {
-  const group = incident.group;
-  const [freshChart, freshGroup] = await store.read(
-    { kind: 'chart', target: incident.target },
-    { kind: 'group', id: group ?? 'unknown' },
-  );
-  const known = freshChart ?? chart;
-  const changes: Change[] = [];
-  const named = known.open[incident.remediation] === incident.id;
-  if (known.version > 0 && (named || known.lease?.incident === incident.id)) {
-    const { lease, ...rest } = known;
-    const { [incident.remediation]: _, ...others } = known.open;
-    changes.push({
-      put: {
-        ...rest,
-        open: named && incident.state === 'closed' ? others : known.open,
-        ...(lease && lease.incident !== incident.id ? { lease } : {}),
-        recent: known.recent.filter((d) => d.at > now - CHART_MEMORY),
-      },
-    });
-  }
-  if (freshGroup?.repairs[incident.target]?.incident === incident.id) {
-    const { [incident.target]: _, ...others } = freshGroup.repairs;
-    changes.push({ put: { ...freshGroup, repairs: others } });
-  }
-  await Promise.all(changes.map((c) => store.write(c).catch(ignoreConflict)));
 };

@@ -83,23 +83,28 @@ const notOurs = (p: Proposal, because: string, remedy: string) => ({
   again: p.now,
 });
 
-const holds = (pause: Pause, p: Proposal): boolean => {
-  if (pause.until !== undefined && pause.until <= p.now) return false;
-  return (
-    pause.scope === 'all' ||
-    pause.scope === `remediation/${p.remediation.name}` ||
-    pause.scope === `target/${p.target.arn}` ||
-    (p.facts.group !== undefined && pause.scope === `group/${p.facts.group.id}`)
-  );
+/** The pause that holds for this target now, if there is one. */
+export const pauseOf = (
+  { pauses }: Switches,
+  at: { readonly now: Time; readonly remediation: string; readonly target: string; readonly group: string | undefined },
+): Pause | undefined => {
+  const scopes = ['all', `remediation/${at.remediation}`, `target/${at.target}`, `group/${at.group}`];
+  return pauses.find((p) => scopes.includes(p.scope) && (p.until === undefined || p.until > at.now));
 };
+export const pauseText = ({ by, scope, until, why }: Pause): string =>
+  `${by} paused ${scope} ${until === undefined ? 'until someone resumes it' : `until ${iso(until)}`}: ${why}`;
 
 const onSwitch: Guard = (p) => {
-  const pause = p.switches.pauses.find((x) => holds(x, p));
+  const pause = pauseOf(p.switches, {
+    now: p.now,
+    remediation: p.remediation.name,
+    target: p.target.arn,
+    group: p.facts.group?.id,
+  });
   if (!pause) return 'nothing is paused';
-  const until = pause.until === undefined ? 'until someone resumes it' : `until ${iso(pause.until)}`;
   return wait(
     p,
-    `${pause.by} paused ${pause.scope} ${until}: ${pause.why}`,
+    pauseText(pause),
     `steward resume ${pause.scope === 'all' ? '' : pause.scope}`.trim(),
     Math.min(pause.until ?? Number.POSITIVE_INFINITY, p.now + ASK_AGAIN),
   );

@@ -6,7 +6,7 @@
  * that ended early: the next one finds either nothing reserved, or a reserved attempt without an outcome, which it counts and never repeats.
  */
 import { Conflict, Forbidden, InvalidInput, NotFound, StewardError } from './errors.ts';
-import { commitOutcome, propose, type Reservation, release, reserve } from './gate.ts';
+import { commitOutcome, propose, type Reservation, reserve } from './gate.ts';
 import { isRefusal, type Refusal } from './guards.ts';
 import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
 import type { Settings } from './policy.ts';
@@ -278,7 +278,7 @@ const escalated = (
   escalatedAt: incident.escalatedAt ?? now,
 });
 
-/** The incident is over. Its lease and its place in the budget are given back. */
+/** The incident is over; with it end its lease and its place in the budget. */
 const finish = async (p: Pass, ended: Incident, verdict: Verdict): Promise<Answer> => {
   const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = ended;
   const incident = logged(
@@ -289,7 +289,6 @@ const finish = async (p: Pass, ended: Incident, verdict: Verdict): Promise<Answe
   );
   if (!p.work.explain) {
     await p.deps.store.write({ put: incident });
-    await release(p.deps.store, p.chart, incident, p.now);
   }
   return answer(p, incident, verdict);
 };
@@ -308,8 +307,6 @@ const rest = async (
   if (!p.work.explain && isNews(p.incident, lined, due)) {
     const saved = { ...lined, dueAt: due };
     await p.deps.store.write({ put: saved }, ...pointerTo(p.chart, saved));
-    if (saved.state === 'escalated' && p.incident.state !== 'escalated')
-      await release(p.deps.store, p.chart, saved, p.now);
   }
   return answer(p, lined, verdict, { lookAgainAt, ...extra });
 };

@@ -1,5 +1,6 @@
 /** Starting the one step that the gate let through, and what its end proves. */
 import { Forbidden, messageOf, NotFound, Refused, Throttled } from './errors.ts';
+import { pauseOf, pauseText } from './guards.ts';
 import type { Attempt, Incident, OutcomeKind } from './incident.ts';
 import type { Ports } from './ports.ts';
 import { iso, minutes, seconds, span } from './time.ts';
@@ -28,8 +29,8 @@ export interface Started {
 /** Runs the step of a reserved attempt, once, under a session that reaches this target only. Never throws: what an error proves is the outcome. */
 export const start = async (
   { target, remediation }: Pick<Work, 'target' | 'remediation'>,
-  { now, reach }: Pick<Deps, 'now' | 'reach'>,
-  { undoWanted, attempts }: Incident,
+  { now, reach, store }: Pick<Deps, 'now' | 'reach' | 'store'>,
+  { undoWanted, attempts, group }: Incident,
   attempt: Attempt,
 ): Promise<Started> => {
   const original =
@@ -37,9 +38,16 @@ export const start = async (
   let ports: Ports;
   try {
     const touched = remediation.touches(original?.step ?? attempt.step, target);
-    ports = await reach(remediation, target, { phase: 'act', touched });
+    const [session, [switches]] = await Promise.all([
+      reach(remediation, target, { phase: 'act', touched }),
+      store.read({ kind: 'switches' }),
+    ]);
+    ports = session;
+    const pause =
+      switches && pauseOf(switches, { now: now(), remediation: remediation.name, target: target.arn, group });
+    if (pause) return { kind: 'transient', because: pauseText(pause) };
   } catch (e) {
-    // No session, so nothing was asked of anyone.
+    // Nothing was asked of anyone yet.
     return { kind: e instanceof Forbidden ? 'permanent' : 'transient', because: messageOf(e) };
   }
   const late = now() - attempt.reservedAt;

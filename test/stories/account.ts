@@ -7,6 +7,7 @@ import { InvalidInput } from '../../shared/core/errors.ts';
 import type { Incident } from '../../shared/core/incident.ts';
 import { rolePolicy } from '../../shared/core/permissions.ts';
 import { defaultPolicy } from '../../shared/core/policy.ts';
+import type { Store } from '../../shared/core/store.ts';
 import { seconds } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { answerMessage, type Outcome } from '../../shared/runtime/heal.ts';
@@ -27,9 +28,19 @@ export interface AccountOptions extends WorldOptions {
   readonly policy?: object;
   /** EventBridge delivers nothing: what the sweep and its surveys find must be enough. */
   readonly deaf?: boolean;
+  /** Another state table than the one in memory. */
+  readonly store?: Store;
+  /** Wraps each wait for AWS or for time: the bench subtracts them. */
+  readonly around?: <T>(wait: () => Promise<T>) => Promise<T>;
 }
 
-export const createAccount = ({ policy = {}, deaf = false, ...options }: AccountOptions = {}) => {
+export const createAccount = ({
+  policy = {},
+  deaf = false,
+  store: otherStore,
+  around = (wait) => wait(),
+  ...options
+}: AccountOptions = {}) => {
   const clock = createClock();
   const world = createWorld({ enforce: true, clock, ...options });
   const names = ['inspect-disk', 'clean-disk', 'grow-filesystem'];
@@ -42,7 +53,8 @@ export const createAccount = ({ policy = {}, deaf = false, ...options }: Account
     { Statement: [{ Effect: 'Allow', Action: ['sts:AssumeRole', 'cloudwatch:ListTagsForResource'], Resource: '*' }] },
   ]);
 
-  const store = memoryStore();
+  const memory = memoryStore();
+  const store = otherStore ?? memory;
   const outcomes: Outcome[] = [];
   const failures: unknown[] = [];
   let awake = 0;
@@ -50,7 +62,7 @@ export const createAccount = ({ policy = {}, deaf = false, ...options }: Account
 
   const sleep = async (ms: number): Promise<void> => {
     awake--;
-    await clock.sleep(ms);
+    await around(() => clock.sleep(ms));
     awake++;
   };
   const background = (work: () => Promise<void>): void => {
@@ -59,7 +71,11 @@ export const createAccount = ({ policy = {}, deaf = false, ...options }: Account
       .catch((e) => void failures.push(e))
       .finally(() => awake--);
   };
-  const transport = requestHandler(world);
+  const wire = requestHandler(world);
+  const transport = {
+    ...wire,
+    handle: (...call: Parameters<typeof wire.handle>) => around(() => wire.handle(...call)),
+  };
   const deps: Wired = {
     now: () => clock.now(),
     newId: () => `01J${(++made).toString().padStart(23, '0')}`,
@@ -118,9 +134,9 @@ export const createAccount = ({ policy = {}, deaf = false, ...options }: Account
     if (failures.length > 0) throw failures[0];
   };
 
-  const incidents = (): Incident[] => [...store.records.values()].filter((r) => r.kind === 'incident');
+  const incidents = (): Incident[] => [...memory.records.values()].filter((r) => r.kind === 'incident');
   const incidentOf = (instanceId: string): Incident | undefined =>
     incidents().findLast((i) => i.target.endsWith(instanceId));
-  return { clock, world, fleet, store, deps, outcomes, run, deliver, incidents, incidentOf };
+  return { clock, world, fleet, store: memory, deps, outcomes, run, deliver, incidents, incidentOf };
 };
 export type Account = ReturnType<typeof createAccount>;
