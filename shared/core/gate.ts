@@ -29,18 +29,21 @@ export interface Reservation {
 
 type Held = Readonly<Record<string, Lease>>;
 
-/** Leases, by target, whose incident is still at work. */
+/** Leases, by target, whose incident is still at work: what a step began may take longer to show than a lease lasts. */
 const stillHeld = async (store: Store, leases: Held, now: Time, own: string): Promise<Held> => {
-  const alive = Object.entries(leases).filter(([, l]) => l.until > now);
-  const others = alive.filter(([, l]) => l.incident !== own);
+  const entries = Object.entries(leases);
+  const others = entries.filter(([, l]) => l.incident !== own);
   const incidents = await store.read(
     ...others.map(([target, l]) => ({ kind: 'incident' as const, target, id: l.incident })),
   );
-  // One that cannot be found is not known to be over.
-  const over = new Set(incidents.filter((i) => i && isOver(i)).map((i) => i?.id));
-  return Object.fromEntries(alive.filter(([, l]) => !over.has(l.incident)));
+  const known = new Map(incidents.flatMap((i) => (i ? [[i.id, i] as const] : [])));
+  return Object.fromEntries(entries.filter(([, l]) => isHeld(l, known.get(l.incident), now)));
 };
-const isOver = (i: Incident): boolean => i.state === 'closed' || i.state === 'escalated';
+/** One that cannot be found is not known to be over. */
+const isHeld = (lease: Lease, incident: Incident | undefined, now: Time): boolean => {
+  if (incident?.state === 'closed' || incident?.state === 'escalated') return false;
+  return lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting';
+};
 
 /** Reads what the guards need and asks them. Writes nothing. */
 export const propose = async (
@@ -109,6 +112,8 @@ const troubled = async (
   }
 };
 
+const isSoon = (ms: number): boolean => ms >= minutes(3) && ms <= minutes(10);
+
 /** Reserves the attempt. All or nothing. @throws Conflict when anything that the guards decided on has moved */
 export const reserve = async (store: Store, { proposal: p }: Reservation, before: Json): Promise<Incident> => {
   const n = (p.incident.attempts.at(-1)?.n ?? 0) + 1;
@@ -131,7 +136,8 @@ export const reserve = async (store: Store, { proposal: p }: Reservation, before
     state: 'acting',
     because: p.act.because,
     actedAt: p.incident.actedAt ?? p.now,
-    dueAt: p.incident.dueAt >= p.now + minutes(3) ? p.incident.dueAt : p.now + minutes(5),
+    // Soon after the pass must be over, whatever it waited for before.
+    dueAt: isSoon(p.incident.dueAt - p.now) ? p.incident.dueAt : p.now + minutes(5),
   };
   const chart: Chart = {
     ...p.chart,

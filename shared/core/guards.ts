@@ -157,9 +157,10 @@ const inMode: Guard = (p) => {
       return `the policy lets ${p.remediation.name} act`;
     case 'ask': {
       const yes = incident.approval;
-      if (yes && yes.step === step && yes.until > now) return `${yes.by} approved it`;
+      const asker = incident.undoWanted?.by ?? incident.askedBy;
+      if (yes && yes.step === step && yes.until > now && yes.by !== asker) return `${yes.by} approved it`;
       return {
-        because: `a person must approve it: ${act.plan}`,
+        because: `a person${asker === undefined ? '' : ` other than ${asker}`} must approve it: ${act.plan}`,
         remedy: `steward approve ${incident.id}`,
         consequence: 'ask',
         again: now + minutes(15),
@@ -259,7 +260,7 @@ const inBudget: Guard = (p) => {
   if (!group) return wait(p, 'its group could not be seen', 'grant the read permission, or wait until AWS answers');
   if (!Number.isInteger(group.size) || group.size < 1)
     return wait(p, `its group ${group.id} counts ${group.size} members, which cannot be`, 'look at the group');
-  const others = Object.entries(p.group.repairs).filter(([arn, lease]) => arn !== p.target.arn && lease.until > p.now);
+  const others = Object.entries(p.group.repairs).filter(([arn]) => arn !== p.target.arn);
   const allowed = allowedRepairs(group.size, p.settings.budget);
   const count = `${others.length} of ${group.size} in ${group.id} under repair, ${allowed} allowed`;
   if (others.length < allowed) return count;
@@ -332,12 +333,12 @@ const inCost: Guard = (p) => {
 
 const leaseFree: Guard = (p) => {
   const { lease } = p.chart;
-  if (!lease || lease.until <= p.now || lease.incident === p.incident.id) return 'no one else is at work on it';
+  if (!lease || lease.incident === p.incident.id) return 'no one else is at work on it';
   return wait(
     p,
     `${lease.remediation} is at work on it (incident ${lease.incident})`,
     'nothing: it goes on when that is done',
-    Math.min(lease.until, p.now + ASK_AGAIN),
+    p.now + ASK_AGAIN,
   );
 };
 

@@ -371,7 +371,8 @@ const tryToAct = async (
   try {
     reserved = await reserve(deps.store, reservation, assessed?.before ?? null);
   } catch (e) {
-    if (!(e instanceof Conflict)) throw e;
+    // A new incident is not written yet, so the message must come again.
+    if (!(e instanceof Conflict) || incident.version === 0) throw e;
     // Decided on what is no longer so: nothing was reserved, nothing runs; the next look decides anew.
     const because: Refusal = {
       guard: 'lease',

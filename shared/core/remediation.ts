@@ -120,10 +120,11 @@ export interface Remediation
   readonly undo: ((attempt: Attempt, ports: Ports, token: string) => Promise<Json>) | undefined;
 }
 
-/** Attempts whose step ran to an outcome that a later look can judge. */
+/** The last attempt, where it ran to an outcome that a look can judge. Putting back is not a step of the ladder: it has no effect of its own. */
 const judged = (attempts: readonly Attempt[]): Attempt | undefined => {
   const last = attempts.at(-1);
-  return last?.outcome && last.outcome.kind !== 'permanent' && last.outcome.kind !== 'transient' ? last : undefined;
+  const ran = last?.outcome && last.outcome.kind !== 'permanent' && last.outcome.kind !== 'transient';
+  return ran && last.undoes === undefined ? last : undefined;
 };
 
 export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<Seen, Step, Options>): Remediation => {

@@ -5,7 +5,8 @@ import type { Verdict } from './verdict.ts';
 
 /** An attempt that must be put back: a person asked for it, or it did harm and can be undone. */
 export const undoing = (remediation: Remediation, incident: Incident): Verdict | undefined => {
-  const undone = (n: number) => incident.attempts.some((a) => a.undoes === n);
+  // What AWS put off was not done: it is tried again.
+  const undone = (n: number) => incident.attempts.some((a) => a.undoes === n && a.outcome?.kind !== 'transient');
   const wanted = incident.undoWanted;
   const harmful = incident.attempts.findLast((a) => a.effect === 'harmful' && !a.undoes);
   const attempt = wanted?.attempt ?? harmful;
