@@ -25,6 +25,7 @@ export const memoryStore = (): MemoryStore => {
   const incidents = (): Incident[] => [...records.values()].filter((r) => r.kind === 'incident');
   const open = (): Incident[] => incidents().filter((i) => i.state !== 'closed');
   const newest = (a: Incident, b: Incident): number => (a.id < b.id ? 1 : -1);
+  const closedAt = (i: Incident): number => i.closedAt ?? i.dueAt;
   const versionOf = (name: string): number => records.get(name)?.version ?? 0;
 
   const write = async (...changes: readonly Change[]): Promise<void> => {
@@ -53,8 +54,8 @@ export const memoryStore = (): MemoryStore => {
     closed: async (day, limit) =>
       structuredClone(
         incidents()
-          .filter((i) => i.closedAt !== undefined && iso(i.closedAt).startsWith(day))
-          .sort(newest)
+          .filter((i) => i.state === 'closed' && iso(closedAt(i)).startsWith(day))
+          .sort((a, b) => closedAt(b) - closedAt(a))
           .slice(0, limit),
       ),
     ofTarget: async (target, limit) =>
@@ -69,6 +70,7 @@ export const memoryStore = (): MemoryStore => {
       const zones: Record<string, number> = {};
       for (const i of incidents()
         .filter((x) => x.group === group && x.openedAt >= since && x.id !== except)
+        .sort((a, b) => a.openedAt - b.openedAt)
         .slice(0, limit))
         zones[i.zone ?? 'unknown'] = (zones[i.zone ?? 'unknown'] ?? 0) + 1;
       return zones;

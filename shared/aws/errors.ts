@@ -1,6 +1,7 @@
 /** AWS's error codes → ours, by what the caller can do. The cause is always kept. */
 import { Forbidden, NotFound, Refused, StewardError, Throttled, Unavailable } from '../core/errors.ts';
 
+/** Nothing was done, and the same may go later. Sources: the SDK's own list, and each service's "Common Errors". */
 const THROTTLED = new Set([
   'Throttling',
   'ThrottlingException',
@@ -14,6 +15,14 @@ const THROTTLED = new Set([
   'PriorRequestNotComplete',
   'SlowDown',
   'KmsThrottlingException',
+  'KmsThrottled',
+  'EC2ThrottledException',
+  // A session or a signature that is too old, by AWS's clock or ours: another one may do. EC2 says RequestExpired for both.
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'RequestExpired',
+  'RequestTimeTooSkewed',
+  'RequestInTheFuture',
 ]);
 const FORBIDDEN = new Set([
   'UnauthorizedOperation',
@@ -21,11 +30,11 @@ const FORBIDDEN = new Set([
   'AccessDeniedException',
   'AuthFailure',
   'OptInRequired',
-  'ExpiredToken',
-  'ExpiredTokenException',
   'InvalidClientTokenId',
   'UnrecognizedClientException',
   'SignatureDoesNotMatch',
+  'InvalidSignatureException',
+  'KmsAccessDenied',
   'CredentialsProviderError',
 ]);
 const NOT_FOUND = new Set([
@@ -44,26 +53,33 @@ interface SdkError {
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
+/** The SDK puts `$metadata` on everything that a call ends with, a broken connection too. An error of the language without it is our bug. */
+const isBug = ({ name = '', $metadata }: SdkError): boolean =>
+  $metadata === undefined && ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError'].includes(name);
+
 /**
- * An SDK error as one of ours; what is ours already passes through.
+ * An SDK error as one of ours; what is ours already passes through, and so does a bug of ours.
  * @param what the sentence's beginning: 'cannot grow vol-1'
  */
-export const asOurs = (e: unknown, what: string): StewardError => {
-  if (e instanceof StewardError) return e;
-  const { name = 'Error', Code, message = '', $metadata } = (e ?? {}) as SdkError;
+export const asOurs = (e: unknown, what: string): Error => {
+  const error = (e ?? {}) as SdkError;
+  if (e instanceof StewardError || (e instanceof Error && isBug(error))) return e;
+  const { name = 'Error', Code, message = '', $metadata } = error;
+  // Services that once spoke query have both: the old code, and the name of the error's shape.
   const code = Code ?? name;
+  const is = (codes: ReadonlySet<string>): boolean => codes.has(code) || codes.has(name);
   const status = $metadata?.httpStatusCode;
   const words = `${what}: ${message || code}`;
   const options = { cause: e };
-  if (THROTTLED.has(code) || status === 429) return new Throttled(words, options);
-  if (FORBIDDEN.has(code)) return new Forbidden(words, options);
-  if (NOT_FOUND.has(code)) return new NotFound(words, options);
+  if (is(THROTTLED) || status === 429) return new Throttled(words, options);
+  if (is(FORBIDDEN)) return new Forbidden(words, options);
+  if (is(NOT_FOUND)) return new NotFound(words, options);
   // No status: no answer came. 5xx: an answer that does not prove that nothing happened.
   if (status === undefined || status >= 500) return new Unavailable(words, options);
   return new Refused(code, words, options);
 };
 
-/** Runs one AWS call; whatever it throws is one of our errors. */
+/** Runs one AWS call; whatever it throws is one of our errors, or a bug. */
 export const calling = async <T>(what: string, call: () => Promise<T>): Promise<T> => {
   try {
     return await call();

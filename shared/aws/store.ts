@@ -10,7 +10,7 @@
  * | ledger   | LEDGER#<name> | <month>       |                                                |                            |
  * | parked   | PARKED        | <id>#<part>   |                                                |                            |
  */
-import { brotliCompressSync, brotliDecompressSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import {
   type AttributeValue,
   BatchGetItemCommand,
@@ -44,6 +44,8 @@ import { packed, unpacked } from './packing.ts';
 export const SCHEMA = 1;
 /** Open incidents are spread over so many partitions of the due index: 10,000 of them are 625 in each. */
 const SHARDS = 16;
+/** Batches of reads that DynamoDB leaves undone as a whole, one after the other, before that counts as throttled. */
+const READ_TRIES = 4;
 
 type Item = Record<string, AttributeValue>;
 interface Key {
@@ -75,9 +77,9 @@ const shardOf = (id: string): number => {
 const openBucket = (shard: number): string => `OPEN#${shard.toString().padStart(2, '0')}`;
 const dayOf = (t: Time): string => iso(t).slice(0, 10);
 /** ULIDs begin with 48 bits of milliseconds in Crockford's base 32. */
+const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 const ULID_DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-const madeAt = (ulid: string): Time =>
-  [...ulid.slice(0, 10).toUpperCase()].reduce((t, c) => t * 32 + ULID_DIGITS.indexOf(c), 0);
+const madeAt = (ulid: string): Time => [...ulid.slice(0, 10)].reduce((t, c) => t * 32 + ULID_DIGITS.indexOf(c), 0);
 
 const indexesOf = (i: Incident): Record<string, unknown> => ({
   ...(i.state === 'closed'
@@ -161,40 +163,46 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
     });
   };
 
+  /** In the order in which they are asked for, each once; what is not there is left out. */
   const readMany = async (keys: readonly Key[]): Promise<StoreRecord[]> => {
-    const found: StoreRecord[] = [];
-    let missing = keys.map((k) => marshall(k));
-    // Under throttling DynamoDB answers a part; what is left is asked again, a few times.
-    for (let tries = 0; missing.length > 0 && tries < 4; tries++) {
+    const names = [...new Set(keys.map((k) => JSON.stringify(k)))];
+    const found = new Map<string, StoreRecord>();
+    let missing = names.map((name) => marshall(JSON.parse(name)));
+    // DynamoDB answers a part when it is throttled or 16 MB are full; what is left is asked again, while it gets less.
+    for (let stalled = 0; missing.length > 0; ) {
+      const Keys = missing.slice(0, 100);
       const { Responses, UnprocessedKeys } = await client.send(
-        new BatchGetItemCommand({
-          RequestItems: { [table]: { Keys: missing.slice(0, 100), ConsistentRead: true } },
-        }),
+        new BatchGetItemCommand({ RequestItems: { [table]: { Keys, ConsistentRead: true } } }),
       );
-      found.push(...(Responses?.[table] ?? []).map(recordOf));
-      missing = [...((UnprocessedKeys?.[table]?.Keys ?? []) as Item[]), ...missing.slice(100)];
+      for (const item of Responses?.[table] ?? []) {
+        const record = recordOf(item);
+        found.set(JSON.stringify(keyOf(refOf(record))), record);
+      }
+      const left = (UnprocessedKeys?.[table]?.Keys ?? []) as Item[];
+      missing = [...left, ...missing.slice(100)];
+      stalled = left.length === Keys.length ? stalled + 1 : 0;
+      if (stalled === READ_TRIES) throw new Throttled(`the state table ${table} left ${missing.length} reads undone`);
     }
-    if (missing.length > 0) throw new Throttled(`the state table ${table} left ${missing.length} reads undone`);
-    return found;
+    return names.flatMap((name) => found.get(name) ?? []);
   };
 
-  const query = async (input: Omit<QueryCommandInput, 'TableName'>, limit: number): Promise<Item[]> => {
-    const items: Item[] = [];
+  async function* each(input: Omit<QueryCommandInput, 'TableName'>, pageSize: number): AsyncGenerator<Item> {
     let from: Item | undefined;
     do {
       const page = await client.send(
         new QueryCommand({
           TableName: table,
-          Limit: Math.min(limit - items.length, 1000),
+          Limit: Math.min(pageSize, 1000),
           ...input,
           ...(from ? { ExclusiveStartKey: from } : {}),
         }),
       );
-      items.push(...(page.Items ?? []));
+      yield* page.Items ?? [];
       from = page.LastEvaluatedKey;
-    } while (from && items.length < limit);
-    return items;
-  };
+    } while (from);
+  }
+  const query = (input: Omit<QueryCommandInput, 'TableName'>, limit: number): Promise<Item[]> =>
+    take(each(input, limit), limit);
 
   const inBucket = (bucket: string, limit: number, until?: Time, forward = true) =>
     query(
@@ -217,10 +225,10 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
 
   const load = async (pointers: readonly Pointer[]): Promise<Incident[]> => {
     const keys = pointers.map((p) => keyOf({ kind: 'incident', target: p.target, id: p.id }));
-    return (await readMany(keys)).filter((r) => r.kind === 'incident').sort(newest);
+    return (await readMany(keys)).filter((r) => r.kind === 'incident');
   };
   const findIn = async (bucket: string, id: string): Promise<Incident | undefined> => {
-    const pointer = (await inBucket(bucket, 10_000)).map(pointerOf).find((p) => p.id === id);
+    const pointer = (await inBucket(bucket, Number.POSITIVE_INFINITY)).map(pointerOf).find((p) => p.id === id);
     return pointer ? (await load([pointer]))[0] : undefined;
   };
 
@@ -235,11 +243,17 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
     write,
     due: (time, limit) =>
       asked('cannot read what is due', async () =>
-        (await everyShard((b) => inBucket(b, Math.ceil(limit / SHARDS), time))).map(pointerOf),
+        (await everyShard((b) => inBucket(b, Math.ceil(limit / SHARDS), time)))
+          .map(pointerOf)
+          .sort((a, b) => a.dueAt - b.dueAt)
+          .slice(0, limit),
       ),
     open: (limit) =>
       asked('cannot list open incidents', async () =>
-        load((await everyShard((b) => inBucket(b, limit))).map(pointerOf).sort(newest).slice(0, limit)),
+        // The index is in order of dueAt: which are the newest, only all of them tell. 10,000 are 2 MB of the index.
+        load(
+          (await everyShard((b) => inBucket(b, Number.POSITIVE_INFINITY))).map(pointerOf).sort(newest).slice(0, limit),
+        ),
       ),
     closed: (day, limit) =>
       asked(`cannot list incidents of ${day}`, async () =>
@@ -259,10 +273,11 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
       }),
     find: (id) =>
       asked(`cannot find incident ${id}`, async () => {
+        if (!ULID.test(id)) return undefined;
         const open = await findIn(openBucket(shardOf(id)), id);
         if (open) return open;
-        // Closed ones lie under the day on which they closed: the day they were opened, or one soon after.
-        for (let t = madeAt(id); t < now() + days(1); t += days(1)) {
+        // Closed ones lie under the day on which they closed: the day they were opened, or one after; older ones have expired.
+        for (let t = Math.max(madeAt(id), now() - days(retentionDays)); t < now() + days(1); t += days(1)) {
           const closed = await findIn(`CLOSED#${dayOf(t)}`, id);
           if (closed) return closed;
         }
@@ -276,11 +291,12 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
             KeyConditionExpression: 'groupId = :g AND openedAt >= :since',
             ExpressionAttributeValues: marshall({ ':g': group, ':since': since }),
           },
-          limit,
+          // `except` may be among them.
+          limit + 1,
         );
+        const others = items.map((i) => unmarshall(i)).filter(({ id }) => id !== except);
         const zones: Record<string, number> = {};
-        for (const { id, zone = 'unknown' } of items.map((i) => unmarshall(i)))
-          if (id !== except) zones[zone] = (zones[zone] ?? 0) + 1;
+        for (const { zone = 'unknown' } of others.slice(0, limit)) zones[zone] = (zones[zone] ?? 0) + 1;
         return zones;
       }),
     park: (parked) =>
@@ -292,22 +308,19 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
         ),
       ),
     parked: (limit) =>
-      asked('cannot list parked events', async () =>
-        unparkItems(
-          await query(
-            { KeyConditionExpression: 'pk = :pk', ExpressionAttributeValues: marshall({ ':pk': 'PARKED' }) },
-            limit * MAX_PARTS,
-          ),
-        ).slice(0, limit),
-      ),
+      asked('cannot list parked events', () => {
+        const all = { KeyConditionExpression: 'pk = :pk', ExpressionAttributeValues: marshall({ ':pk': 'PARKED' }) };
+        return take(whole(each(all, limit)), limit);
+      }),
     unpark: (id) =>
       asked(`cannot remove parked event ${id}`, async () => {
         const items = await query(
           {
             KeyConditionExpression: 'pk = :pk AND begins_with(sk, :sk)',
             ExpressionAttributeValues: marshall({ ':pk': 'PARKED', ':sk': `${id}#` }),
+            ProjectionExpression: 'pk, sk',
           },
-          MAX_PARTS,
+          Number.POSITIVE_INFINITY,
         );
         for (const { pk, sk } of items)
           if (pk && sk) await client.send(new DeleteItemCommand({ TableName: table, Key: { pk, sk } }));
@@ -315,19 +328,20 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
   };
 };
 
-/** An item holds 400 KB and an SQS message up to 1 MiB: a body that does not compress enough is kept in parts. */
+/** An item holds 400 KB, an SQS message up to 1 MiB, a direct invocation 6 MB: a body that does not compress enough is kept in parts. */
 const PART_BYTES = 350_000;
-const MAX_PARTS = 4;
+/** At 11, the default, a megabyte takes a second; at 5 it takes 15 ms and a third more room. */
+const QUALITY = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } };
 
 const parkItems = ({ id, at, because, body }: Parked): Item[] => {
-  const packed = brotliCompressSync(Buffer.from(body, 'utf8'));
+  const packed = brotliCompressSync(Buffer.from(body, 'utf8'), QUALITY);
   const parts = Array.from({ length: Math.max(1, Math.ceil(packed.length / PART_BYTES)) }, (_, n) =>
     packed.subarray(n * PART_BYTES, (n + 1) * PART_BYTES),
   );
   return parts.map((part, n) =>
     marshall({
       pk: 'PARKED',
-      sk: `${id}#${n}`,
+      sk: `${id}#${n.toString().padStart(2, '0')}`,
       kind: 'parked',
       id,
       time: at,
@@ -339,17 +353,27 @@ const parkItems = ({ id, at, because, body }: Parked): Item[] => {
   );
 };
 
-const unparkItems = (items: readonly Item[]): Parked[] => {
-  const byId = Map.groupBy(
-    items.map((i) => unmarshall(i)),
-    (i) => String(i['id']),
-  );
-  return [...byId.entries()].flatMap(([id, parts]) => {
-    const [first] = parts;
-    if (!first || parts.length < first['of']) return [];
-    const packed = Buffer.concat(parts.sort((a, b) => (a['sk'] < b['sk'] ? -1 : 1)).map((p) => Buffer.from(p['part'])));
-    return [{ id, at: first['time'], because: first['because'], body: brotliDecompressSync(packed).toString('utf8') }];
-  });
+/** Events whose parts are all there, in order; a park that was broken off is left out. */
+async function* whole(items: AsyncIterable<Item>): AsyncGenerator<Parked> {
+  let parts: Item[] = [];
+  for await (const item of items) {
+    parts = item['id']?.S === parts[0]?.['id']?.S ? [...parts, item] : [item];
+    if (parts.length === Number(item['of']?.N)) yield unparkItems(parts);
+  }
+}
+
+const unparkItems = (items: readonly Item[]): Parked => {
+  const parts = items.map((i) => unmarshall(i));
+  const [{ id, time: at, because } = {}] = parts;
+  const packedBody = Buffer.concat(parts.map((p) => Buffer.from(p['part'])));
+  return { id, at, because, body: brotliDecompressSync(packedBody).toString('utf8') };
+};
+
+const take = async <T>(from: AsyncIterable<T>, limit: number): Promise<T[]> => {
+  const taken: T[] = [];
+  if (limit < 1) return taken;
+  for await (const one of from) if (taken.push(one) >= limit) break;
+  return taken;
 };
 
 interface Cancelled {
@@ -381,7 +405,11 @@ const tableError = (e: unknown, what: string, table: string): Error => {
       { cause: e },
     );
   const ours = asOurs(e, what);
-  if (ours instanceof Refused && ours.code === 'ValidationException' && /key element|index|schema/i.test(message))
+  if (
+    ours instanceof Refused &&
+    ours.code === 'ValidationException' &&
+    /key element|missing the key|index|schema/i.test(message)
+  )
     return new StateUnusable(
       `the state table ${table} has other keys or indexes than this Steward needs (${message}): deploy the stack of this version`,
       { cause: e },
