@@ -9,7 +9,7 @@ const look = z.object({
   target: text,
   remediation: text,
   incident: text,
-  after: z.optional(z.number()),
+  due: z.optional(z.number()),
 });
 const sent = z.object({
   steward: z.literal('signal'),
@@ -29,8 +29,8 @@ export interface LookAgain {
   readonly target: string;
   readonly remediation: string;
   readonly incident: string;
-  /** How many attempts the incident had when this was sent: a message from before the last attempt is out of date, a newer one is under way. */
-  readonly after?: number;
+  /** The incident's due time when this was sent: once it has moved, a newer look is under way, and this message is out of date. */
+  readonly due?: number;
 }
 
 export const lookMessage = (l: LookAgain): string => JSON.stringify({ steward: 'look', ...l });
@@ -44,7 +44,7 @@ export const fromSteward = (raw: unknown): { look: LookAgain } | { signals: read
         target: targetOf(m.target).arn,
         remediation: m.remediation,
         incident: m.incident,
-        ...(m.after === undefined ? {} : { after: m.after }),
+        ...(m.due === undefined ? {} : { due: m.due }),
       },
     };
   const { askedBy, kind, target, ...rest } = m.signal;

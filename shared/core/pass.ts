@@ -52,6 +52,7 @@ const answer = (p: Pass, incident: Incident, verdict: Verdict, rest: Partial<Ans
   state: incident.state,
   attempts: incident.attempts.length,
   opened: p.incident.version === 0,
+  due: { at: incident.dueAt, moved: incident.dueAt !== p.incident.dueAt },
   at: {
     signalled: incident.signals.firstAt,
     opened: incident.openedAt,
@@ -123,7 +124,7 @@ const reasonToRest = (work: Work, { home, policy }: Deps, current: Incident | un
       : work.signal.kind === 'target.changed'
         ? 'nothing of it is open'
         : undefined;
-  return work.after !== undefined && current.attempts.length > work.after ? 'a newer look is under way' : undefined;
+  return work.due !== undefined && current.dueAt !== work.due ? 'a newer look is under way' : undefined;
 };
 
 /** Runs one pass. @throws StateUnusable, Conflict, Throttled, Unavailable of the state table: the queue brings the message again */
@@ -304,11 +305,11 @@ const rest = async (
   const lookAgainAt = Math.max(until, p.now + seconds(1));
   const lined = verdict.do === 'wait' ? logged(incident, p.now, 'waiting', verdict.because) : incident;
   const due = keepDue(lined.dueAt, lookAgainAt);
+  const saved = { ...lined, dueAt: due };
   if (!p.work.explain && isNews(p.incident, lined, due)) {
-    const saved = { ...lined, dueAt: due };
     await p.deps.store.write({ put: saved }, ...pointerTo(p.chart, saved));
   }
-  return answer(p, lined, verdict, { lookAgainAt, ...extra });
+  return answer(p, saved, verdict, { lookAgainAt, ...extra });
 };
 
 /** The due index is written only when it must be: a due time that is a little late is good enough, the queue's message comes first. */

@@ -32,8 +32,8 @@ export interface Work {
   readonly signal?: Signal;
   /** The incident that a look-again message is about. */
   readonly incident?: string;
-  /** The message was sent when the incident had so many attempts: if it has more by now, a newer message is under way. */
-  readonly after?: number;
+  /** The incident's due time when the message was sent: if it has moved, someone has looked since, and a newer message is under way. */
+  readonly due?: Time;
   /** Say what would be done, do and write nothing. */
   readonly explain?: boolean;
 }
@@ -56,4 +56,6 @@ export interface Answer {
   readonly at?: { readonly signalled: Time; readonly opened: Time; readonly acted?: Time; readonly closed?: Time };
   readonly end?: Incident['end'];
   readonly lookAgainAt?: Time;
+  /** When the sweep looks, and whether this pass has set that. */
+  readonly due?: { readonly at: Time; readonly moved: boolean };
 }

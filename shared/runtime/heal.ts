@@ -40,18 +40,21 @@ const passWithRetry = async (work: Work, deps: Wired): Promise<Answer> => {
 /** SQS delays up to 15 minutes; what is later is the sweep's. */
 const DELAY_LIMIT = minutes(15);
 
-/** Whose look it is that a pass asks for is decided here: a repeated signal does not start a second chain of looks. */
+/**
+ * One chain of looks for each incident, however often its messages are repeated: a message is good for the due time that it was sent under,
+ * and a pass sends the next one if it goes on with the chain or has set another due time.
+ */
 const lookAgain = async (work: Work, answer: Answer, deps: Wired): Promise<void> => {
-  const { lookAgainAt, incident, attempts } = answer;
-  const continues = work.signal === undefined || answer.opened || answer.attempt !== undefined;
-  if (lookAgainAt === undefined || incident === undefined || !continues) return;
+  const { lookAgainAt, incident, due } = answer;
+  const continues = work.signal === undefined || answer.opened || answer.attempt !== undefined || due?.moved;
+  if (lookAgainAt === undefined || incident === undefined || due === undefined || !continues) return;
   const delay = lookAgainAt - deps.now();
   if (delay > DELAY_LIMIT) return;
   const look: LookAgain = {
     target: answer.target,
     remediation: answer.remediation,
     incident,
-    after: answer.attempt ? Math.max(attempts, answer.attempt.n) : attempts,
+    due: due.at,
   };
   await deps.queue.send([
     { body: lookMessage(look), delaySeconds: Math.min(900, Math.max(1, Math.ceil(delay / 1000))) },
@@ -129,12 +132,12 @@ const byName = (name: string): Remediation => {
 const answersOf = async (reading: Reading, deps: Wired, explain: boolean): Promise<Outcome> => {
   if ('ignored' in reading) return { answers: [], ignored: reading.ignored };
   if ('look' in reading) {
-    const { target, remediation, incident, after } = reading.look;
+    const { target, remediation, incident, due } = reading.look;
     const work = {
       target: targetOf(target),
       remediation: byName(remediation),
       incident,
-      ...(after === undefined ? {} : { after }),
+      ...(due === undefined ? {} : { due }),
     };
     return { answers: [await runWork({ ...work, explain }, deps)] };
   }

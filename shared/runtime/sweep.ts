@@ -25,7 +25,10 @@ export const sweep = async (deps: Wired, region: string): Promise<Swept> => {
   const now = deps.now();
   const due = await deps.store.due(now, DUE_LIMIT);
   await deps.queue.send(
-    due.map((d) => ({ body: lookMessage({ target: d.target, remediation: d.remediation, incident: d.id }) })),
+    // While the passes are behind, each sweep sends the same again: the due time makes all but the first of them end there.
+    due.map(({ id, dueAt, ...d }) => ({
+      body: lookMessage({ target: d.target, remediation: d.remediation, incident: id, due: dueAt }),
+    })),
   );
   const surveyed = now % SURVEY_EVERY < minutes(1) ? await survey(deps, region) : { signals: [], blind: [] };
   await deps.queue.send(surveyed.signals.map((s) => ({ body: signalMessage(s) })));

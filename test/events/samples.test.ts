@@ -236,7 +236,7 @@ test('a message that is not JSON is a text and nothing else', () => {
 describe("Steward's own messages", () => {
   const look = { target: WEB1, remediation: 'full-disk', incident: '01KAQX4T2D6N8J0V5R3F7G9H1K' };
   test('look', () => {
-    expect(readAll(sample('steward/look'))).toStrictEqual([{ look: { ...look, after: 1 } }]);
+    expect(readAll(sample('steward/look'))).toStrictEqual([{ look: { ...look, due: 1_795_597_380_000 } }]);
     expect(readAll(sample('steward/look-first'))).toStrictEqual([{ look }]);
   });
   test('a signal is the alarm that a survey found', () => {

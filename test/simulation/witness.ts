@@ -132,6 +132,15 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     check(!r.sent, 'acts-once', () => `${token} was sent before`);
     check(r.outcome === undefined, 'not-after-outcome', () => `${token} already ended as ${r.outcome}`);
     r.sent = true;
+    const scopes = ['all', `remediation/${r.remediation}`, `target/${arn}`, `group/${groupIdOf(patientOf(arn))}`];
+    const held = pauses.find(
+      ({ pause, time }) => scopes.includes(pause.scope) && time < r.time && (pause.until ?? Infinity) > schedule.wall(),
+    );
+    check(
+      !held,
+      'nothing-while-paused',
+      () => `${token} although ${held?.pause.scope} was paused before it was reserved`,
+    );
     const late = schedule.wall() - r.at;
     check(Math.abs(late) <= STARTS_WITHIN, 'starts-in-time', () => `${token} starts ${late} ms after its decision`);
     const others = (inFlight.get(arn) ?? []).filter(isInFlight).map((f) => f.token);
@@ -154,20 +163,15 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
 
   // ---- what is committed ----------------------------------------------------------------------------------------------------------------
 
-  /** An incident whose repair holds its target and its group's place at this wall time. */
+  /** Repairs that hold their target and their group's place: lately begun, or with a treatment still at work; and nobody told of them. */
   const holding = (wall: number, except: string): Reserved[] => {
     const latest = new Map<string, Reserved>();
     for (const r of reservations.values()) latest.set(r.incident, r);
+    const atWork = (r: Reserved): boolean =>
+      r.at + HOLDS > wall || patientOf(r.target).jobs.some((j) => j.token === r.attempt.token);
     return [...latest.values()].filter(
-      (r) => r.incident !== except && (releasedAt.get(r.incident) ?? -1) < r.time && r.at + HOLDS > wall,
+      (r) => r.incident !== except && (releasedAt.get(r.incident) ?? -1) < r.time && atWork(r),
     );
-  };
-
-  const checkPause = (r: Reserved): void => {
-    const group = groupIdOf(patientOf(r.target));
-    const scopes = ['all', `remediation/${r.remediation}`, `target/${r.target}`, `group/${group}`];
-    const held = pauses.find(({ pause }) => scopes.includes(pause.scope) && (pause.until ?? r.at + 1) > r.at);
-    check(!held, 'nothing-while-paused', () => `${r.attempt.token} although ${held?.pause.scope} is paused`);
   };
 
   const checkMode = (r: Reserved, before: Incident | undefined): void => {
@@ -297,7 +301,6 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     check(!reservations.has(attempt.token), 'token-is-new', () => `${attempt.token} was reserved before`);
     const pending = [...reservations.values()].find((o) => o.incident === r.incident && o.outcome === undefined);
     check(!pending, 'one-open-attempt', () => `${attempt.token} while ${pending?.attempt.token} has no outcome`);
-    checkPause(r);
     checkMode(r, before);
     checkTarget(r);
     // Recovery is never blocked by these.
