@@ -297,8 +297,9 @@ const breakerClosed: Guard = (p) => {
   if (p.troubled === undefined)
     return wait(p, 'how many of its group are in trouble could not be counted', 'wait until the state table answers');
   const now = tripped(p);
-  const open = p.group.breaker;
   const clear = minutes(p.policy.breaker.clearMinutes);
+  const { breaker } = p.group;
+  const open = breaker && p.now < breaker.lastSeenAt + clear ? breaker : undefined;
   if (now)
     return {
       because: `${now}: that has one cause, and repairing each would hide it`,
@@ -306,7 +307,7 @@ const breakerClosed: Guard = (p) => {
       consequence: open ? 'wait' : 'escalate',
       again: p.now + clear,
     };
-  if (open && p.now < open.lastSeenAt + clear)
+  if (open)
     return wait(
       p,
       `${open.because}; that must have been over for ${span(clear)}`,

@@ -13,7 +13,7 @@ import type { Settings } from './policy.ts';
 import type { Assessment, Facts } from './remediation.ts';
 import type { Signal } from './signal.ts';
 import { nextLook, start } from './step.ts';
-import type { Chart, GroupRecord, Store, Switches } from './store.ts';
+import type { Change, Chart, Switches } from './store.ts';
 import { hours, minutes, seconds, type Time } from './time.ts';
 import { afterUndo, undoing } from './undo.ts';
 import type { Json, Verdict } from './verdict.ts';
@@ -40,6 +40,8 @@ interface Pass {
   readonly settings: Settings;
   readonly chart: Chart;
   readonly switches: Switches;
+  /** The incident as it is stored, if it is. */
+  readonly stored: Incident | undefined;
   readonly incident: Incident;
 }
 
@@ -153,6 +155,7 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
     settings,
     chart,
     switches: knownSwitches ?? { kind: 'switches', version: 0, pauses: [] },
+    stored: current,
     incident,
   };
 
@@ -301,13 +304,14 @@ const rest = async (
   verdict: Verdict,
   until: Time,
   extra: Partial<Answer> = {},
+  also: readonly Change[] = [],
 ): Promise<Answer> => {
   const lookAgainAt = Math.max(until, p.now + seconds(1));
   const lined = verdict.do === 'wait' ? logged(incident, p.now, 'waiting', verdict.because) : incident;
   const due = keepDue(lined.dueAt, lookAgainAt);
   const saved = { ...lined, dueAt: due };
-  if (!p.work.explain && isNews(p.incident, lined, due)) {
-    await p.deps.store.write({ put: saved }, ...pointerTo(p.chart, saved));
+  if (!p.work.explain && (also.length > 0 || isNews(p.stored, p.incident, saved))) {
+    await p.deps.store.write({ put: saved }, ...pointerTo(p.chart, saved), ...also);
   }
   return answer(p, saved, verdict, { lookAgainAt, ...extra });
 };
@@ -316,15 +320,16 @@ const rest = async (
 const keepDue = (dueAt: Time, lookAgainAt: Time): Time =>
   dueAt >= lookAgainAt && dueAt <= lookAgainAt + minutes(10) ? dueAt : lookAgainAt + DUE_SLACK;
 
-const isNews = (before: Incident, after: Incident, due: Time): boolean =>
-  before.version === 0 ||
-  before.dueAt !== due ||
-  before.state !== after.state ||
-  before.attempts !== after.attempts ||
-  before.log.length !== after.log.length ||
-  before.blindSince !== after.blindSince ||
-  before.signals.lastEventId !== after.signals.lastEventId ||
-  stepText((before.ask?.step ?? null) as Json) !== stepText((after.ask?.step ?? null) as Json);
+/** @param seen the incident after the look: what it saw alone is no news */
+const isNews = (stored: Incident | undefined, seen: Incident, after: Incident): boolean =>
+  stored === undefined ||
+  stored.dueAt !== after.dueAt ||
+  stored.state !== after.state ||
+  stored.attempts !== after.attempts ||
+  seen.log !== after.log ||
+  stored.blindSince !== after.blindSince ||
+  stored.signals.lastEventId !== after.signals.lastEventId ||
+  stepText((stored.ask?.step ?? null) as Json) !== stepText((after.ask?.step ?? null) as Json);
 
 /** A new incident is named on its target's chart in the same transaction: two signals open one incident. */
 const pointerTo = (chart: Chart, incident: Incident) =>
@@ -396,13 +401,18 @@ const refused = async (
   p: Pass,
   act: Extract<Verdict, { do: 'act' }>,
   { findings: guards, breakerChange }: Reservation,
-  refusal: Refusal,
+  first: Refusal,
 ): Promise<Answer> => {
   const { now, incident, work } = p;
+  if (work.explain) return answer(p, incident, act, { guards, refused: first, lookAgainAt: first.again });
+  const storm =
+    first.consequence === 'not-ours' ? undefined : guards.filter(isRefusal).find((f) => f.guard === 'breaker');
+  const change = storm && breakerChange ? [{ put: breakerChange }] : [];
+  // Whoever writes a storm down first tells a person, whatever else refuses, and both in one transaction: it is told once, and not less.
+  const tells = storm?.consequence === 'escalate' && change.length > 0;
+  if (!tells) await p.deps.store.write(...change).catch(onlyConflict);
+  const refusal = tells ? storm : first;
   const extra = { guards, refused: refusal };
-  if (work.explain) return answer(p, incident, act, { ...extra, lookAgainAt: refusal.again });
-  // Of many passes that see the same storm, the one that writes it down tells a person.
-  const told = breakerChange !== undefined && !(await wrote(p.deps.store, breakerChange));
   const noted = logged(
     incident,
     now,
@@ -410,11 +420,18 @@ const refused = async (
     `${refusal.guard} refused to ${act.plan}: ${refusal.because}. To allow it: ${refusal.remedy}`,
   );
   const because = `${refusal.guard}: ${refusal.because}`;
-  switch (told ? 'wait' : refusal.consequence) {
+  switch (refusal.consequence) {
     case 'not-ours':
       return { ...(await finish(p, { ...noted, end: 'not-ours' }, { do: 'nothing', because })), ...extra };
     case 'escalate':
-      return rest(p, escalated(noted, { because, remedy: refusal.remedy }, now), act, refusal.again, extra);
+      return rest(
+        p,
+        escalated(noted, { because, remedy: refusal.remedy }, now),
+        act,
+        refusal.again,
+        extra,
+        tells ? change : [],
+      );
     case 'wait':
       return rest(p, { ...noted, state: 'refused', because, remedy: refusal.remedy }, act, refusal.again, extra);
     case 'ask':
@@ -422,15 +439,9 @@ const refused = async (
   }
 };
 
-/** Whether this pass won the race to write it. */
-const wrote = async (store: Store, change: GroupRecord): Promise<boolean> => {
-  try {
-    await store.write({ put: change });
-    return true;
-  } catch (e) {
-    if (!(e instanceof Conflict)) throw e;
-    return false;
-  }
+/** Losing a race to write something that is only of help is no harm. */
+const onlyConflict = (e: unknown): void => {
+  if (!(e instanceof Conflict)) throw e;
 };
 
 const asking = (
