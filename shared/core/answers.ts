@@ -1,0 +1,240 @@
+/**
+ * What a person may change: yes, no, stop, go on, put back. Pure: each rule answers with the records to write, or says no with what it would take.
+ */
+import { type Attempt, type Incident, logged, stepText } from './incident.ts';
+import type { Pause, Switches } from './store.ts';
+import { iso, minutes, type Time } from './time.ts';
+
+/** A no: who or what cannot be done and why, and what to do about it. */
+export interface No {
+  readonly no: string;
+  readonly remedy: string;
+}
+export type Ruling<T> = T | No;
+export const isNo = <T extends object>(ruling: Ruling<T>): ruling is No => 'no' in ruling;
+
+const ASSUMED = /^arn:[^:]+:sts::(\d{12}):assumed-role\/([^/]+)\/(.+)$/;
+/** IAM Identity Center's own roles: it sets the session's name to the user's, and nobody else can assume them. */
+const SSO_ROLE = /^AWSReservedSSO_/;
+/** Session names that an SDK or the CLI makes up when nobody gives one: botocore-session-1732419600, aws-sdk-js-session-1732419600000 … */
+const MADE_UP =
+  /^(botocore-session|aws-sdk-[a-z]+(-session)?|aws-go-sdk|AWSCLI-Session|aws-cli|session)[-_]?\d*$|^\d+$/i;
+
+type Person =
+  | { readonly is: 'named'; readonly who: string }
+  /** Someone who may assume this role; which one, the session does not say. */
+  | { readonly is: 'any-of-role'; readonly who: string };
+
+const personOf = (arn: string): Person => {
+  const [, account = '', role = '', session = ''] = ASSUMED.exec(arn) ?? [];
+  if (!role) return { is: 'named', who: arn };
+  if (SSO_ROLE.test(role)) return { is: 'named', who: `sso/${session.toLowerCase()}` };
+  return MADE_UP.test(session)
+    ? { is: 'any-of-role', who: `${account}/${role}` }
+    : { is: 'named', who: `${account}/${role}/${session}` };
+};
+const roleOf = (arn: string): string => (ASSUMED.exec(arn) ?? []).slice(1, 3).join('/');
+
+/**
+ * Whether two IAM identities may be one person, as far as AWS tells. Identity Center users are told apart by their user name, whatever permission set
+ * they came through; other roles by role and session name. A session name that a tool made up names nobody: then everyone of that role may be
+ * the one, and the answer is yes.
+ *
+ * It can be evaded: who may assume two roles, or has a user and a role, is two people here, and so is who may choose his session's name (bind
+ * it by `sts:RoleSessionName` in the role's trust policy). Two people who share one session are one.
+ */
+export const maybeSamePerson = (a: string, b: string): boolean => {
+  const [x, y] = [personOf(a), personOf(b)];
+  if (x.is === 'named' && y.is === 'named') return x.who === y.who;
+  return roleOf(a) !== '' && roleOf(a) === roleOf(b);
+};
+
+const over = (incident: Incident, action: string): No => ({
+  no: `cannot ${action} incident ${incident.id}: it is over (${incident.end ?? 'closed'}${incident.closedAt === undefined ? '' : ` since ${iso(incident.closedAt)}`})`,
+  remedy: `see what it did: steward why ${incident.id}`,
+});
+
+/** The step that a person is asked about now. */
+export const askedStep = ({ ask }: Incident, now: Time): string | undefined =>
+  ask && ask.until > now ? stepText(ask.step) : undefined;
+
+export interface Reply {
+  /** IAM ARN, proven. */
+  readonly by: string;
+  readonly now: Time;
+  /** The step that the person has seen, as JSON text. */
+  readonly step: string;
+}
+
+/** Yes to exactly the asked step, for as long as the question is open. */
+export const approve = (incident: Incident, { by, now, step }: Reply): Ruling<Incident> => {
+  const no = (why: string, remedy: string): No => ({ no: `cannot approve incident ${incident.id}: ${why}`, remedy });
+  const { ask, approval } = incident;
+  if (incident.state === 'closed') return over(incident, 'approve');
+  if (approval && approval.until > now)
+    return no(`${approval.by} already approved it at ${iso(approval.at)}`, `nothing: steward why ${incident.id}`);
+  if (!ask) return no(`nothing is asked; it is ${incident.state}`, `see what it waits for: steward why ${incident.id}`);
+  if (ask.until <= now)
+    return no(
+      `the question ended at ${iso(ask.until)}`,
+      `wait until it asks again: steward plan ${incident.target} shows what it would do`,
+    );
+  if (stepText(ask.step) !== step)
+    return no(
+      `it asks for another step by now: ${ask.plan}`,
+      `look at it and approve again: steward why ${incident.id}`,
+    );
+  if (ask.askedBy !== undefined && maybeSamePerson(ask.askedBy, by))
+    return no(
+      ask.askedBy === by
+        ? `${by} asked for it, and the one who asks cannot approve`
+        : `${by} may be the person who asked for it (${ask.askedBy}), and the one who asks cannot approve`,
+      'let someone else approve it; a role session counts as a person of its own if it has a name (role_session_name in the profile)',
+    );
+  return {
+    ...logged(incident, now, 'answer', `${by} approved at ${iso(now)}: ${ask.plan} (holds until ${iso(ask.until)})`),
+    approval: { by, at: now, step, until: ask.until },
+  };
+};
+
+/** No to the asked step (or to one that is approved and not yet begun): it is not asked again before the question would have ended. */
+export const deny = (incident: Incident, { by, now, step, why }: Reply & { why?: string }): Ruling<Incident> => {
+  const { ask, approval: _, ...rest } = incident;
+  if (incident.state === 'closed') return over(incident, 'deny');
+  const no = (because: string): No => ({
+    no: `cannot deny incident ${incident.id}: ${because}`,
+    remedy: `look at it: steward why ${incident.id}; to stop whatever it does: steward pause ${incident.target} --reason '…'`,
+  });
+  if (!ask || ask.until <= now) return no(`nothing is asked; it is ${incident.state}`);
+  if (stepText(ask.step) !== step) return no(`it asks for another step by now: ${ask.plan}`);
+  const because = `${by} said no to: ${ask.plan}${why ? ` (${why})` : ''}`;
+  return {
+    ...logged(rest, now, 'answer', `${because}; it is not asked again before ${iso(ask.until)}`),
+    state: 'refused',
+    because,
+    remedy: `it may be asked again after ${iso(ask.until)}`,
+    denied: { step, by, until: ask.until },
+  };
+};
+
+const current = (switches: Switches, now: Time): Pause[] =>
+  switches.pauses.filter((p) => p.until === undefined || p.until > now);
+
+/** Stops before the next act. The same scope again replaces who, why and until. */
+export const pause = (switches: Switches, wanted: Pause): Ruling<Switches> =>
+  wanted.until !== undefined && wanted.until <= wanted.at
+    ? { no: `cannot pause ${wanted.scope} until ${iso(wanted.until)}: that is over`, remedy: 'name a time to come' }
+    : {
+        ...switches,
+        pauses: [...current(switches, wanted.at).filter((p) => p.scope !== wanted.scope), wanted],
+      };
+
+export const resume = (switches: Switches, scope: Pause['scope'], now: Time): Ruling<Switches> => {
+  const pauses = current(switches, now);
+  if (pauses.some((p) => p.scope === scope)) return { ...switches, pauses: pauses.filter((p) => p.scope !== scope) };
+  return {
+    no: `cannot resume ${scope}: it is not paused`,
+    remedy:
+      pauses.length === 0
+        ? 'nothing: nothing at all is paused'
+        : `paused are: ${pauses.map((p) => p.scope).join(', ')}`,
+  };
+};
+
+/** What keeps an incident from acting, whoever paused it. */
+export const pausesOf = (switches: Switches, incident: Incident, now: Time): Pause[] =>
+  current(switches, now).filter(
+    (p) =>
+      p.scope === 'all' ||
+      p.scope === `remediation/${incident.remediation}` ||
+      p.scope === `target/${incident.target}` ||
+      (incident.group !== undefined && p.scope === `group/${incident.group}`),
+  );
+export const inForce = current;
+
+/** The attempt that undoing an incident would put back: its last that helped and was not put back yet. */
+const undoable = (incident: Incident): Attempt | undefined =>
+  incident.attempts.findLast(
+    (a) =>
+      a.effect === 'effective' &&
+      a.undoes === undefined &&
+      !incident.attempts.some((b) => b.undoes === a.n && b.outcome?.kind !== 'transient'),
+  );
+
+export interface UndoRequest {
+  readonly by: string;
+  readonly now: Time;
+  /** For the incident that puts back what a closed one did. */
+  readonly newId: string;
+  readonly remediation: { readonly canUndo: boolean; readonly noUndo: string };
+  /** The latest incidents of the same target. */
+  readonly others: readonly Incident[];
+}
+
+/** How long after its opening the sweep looks at an undo whose message was lost. */
+const UNDO_DUE = minutes(3);
+
+/**
+ * Asks that the last effective attempt be put back. An open incident does it itself; for one that is over, a new incident is opened, and both
+ * are returned: first the one that does it.
+ */
+export const undo = (
+  incident: Incident,
+  { by, now, newId, remediation, others }: UndoRequest,
+): Ruling<readonly [Incident, ...Incident[]]> => {
+  const no = (why: string, remedy: string): No => ({ no: `cannot undo incident ${incident.id}: ${why}`, remedy });
+  if (!remediation.canUndo)
+    return no(`${incident.remediation} cannot put back what it did: ${remediation.noUndo}`, 'put it back by hand');
+  if (incident.undoWanted)
+    return no(
+      `${incident.undoWanted.by} asked for that at ${iso(incident.undoWanted.at)}`,
+      `see how far it is: steward why ${incident.id}`,
+    );
+  const attempt = undoable(incident);
+  if (!attempt)
+    return no('nothing that it did had an effect that is still there', `see what it did: steward why ${incident.id}`);
+  const same = others.find(
+    (o) => o.undoWanted?.attempt.token === attempt.token && (o.state !== 'closed' || o.end === 'undone'),
+  );
+  if (same)
+    return no(
+      `incident ${same.id} ${same.state === 'closed' ? 'has put it back' : 'is putting it back'} already`,
+      `see it: steward why ${same.id}`,
+    );
+  const wanted = { by, at: now, attempt };
+  const line = `${by} asked at ${iso(now)} to put back what attempt ${attempt.n} did (${attempt.plan})`;
+  if (incident.state !== 'closed') return [{ ...logged(incident, now, 'answer', line), undoWanted: wanted }];
+  const busy = others.find((o) => o.state !== 'closed' && o.remediation === incident.remediation);
+  if (busy)
+    return no(
+      `incident ${busy.id} is at work on the same target`,
+      `wait until it is over, or undo that one: steward why ${busy.id}`,
+    );
+  return [
+    {
+      kind: 'incident',
+      id: newId,
+      version: 0,
+      target: incident.target,
+      remediation: incident.remediation,
+      state: 'open',
+      because: `${by} asked to put back what incident ${incident.id} did`,
+      signals: {
+        count: 1,
+        kind: incident.signals.kind,
+        cause: `steward undo ${incident.id}, by ${by}`,
+        firstAt: now,
+        lastAt: now,
+        lastEventId: `undo@${incident.id}`,
+      },
+      looks: 0,
+      openedAt: now,
+      attempts: [],
+      undoWanted: wanted,
+      askedBy: by,
+      log: [{ at: now, what: 'answer', say: `${line} in incident ${incident.id}` }],
+      dueAt: now + UNDO_DUE,
+    },
+    logged(incident, now, 'answer', `${line}: incident ${newId} does it`),
+  ];
+};
