@@ -91,7 +91,7 @@ export const createSchedule = (random: Random, start: number) => {
   const live = <T>(
     what: string,
     work: (life: Life) => Promise<T>,
-    ended: (result: { value: T } | { error: unknown } | undefined) => void,
+    ended: (result: { value: T } | { error: unknown } | undefined, life: Life) => void,
   ): void => {
     let over = false;
     const end = (result: { value: T } | { error: unknown } | undefined): void => {
@@ -99,7 +99,7 @@ export const createSchedule = (random: Random, start: number) => {
       over = true;
       life.dead = true;
       alive.delete(life);
-      ended(result);
+      ended(result, life);
     };
     const life: Life = { id: ++lives, what, dead: false, die: () => end(undefined) };
     alive.add(life);
@@ -131,18 +131,20 @@ export const createSchedule = (random: Random, start: number) => {
           if (!life.dead) answer();
         });
       };
-      const lost = (): void => reply(() => reject(new Unavailable(`${what}: no answer`)));
+      const lost = (): void => reject(new Unavailable(`${what}: no answer`));
       const arrive = async (): Promise<void> => {
-        if (random.chance(faults.lostRequest)) return lost();
-        if (random.chance(faults.throttle)) return reply(() => reject(new Throttled(`${what}: rate exceeded`)));
         const result = await effect().then(
           (value) => () => resolve(value),
           (error) => () => reject(error),
         );
         if (crash) return life.die();
-        return random.chance(faults.lostReply) ? lost() : reply(result);
+        reply(random.chance(faults.lostReply) ? lost : result);
       };
-      after(Math.min(travel(), TRAVEL_LIMIT), () => void arrive());
+      after(travel(), () => {
+        if (random.chance(faults.lostRequest)) reply(lost);
+        else if (random.chance(faults.throttle)) reply(() => reject(new Throttled(`${what}: rate exceeded`)));
+        else void arrive();
+      });
     });
   };
 

@@ -257,8 +257,9 @@ const createQueue = (a: Account): MessageQueue => {
         a.note(() => `#${life.id} takes ${body.slice(0, 160)}`);
         return answerMessage(body, depsOf(a, life, queue));
       },
-      (ended) => {
+      (ended, life) => {
         if (!ended) a.tally.deaths++;
+        else if ('value' in ended) a.witness.ended(life);
         if (ended && 'error' in ended) {
           a.note(() => `a message failed: ${ended.error}`);
           return again(seconds(30));

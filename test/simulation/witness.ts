@@ -4,7 +4,7 @@
  */
 import { type Attempt, type Incident, stepText } from '../../shared/core/incident.ts';
 import type { Policy } from '../../shared/core/policy.ts';
-import type { Change, Pause, StoreRecord } from '../../shared/core/store.ts';
+import type { Change, GroupRecord, Pause, StoreRecord } from '../../shared/core/store.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import type { Json } from '../../shared/core/verdict.ts';
 import { type Clinic, type Kind, kindOf, type Patient, priceOf, riskOf, type Step } from './clinic.ts';
@@ -71,15 +71,16 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
   const reservations = new Map<string, Reserved>();
   /** Latest commit of each incident. */
   const incidents = new Map<string, Incident>();
-  const groupSince = new Map<string, { group: string; zone: string | undefined; time: number }>();
+  const groupSince = new Map<string, { group: string; time: number }>();
   const releasedAt = new Map<string, number>();
   const inFlight = new Map<string, { token: string; life: Life; time: number; arrived: boolean; replied: boolean }[]>();
   const arrivals = new Map<string, number>();
   const looks = new Map<string, { time: number; healthy: boolean; gone: boolean }[]>();
+  const looksAt = new Map<string, number[]>();
   const readings = new Map<number, number>();
   const scopeLog = new Map<string, { time: number; inScope: boolean }[]>();
   const vanished = new Map<string, number>();
-  const breakers = new Map<string, { lastSeenAt: number; time: number }>();
+  const breakers = new Map<string, { since: number; lastSeenAt: number; time: number }>();
   let pauses: { pause: Pause; time: number }[] = [];
   let approvals: Approved[] = [];
   let denials: { incident: string; step: string; until: number }[] = [];
@@ -115,6 +116,7 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
   const looked = (life: Life, arn: string, kind: Kind, saw: { healthy: boolean; gone: boolean }): void => {
     const key = lookKey(life, arn, kind);
     looks.set(key, [...(looks.get(key) ?? []), { time: schedule.time(), ...saw }]);
+    looksAt.set(`${arn}/${kind}`, [...(looksAt.get(`${arn}/${kind}`) ?? []), schedule.time()]);
   };
 
   /** Its caller lives and waits for the reply, or it is still on its way. */
@@ -274,6 +276,21 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     check(sum <= cap + 1e-6, 'cost-cap', () => `${r.attempt.token}: $${sum} in the month, $${cap} allowed`);
   };
 
+  /** An old signal opens no act by itself: somebody has looked before. */
+  const checkAge = (r: Reserved, { openedAt, signals }: Incident): void => {
+    const since = readings.get(openedAt) ?? 0;
+    const seen = (looksAt.get(`${r.target}/${kindOf(r.remediation)}`) ?? []).filter((time) => time >= since);
+    const old = Math.abs(openedAt - signals.lastAt) > minutes(policy.signalMaxAgeMinutes);
+    check(!old || seen.length >= 2, 'old-signals-are-looked-at-twice', () => `${r.attempt.token} at the first look`);
+  };
+
+  const checkUndo = (r: Reserved): void => {
+    const before = [...reservations.values()].find(
+      (o) => o.incident === r.incident && o.attempt.undoes === r.attempt.undoes && o.outcome !== 'transient',
+    );
+    check(!before, 'put-back-once', () => `${r.attempt.token} puts back what ${before?.attempt.token} has put back`);
+  };
+
   const checkTarget = (r: Reserved): void => {
     const since = schedule.time() - PASS_TIME;
     const gone = vanished.get(r.target);
@@ -304,7 +321,9 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     checkMode(r, before);
     checkTarget(r);
     // Recovery is never blocked by these.
-    if (!undo) for (const rule of [checkWindow, checkAttempts, checkBudget, checkBreaker]) rule(r);
+    if (undo) checkUndo(r);
+    else for (const rule of [checkWindow, checkAttempts, checkBudget, checkBreaker]) rule(r);
+    if (!undo && before) checkAge(r, before);
     reservations.set(attempt.token, r);
     checkCost(r);
     const line = incident.log.some((l) => l.what === 'reserved' && l.say.startsWith(`attempt ${attempt.n}:`));
@@ -357,30 +376,23 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     asking: 'asked',
   };
 
-  const committedIncident = (i: Incident, life: Life): void => {
-    const before = incidents.get(i.id);
-    incidents.set(i.id, i);
-    if (!before) {
-      counts.opened++;
-      const twin = [...incidents.values()].find(
-        (o) => o.id !== i.id && o.target === i.target && o.remediation === i.remediation && o.state !== 'closed',
-      );
-      check(!twin || i.state === 'closed', 'one-incident', () => `${i.id} beside ${twin?.id} for ${i.target}`);
-    }
-    check(
-      before?.state !== 'closed' || i.state === 'closed',
-      'closed-stays-closed',
-      () => `${i.id} is ${i.state} again`,
+  const opened = (i: Incident): void => {
+    counts.opened++;
+    const twin = [...incidents.values()].find(
+      (o) => o.id !== i.id && o.target === i.target && o.remediation === i.remediation && o.state !== 'closed',
     );
-    if (i.group !== undefined && groupSince.get(i.id)?.group !== i.group)
-      groupSince.set(i.id, { group: i.group, zone: i.zone, time: schedule.time() });
+    check(!twin || i.state === 'closed', 'one-incident', () => `${i.id} beside ${twin?.id} for ${i.target}`);
+  };
+
+  const attempted = (i: Incident, before: Incident | undefined): void => {
     for (const a of i.attempts as readonly Attempt<Step>[]) {
       const known = before?.attempts.find((x) => x.n === a.n);
       if (!known) reserved(i, before, a);
       if (a.outcome && known?.outcome?.kind !== a.outcome.kind) concluded(i, a);
     }
-    check(i.log.length <= 50, 'log-is-bounded', () => `${i.id} has ${i.log.length} lines`);
-    if (i.state === before?.state) return;
+  };
+
+  const turned = (i: Incident, before: Incident | undefined, life: Life): void => {
     const named = STATES[i.state];
     if (named) {
       counts[named]++;
@@ -395,18 +407,49 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     if (i.state === 'closed') closing(i, before, life);
   };
 
+  const committedIncident = (i: Incident, life: Life): void => {
+    const before = incidents.get(i.id);
+    if (!before) opened(i);
+    incidents.set(i.id, i);
+    check(
+      before?.state !== 'closed' || i.state === 'closed',
+      'closed-stays-closed',
+      () => `${i.id} is ${i.state} again`,
+    );
+    if (i.group !== undefined && groupSince.get(i.id)?.group !== i.group)
+      groupSince.set(i.id, { group: i.group, time: schedule.time() });
+    attempted(i, before);
+    check(i.log.length <= 50, 'log-is-bounded', () => `${i.id} has ${i.log.length} lines`);
+    if (i.state !== before?.state) turned(i, before, life);
+  };
+
+  const committedGroup = ({ id, breaker }: GroupRecord, changes: readonly Change[]): void => {
+    const known = breakers.get(id);
+    if (!breaker || breaker.lastSeenAt === known?.lastSeenAt) return;
+    const told = changes.some((c) => 'put' in c && c.put.kind === 'incident' && c.put.state === 'escalated');
+    check(
+      told || breaker.since === known?.since,
+      'a-storm-is-told',
+      () => `the breaker of ${id} opens, and nobody is told`,
+    );
+    breakers.set(id, { since: breaker.since, lastSeenAt: breaker.lastSeenAt, time: schedule.time() });
+  };
+
   const committed = (changes: readonly Change[], life: Life): void => {
     for (const c of changes) {
       if (!('put' in c)) continue;
       const record: StoreRecord = { ...c.put, version: c.put.version + 1 };
       if (record.kind === 'incident') committedIncident(record, life);
-      else if (
-        record.kind === 'group' &&
-        record.breaker &&
-        record.breaker.lastSeenAt !== breakers.get(record.id)?.lastSeenAt
-      )
-        breakers.set(record.id, { lastSeenAt: record.breaker.lastSeenAt, time: schedule.time() });
+      if (record.kind === 'group') committedGroup(record, changes);
     }
+  };
+
+  /** A function came to its end by itself: what it did is written down. */
+  const ended = (life: Life): void => {
+    for (const flights of inFlight.values())
+      for (const { token, life: by } of flights)
+        if (by === life)
+          check(reservations.get(token)?.outcome !== undefined, 'outcome-is-written', () => `${token} has no outcome`);
   };
 
   return {
@@ -424,6 +467,7 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     replied,
     started,
     committed,
+    ended,
     spent,
     groupIdOf,
     /** A function read its clock. The first time counts: others may see the same millisecond. */
