@@ -2,13 +2,14 @@
  * One whole incident (a disk at 93 %, nothing to clean: the volume grows, then the file system, then it is healthy), run by Steward's own code over the
  * world and a DynamoDB emulator: what it costs. And one look at an open incident, over and over: what a pass takes beside waiting for AWS.
  */
+import { Client } from '@smithy/core/client';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { lookMessage } from '../events/steward/signal.ts';
 import { dynamoStore } from '../shared/aws/store.ts';
 import type { Incident } from '../shared/core/incident.ts';
 import { minutes, seconds } from '../shared/core/time.ts';
 import { answerMessage } from '../shared/runtime/heal.ts';
-import { createAccount } from '../test/stories/account.ts';
+import { type AccountOptions, createAccount } from '../test/stories/account.ts';
 import { breakDisk } from '../world/fleet.ts';
 import { createMeter, type Index } from './meter.ts';
 
@@ -31,12 +32,12 @@ const createStopwatch = () => {
       if (--waiting === 0) total += performance.now() - since;
     }
   };
-  return { around, waited: () => total };
+  return { around, isWaiting: () => waiting > 0, waited: () => total + (waiting > 0 ? performance.now() - since : 0) };
 };
 
 /** An account whose table is a real one over HTTP, metered. */
-const measured = (table: Table, policy: object = {}) => {
-  const stopwatch = createStopwatch();
+const measured = (table: Table, options: AccountOptions = {}) => {
+  const [network, calls, sleep] = [createStopwatch(), createStopwatch(), createStopwatch()];
   const meter = createMeter(table.indexes);
   const { hostname, port, protocol } = new URL(table.endpoint);
   const http = new NodeHttpHandler();
@@ -44,7 +45,7 @@ const measured = (table: Table, policy: object = {}) => {
   const transport = {
     metadata: { handlerProtocol: 'http/1.1' },
     handle: (request: Parameters<typeof http.handle>[0]) =>
-      stopwatch.around(async () => {
+      network.around(async () => {
         tableCalls++;
         Object.assign(request, { hostname, port: Number(port), protocol });
         request.headers['host'] = `${hostname}:${port}`;
@@ -63,8 +64,8 @@ const measured = (table: Table, policy: object = {}) => {
     destroy: () => http.destroy(),
   };
   const account = createAccount({
-    policy,
-    around: stopwatch.around,
+    ...options,
+    around: (what, wait) => network.around(() => (what === 'call' ? wait() : calls.around(() => sleep.around(wait)))),
     store: dynamoStore({
       region: 'eu-central-1',
       credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
@@ -74,7 +75,7 @@ const measured = (table: Table, policy: object = {}) => {
       transport,
     }),
   });
-  return { account, stopwatch, meter, tableCalls: () => tableCalls };
+  return { account, network, calls, sleep, meter, tableCalls: () => tableCalls };
 };
 
 export interface IncidentCost {
@@ -99,8 +100,8 @@ const alarmOf = (account: string, id: string, at: number): string =>
     Trigger: { MetricName: 'disk_used_percent', Namespace: 'CWAgent', Dimensions: [{ name: 'InstanceId', value: id }] },
   });
 
-const broken = async (table: Table, policy: object = {}) => {
-  const m = measured(table, policy);
+const broken = async (table: Table, options?: AccountOptions) => {
+  const m = measured(table, options);
   const { account } = m;
   const id = account.fleet.web[0]?.id ?? '';
   const arn = `arn:aws:ec2:${account.world.region}:${account.world.account}:instance/${id}`;
@@ -114,7 +115,12 @@ const broken = async (table: Table, policy: object = {}) => {
 
 export const incidentCost = async (table: Table): Promise<IncidentCost> => {
   const { account, meter, tableCalls, signal, latest } = await broken(table);
-  const start = { ...meter.units, calls: account.world.calls.length + tableCalls(), at: account.clock.now() };
+  const start = {
+    ...meter.units,
+    outcomes: account.outcomes.length,
+    calls: account.world.calls.length + tableCalls(),
+    at: account.clock.now(),
+  };
   signal();
   const isClosed = () => account.outcomes.some((o) => o.answers.some((a) => a.state === 'closed'));
   await account.run(seconds(50), isClosed);
@@ -122,7 +128,7 @@ export const incidentCost = async (table: Table): Promise<IncidentCost> => {
     writeUnits: meter.units.write - start.write,
     readUnits: meter.units.read - start.read,
     awsCalls: account.world.calls.length + tableCalls() - start.calls,
-    passes: account.outcomes.flatMap((o) => o.answers).length,
+    passes: account.outcomes.slice(start.outcomes).flatMap((o) => o.answers).length,
     healedMs: account.clock.now() - start.at,
   };
   const incident = await latest();
@@ -130,10 +136,30 @@ export const incidentCost = async (table: Table): Promise<IncidentCost> => {
   return cost;
 };
 
-/** Milliseconds of each of `count` looks at an incident that may not be acted on, beside waiting for AWS; the first 50 warm up. */
-export const passTimes = async (table: Table, count: number): Promise<readonly number[]> => {
-  const { account, stopwatch, signal, latest } = await broken(table, {
-    remediations: { 'full-disk': { mode: 'watch' } },
+/** Own time of one pass, in milliseconds. */
+export interface PassTime {
+  /** Beside waiting for the network and for time: the AWS SDK's own work is in it. */
+  readonly withSdk: number;
+  /** Beside calls to AWS as a whole. */
+  readonly own: number;
+}
+
+/** Every call of every SDK client goes through `send`. */
+const aroundCalls = (around: <T>(wait: () => Promise<T>) => Promise<T>): (() => void) => {
+  const { send } = Client.prototype;
+  Client.prototype.send = function (this: unknown, ...call: unknown[]) {
+    return around(() => (send as (...all: unknown[]) => Promise<unknown>).apply(this, call));
+  } as typeof send;
+  return () => {
+    Client.prototype.send = send;
+  };
+};
+
+/** The own time of each of `count` looks at an incident that may not be acted on; 50 before them warm up. */
+export const passTimes = async (table: Table, count: number): Promise<readonly PassTime[]> => {
+  const { account, network, calls, sleep, signal, latest } = await broken(table, {
+    deaf: true,
+    policy: { remediations: { 'full-disk': { mode: 'watch' } } },
   });
   signal();
   await account.run(seconds(30));
@@ -141,20 +167,26 @@ export const passTimes = async (table: Table, count: number): Promise<readonly n
   if (incident?.state !== 'refused')
     throw new Error(`the watched incident is ${incident?.state}: ${incident?.because}`);
   const { target, remediation, id } = incident;
-  const times: number[] = [];
-  for (let n = 0; n < count + 50; n++) {
-    const began = { at: performance.now(), waited: stopwatch.waited() };
+  // The looks that each of these asks for would come all at once after a quarter of an hour.
+  const deps = { ...account.deps, queue: { send: async () => {} } };
+  const restore = aroundCalls(calls.around);
+  const look = async (): Promise<PassTime> => {
+    const began = { at: performance.now(), network: network.waited(), calls: calls.waited() };
     let ended = 0;
-    const pass = answerMessage(lookMessage({ target, remediation, incident: id }), account.deps).finally(() => {
+    const pass = answerMessage(lookMessage({ target, remediation, incident: id }), deps).finally(() => {
       ended = performance.now();
     });
     while (ended === 0) {
       await new Promise(setImmediate);
-      // Nothing but a wait for time is left: let it pass.
-      account.clock.advance(50);
+      // Only a command on a host takes the world's time.
+      if (sleep.isWaiting()) account.clock.advance(50);
     }
     await pass;
-    times.push(ended - began.at - (stopwatch.waited() - began.waited));
-  }
+    const waited = network.waited() - began.network;
+    return { withSdk: ended - began.at - waited, own: ended - began.at - (calls.waited() - began.calls) };
+  };
+  const times: PassTime[] = [];
+  for (let n = 0; n < count + 50; n++) times.push(await look());
+  restore();
   return times.slice(50);
 };

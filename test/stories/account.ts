@@ -31,14 +31,14 @@ export interface AccountOptions extends WorldOptions {
   /** Another state table than the one in memory. */
   readonly store?: Store;
   /** Wraps each wait for AWS or for time: the bench subtracts them. */
-  readonly around?: <T>(wait: () => Promise<T>) => Promise<T>;
+  readonly around?: <T>(what: 'call' | 'sleep', wait: () => Promise<T>) => Promise<T>;
 }
 
 export const createAccount = ({
   policy = {},
   deaf = false,
   store: otherStore,
-  around = (wait) => wait(),
+  around = (_what, wait) => wait(),
   ...options
 }: AccountOptions = {}) => {
   const clock = createClock();
@@ -62,7 +62,7 @@ export const createAccount = ({
 
   const sleep = async (ms: number): Promise<void> => {
     awake--;
-    await around(() => clock.sleep(ms));
+    await around('sleep', () => clock.sleep(ms));
     awake++;
   };
   const background = (work: () => Promise<void>): void => {
@@ -74,7 +74,7 @@ export const createAccount = ({
   const wire = requestHandler(world);
   const transport = {
     ...wire,
-    handle: (...call: Parameters<typeof wire.handle>) => around(() => wire.handle(...call)),
+    handle: (...call: Parameters<typeof wire.handle>) => around('call', () => wire.handle(...call)),
   };
   const deps: Wired = {
     now: () => clock.now(),
