@@ -97,6 +97,7 @@ export interface Incident {
     readonly lastAt: Time;
     readonly lastEventId: string;
   };
+  /** How often it was seen; looks that saw nothing do not count. */
   readonly looks: number;
   readonly openedAt: Time;
   readonly actedAt?: Time;

@@ -170,7 +170,7 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
     );
   }
   const counted = last && !last.outcome ? lost(incident, last, now) : incident;
-  return lookAndDecide({ ...p, incident: { ...counted, looks: counted.looks + 1 } });
+  return lookAndDecide({ ...p, incident: counted });
 };
 
 /** The pass that reserved it never came back: what it did is unknown, so it is counted, looked at, and never blindly repeated. */
@@ -213,6 +213,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
 const noteSeen = (incident: Incident, { seen, facts, healthy }: Assessment, now: Time): Incident => ({
   ...logged(incident, now, 'seen', seen),
   seen,
+  looks: incident.looks + 1,
   // The breaker counts by group: only what is really in trouble is counted.
   ...(facts.group && !healthy ? { group: facts.group.id, groupSize: facts.group.size } : {}),
   ...(facts.zone && !healthy ? { zone: facts.zone } : {}),
