@@ -50,7 +50,7 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
   };
 };
 
-const metricsOf = (a: MetricAlarm): AlarmMetric[] => {
+export const metricsOf = (a: MetricAlarm): AlarmMetric[] => {
   const one = (m: {
     Namespace?: string | undefined;
     MetricName?: string | undefined;

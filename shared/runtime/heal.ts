@@ -22,7 +22,7 @@ export interface Outcome {
   readonly parked?: { readonly id: string; readonly because: string };
 }
 
-const matches = (pattern: string, arn: string): boolean => new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(arn);
+export const matches = (pattern: string, arn: string): boolean => new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(arn);
 
 /** A pass that lost a race is run again at once, so often; then the queue brings the message again. */
 const PASS_TRIES = 3;

@@ -1,0 +1,88 @@
+/** What `steward doctor` looks over: the instances that Steward may touch, their agents and alarms, and the queue. Reads only, in the function's own account and region. */
+import { CloudWatchClient, paginateDescribeAlarms } from '@aws-sdk/client-cloudwatch';
+import { EC2Client, paginateDescribeInstances } from '@aws-sdk/client-ec2';
+import { GetQueueAttributesCommand, GetQueueUrlCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { paginateDescribeInstanceInformation, SSMClient } from '@aws-sdk/client-ssm';
+import { type ClientOptions, clientConfig } from './clients.ts';
+import { metricsOf } from './cloudwatch.ts';
+import { calling } from './errors.ts';
+
+export interface Machine {
+  readonly id: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+export interface Backlog {
+  readonly waiting: number;
+  /** Messages that failed for good. */
+  readonly dead: number;
+}
+export interface Estate {
+  /** Running instances. */
+  machines(): Promise<readonly Machine[]>;
+  /** Ids of the instances whose SSM agent is online. */
+  agents(): Promise<ReadonlySet<string>>;
+  /** Ids of the instances that an alarm on a metric of the CloudWatch agent's disk plugin names. */
+  watchedDisks(): Promise<ReadonlySet<string>>;
+  backlog(): Promise<Backlog>;
+}
+
+/** `disk_used_percent`, `disk_free`, `disk_inodes_free` … */
+const DISK = /^disk_/;
+
+export const awsEstate = (options: ClientOptions & { queueUrl: string }): Estate => ({
+  machines: () =>
+    calling('cannot list the running instances', async () => {
+      const client = new EC2Client(clientConfig(options, 3));
+      const found: Machine[] = [];
+      const Filters = [{ Name: 'instance-state-name', Values: ['running'] }];
+      for await (const page of paginateDescribeInstances({ client, pageSize: 1000 }, { Filters }))
+        for (const i of (page.Reservations ?? []).flatMap((r) => r.Instances ?? []))
+          found.push({
+            id: i.InstanceId ?? '',
+            tags: Object.fromEntries((i.Tags ?? []).map((t) => [t.Key ?? '', t.Value ?? ''])),
+          });
+      return found;
+    }),
+  agents: () =>
+    calling('cannot list the SSM agents', async () => {
+      const client = new SSMClient(clientConfig(options, 3));
+      const online = new Set<string>();
+      // SSM gives at most 50 in a page.
+      for await (const page of paginateDescribeInstanceInformation({ client, pageSize: 50 }, {}))
+        for (const i of page.InstanceInformationList ?? [])
+          if (i.PingStatus === 'Online' && i.InstanceId) online.add(i.InstanceId);
+      return online;
+    }),
+  watchedDisks: () =>
+    calling('cannot list the alarms', async () => {
+      const client = new CloudWatchClient(clientConfig(options, 3));
+      const watched = new Set<string>();
+      for await (const page of paginateDescribeAlarms({ client, pageSize: 100 }, { AlarmTypes: ['MetricAlarm'] }))
+        for (const metric of (page.MetricAlarms ?? []).flatMap(metricsOf))
+          if (DISK.test(metric.name) && metric.dimensions['InstanceId']) watched.add(metric.dimensions['InstanceId']);
+      return watched;
+    }),
+  backlog: () =>
+    calling('cannot ask for the length of the signals queue', async () => {
+      const client = new SQSClient(clientConfig(options, 3));
+      const ask = async (QueueUrl: string) =>
+        (
+          await client.send(
+            new GetQueueAttributesCommand({
+              QueueUrl,
+              AttributeNames: ['ApproximateNumberOfMessages', 'RedrivePolicy'],
+            }),
+          )
+        ).Attributes ?? {};
+      const own = await ask(options.queueUrl);
+      const dead = (JSON.parse(own['RedrivePolicy'] ?? '{}') as { deadLetterTargetArn?: string }).deadLetterTargetArn;
+      const url = dead
+        ? (await client.send(new GetQueueUrlCommand({ QueueName: dead.split(':').at(-1) }))).QueueUrl
+        : undefined;
+      const letters = url ? await ask(url) : {};
+      return {
+        waiting: Number(own['ApproximateNumberOfMessages'] ?? 0),
+        dead: Number(letters['ApproximateNumberOfMessages'] ?? 0),
+      };
+    }),
+});

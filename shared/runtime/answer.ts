@@ -1,0 +1,151 @@
+/**
+ * What `steward` asks of its function: all reading, and every command of people. A command carries the proof of who gives it; a question needs none,
+ * for whoever may invoke the function may read. Each command is one transaction with version checks, tried again when someone else wrote first.
+ */
+import * as z from 'zod/mini';
+import type { Estate } from '../aws/estate.ts';
+import { commandHash, type Expected, NotProven, type Proof, proofSchema } from '../aws/identity.ts';
+import { InvalidInput, NotFound, StewardError } from '../core/errors.ts';
+import type { Parameters } from '../core/ports.ts';
+import { days, type Time } from '../core/time.ts';
+import type { Json } from '../core/verdict.ts';
+import { carryOut, Declined } from './commands.ts';
+import { check } from './doctor.ts';
+import { plan } from './heal.ts';
+import { list, parked, status } from './questions.ts';
+import { findIncident, isIncidentId, namedTarget, why } from './why.ts';
+import type { Wired } from './wire.ts';
+
+export interface AnswerDeps extends Wired {
+  readonly stage: string;
+  readonly region: string;
+  /** @throws NotProven */
+  readonly identify: (proof: Proof, expected: Expected) => Promise<string>;
+  readonly estate: Estate;
+  /** Under the function's own role: the drill's parameter and no other. */
+  readonly parameters: Pick<Parameters, 'put'>;
+}
+
+const text = z.string().check(z.minLength(1), z.maxLength(2048));
+const words = z.string().check(z.regex(/\S/), z.maxLength(300));
+const ids = z.union([z.literal('all'), z.array(text).check(z.minLength(1), z.maxLength(100))]);
+
+const question = z.discriminatedUnion('do', [
+  z.strictObject({ do: z.literal('status') }),
+  z.strictObject({
+    do: z.literal('incidents'),
+    /** Closed ones of so many days back; absent: what is open. */
+    days: z.optional(z.int().check(z.gte(1), z.lte(400))),
+    target: z.optional(text),
+    group: z.optional(text),
+    limit: z.int().check(z.gte(1), z.lte(500)),
+  }),
+  /** `quick`: from the record alone, without a look. */
+  z.strictObject({ do: z.literal('why'), about: text, quick: z.optional(z.boolean()) }),
+  z.strictObject({ do: z.literal('plan'), target: text, remediation: z.optional(text) }),
+  /** With an id: that one, whole. */
+  z.strictObject({ do: z.literal('parked'), id: z.optional(text) }),
+  z.strictObject({ do: z.literal('check') }),
+]);
+const command = z.discriminatedUnion('do', [
+  z.strictObject({ do: z.literal('approve'), incident: text, step: z.string() }),
+  z.strictObject({ do: z.literal('deny'), incident: text, step: z.string(), why: z.optional(words) }),
+  z.strictObject({
+    do: z.literal('pause'),
+    scope: text,
+    why: words,
+    forMs: z.optional(z.int().check(z.gte(60_000), z.lte(days(366)))),
+  }),
+  z.strictObject({ do: z.literal('resume'), scope: text }),
+  z.strictObject({ do: z.literal('undo'), incident: text }),
+  z.strictObject({ do: z.literal('replay'), ids }),
+  z.strictObject({ do: z.literal('drop'), ids }),
+  z.strictObject({ do: z.literal('drill') }),
+]);
+export type Question = z.output<typeof question>;
+export type Command = z.output<typeof command>;
+
+const asked = z.strictObject({ ask: question });
+const commanded = z.strictObject({ command, stage: text, proof: proofSchema });
+export type Request = z.output<typeof asked> | z.output<typeof commanded>;
+
+export interface Done {
+  readonly by: string;
+  readonly say: string;
+  /** What happens now, and what one may want to do next. */
+  readonly next: string;
+  readonly incident?: string;
+  /** Of the drill. */
+  readonly target?: string;
+  readonly at: Time;
+}
+
+export type Reply =
+  | { readonly ok: true; readonly result: object }
+  | {
+      readonly ok: false;
+      readonly kind: 'invalid' | 'not-found' | 'refused' | 'failed';
+      readonly message: string;
+      readonly remedy?: string;
+    };
+
+/** Never throws what can be said: only our own bugs get out. */
+export const answer = async (raw: unknown, deps: AnswerDeps): Promise<Reply> => {
+  try {
+    const isCommand = typeof raw === 'object' && raw !== null && 'command' in raw;
+    const result = isCommand ? obey(z.parse(commanded, raw), deps) : reply(z.parse(asked, raw).ask, deps);
+    return { ok: true, result: await result };
+  } catch (e) {
+    return replyOf(e);
+  }
+};
+
+const replyOf = (e: unknown): Reply => {
+  if (e instanceof z.core.$ZodError)
+    return {
+      ok: false,
+      kind: 'invalid',
+      message: `the request cannot be read: ${e.issues.map((i) => `${i.path.join('.')} ${i.message}`).join('; ')}`,
+      remedy: 'use the CLI of the version that is deployed',
+    };
+  if (!(e instanceof StewardError)) throw e;
+  const message = e.message;
+  if (e instanceof Declined) return { ok: false, kind: 'refused', message, remedy: e.remedy };
+  if (e instanceof NotProven) return { ok: false, kind: 'refused', message };
+  if (e instanceof NotFound) return { ok: false, kind: 'not-found', message };
+  if (e instanceof InvalidInput) return { ok: false, kind: 'invalid', message };
+  return {
+    ok: false,
+    kind: 'failed',
+    message,
+    remedy: e.retry === 'later' ? 'try again in a moment' : 'mend what the message names: steward doctor',
+  };
+};
+
+const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
+  switch (q.do) {
+    case 'status':
+      return status(deps);
+    case 'incidents':
+      return { at: deps.now(), incidents: await list(q, deps) };
+    case 'why':
+      return why(q.about, deps, q.quick ?? false);
+    case 'plan': {
+      const target = isIncidentId(q.target)
+        ? (await findIncident(q.target, deps)).target
+        : namedTarget(q.target, deps).arn;
+      return { target, at: deps.now(), answers: (await plan(target, q.remediation, deps)).answers };
+    }
+    case 'parked':
+      return { at: deps.now(), parked: await parked(q.id, deps) };
+    case 'check':
+      return check(deps);
+  }
+};
+
+const obey = async ({ command: c, stage, proof }: z.output<typeof commanded>, deps: AnswerDeps): Promise<Done> => {
+  if (stage !== deps.stage) throw new InvalidInput(`the command is for stage ${stage}, this is ${deps.stage}`);
+  const hash = commandHash(stage, c as Json);
+  const by = await deps.identify(proof, { hash, region: deps.region, now: deps.now() });
+  return { by, at: deps.now(), ...(await carryOut(c, by, deps)) };
+};

@@ -1,0 +1,203 @@
+/** Is it deployed right? Each check says what is fine, what is wrong and what to do; the drill runs a harmless incident through the whole path. */
+import { signalMessage } from '../../events/steward/signal.ts';
+import type { Machine } from '../aws/estate.ts';
+import { inForce } from '../core/answers.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Remediation } from '../core/remediation.ts';
+import { partitionOf, type Target, targetOf } from '../core/target.ts';
+import { minutes, span } from '../core/time.ts';
+import { drill } from '../remediations/drill.ts';
+import { fullDisk } from '../remediations/fullDisk.ts';
+import { remediations } from '../remediations/index.ts';
+import type { AnswerDeps } from './answer.ts';
+
+export interface Check {
+  /** 'table', 'queue', 'sweep', 'policy', 'switches', 'role full-disk', 'agents', 'alarms' … */
+  readonly what: string;
+  /** `note` is not a fault: something that one ought to know. */
+  readonly is: 'fine' | 'note' | 'wrong';
+  readonly say: string;
+  readonly remedy?: string;
+}
+export interface Checks {
+  readonly stage: string;
+  readonly account: string;
+  readonly region: string;
+  readonly checks: readonly Check[];
+}
+
+const wrong = (what: string, say: string, remedy: string): Check => ({ what, is: 'wrong', say, remedy });
+const fine = (what: string, say: string): Check => ({ what, is: 'fine', say });
+
+/** A check that cannot be made is not fine: its error says why, IAM's names the action that is missing. */
+const checked = async (what: string, remedy: string, check: () => Promise<Check[]>): Promise<Check[]> => {
+  try {
+    return await check();
+  } catch (e) {
+    return [wrong(what, messageOf(e), remedy)];
+  }
+};
+
+const GRANT = 'grant what the message names, or deploy again: npx serverless deploy --stage';
+
+/** Due times so long past mean that no sweep runs, or that passes fail. */
+const OVERDUE = minutes(5);
+
+const table = (deps: AnswerDeps) =>
+  checked('table', `deploy this version: npx serverless deploy --stage ${deps.stage}`, async () => {
+    await Promise.all([
+      deps.store.read({ kind: 'switches' }),
+      deps.store.open(1),
+      deps.store.troubled('doctor', deps.now(), 1, ''),
+    ]);
+    return [fine('table', 'the state table and its indexes answer')];
+  });
+
+const sweeps = (deps: AnswerDeps) =>
+  checked('sweep', `${GRANT} ${deps.stage}`, async () => {
+    const late = await deps.store.due(deps.now() - OVERDUE, 1000);
+    if (late.length === 0) return [fine('sweep', 'nothing that is due waits')];
+    const oldest = Math.min(...late.map((d) => d.dueAt));
+    return [
+      wrong(
+        'sweep',
+        `${late.length} incidents are overdue, the oldest by ${span(deps.now() - oldest)}: the sweep does not run, or heal fails`,
+        `see the logs of steward-${deps.stage}-sweep and steward-${deps.stage}-heal`,
+      ),
+    ];
+  });
+
+const queue = (deps: AnswerDeps) =>
+  checked('queue', `${GRANT} ${deps.stage}`, async () => {
+    const { waiting, dead } = await deps.estate.backlog();
+    return dead === 0
+      ? [fine('queue', `${waiting} signals wait, no dead letters`)]
+      : [
+          wrong(
+            'queue',
+            `${dead} messages failed for good and lie in the dead-letter queue`,
+            `see the log of steward-${deps.stage}-heal for why, then redrive the queue`,
+          ),
+        ];
+  });
+
+const policy = (deps: AnswerDeps): Check[] => {
+  const missing = remediations.filter((r) => !deps.policy.remediations[r.name]).map((r) => r.name);
+  if (missing.length > 0)
+    return [
+      wrong(
+        'policy',
+        `the deployed policy does not know ${missing.join(', ')}`,
+        `deploy again: npx serverless deploy --stage ${deps.stage}`,
+      ),
+    ];
+  const modes = remediations.map((r) => `${r.name} ${deps.policy.remediations[r.name]?.mode}`);
+  return [
+    fine(
+      'policy',
+      `${modes.join(', ')}; covers what is ${deps.policy.scope === 'all' ? 'not excluded' : `tagged ${deps.policy.tags.managed}=true`}`,
+    ),
+  ];
+};
+
+const switches = (deps: AnswerDeps) =>
+  checked('switches', `${GRANT} ${deps.stage}`, async () => {
+    const [found] = await deps.store.read({ kind: 'switches' });
+    const pauses = found ? inForce(found, deps.now()) : [];
+    return pauses.length === 0
+      ? [fine('switches', 'nothing is paused')]
+      : pauses.map((p) => ({
+          what: 'switches',
+          is: 'note' as const,
+          say: `${p.by} paused ${p.scope}: ${p.why}`,
+          remedy: `steward resume ${p.scope}`,
+        }));
+  });
+
+const everythingOf = (deps: AnswerDeps, account: string): Target =>
+  targetOf(`arn:${partitionOf(deps.region)}:steward:${deps.region}:${account}:survey/all`);
+
+const role = (remediation: Remediation, account: string, deps: AnswerDeps) => {
+  const what = `role ${remediation.name}${account === deps.home ? '' : ` in ${account}`}`;
+  return checked(what, `${GRANT} ${deps.stage}`, async () => {
+    await deps.reach(remediation, everythingOf(deps, account), { phase: 'look', touched: [] });
+    return [fine(what, 'can be assumed')];
+  });
+};
+
+const isManaged = ({ tags }: Machine, { policy: { scope, tags: names } }: AnswerDeps): boolean => {
+  const ignored = tags[names.ignore];
+  if (ignored !== undefined && ignored.toLowerCase() !== 'false') return false;
+  return scope === 'all' || tags[names.managed]?.toLowerCase() === 'true';
+};
+
+/** So many ids are named; the rest is counted. */
+const NAMED = 10;
+const listed = (machines: readonly Machine[]): string => {
+  const names = machines.slice(0, NAMED).map(({ id, tags }) => (tags['Name'] ? `${id} (${tags['Name']})` : id));
+  return machines.length > NAMED ? `${names.join(', ')} and ${machines.length - NAMED} more` : names.join(', ');
+};
+
+const hosts = (deps: AnswerDeps) =>
+  checked('hosts', `${GRANT} ${deps.stage}`, async () => {
+    if (deps.policy.remediations[fullDisk.name]?.mode === 'off') return [];
+    const machines = (await deps.estate.machines()).filter((m) => isManaged(m, deps));
+    if (machines.length === 0)
+      return [
+        {
+          what: 'hosts',
+          is: 'note',
+          say: 'no running instance is managed',
+          remedy: `tag one ${deps.policy.tags.managed}=true`,
+        },
+      ];
+    const [agents, watched] = await Promise.all([deps.estate.agents(), deps.estate.watchedDisks()]);
+    const deaf = machines.filter((m) => !agents.has(m.id));
+    const unwatched = machines.filter((m) => !watched.has(m.id));
+    return [
+      fine('hosts', `${machines.length} running instances are managed`),
+      deaf.length === 0
+        ? fine('agents', 'the SSM agent of each is online')
+        : wrong(
+            'agents',
+            `no SSM agent is online on ${listed(deaf)}`,
+            'install or start the agent, and give the instance a profile with AmazonSSMManagedInstanceCore',
+          ),
+      unwatched.length === 0
+        ? fine('alarms', 'each has an alarm on its disks')
+        : wrong(
+            'alarms',
+            `no alarm watches the disks of ${listed(unwatched)}`,
+            'install the CloudWatch agent and put an alarm on disk_used_percent',
+          ),
+    ];
+  });
+
+export const check = async (deps: AnswerDeps): Promise<Checks> => {
+  const accounts = [deps.home, ...deps.policy.accounts.filter((a) => a !== deps.home)];
+  const checks = await Promise.all([
+    table(deps),
+    queue(deps),
+    sweeps(deps),
+    policy(deps),
+    switches(deps),
+    ...accounts.flatMap((account) => remediations.map((r) => role(r, account, deps))),
+    hosts(deps),
+  ]);
+  return { stage: deps.stage, account: deps.home, region: deps.region, checks: checks.flat() };
+};
+
+export const drillTarget = ({ region, home, stage }: AnswerDeps): Target =>
+  targetOf(`arn:${partitionOf(region)}:ssm:${region}:${home}:parameter/steward/${stage}/drill`);
+
+/** Breaks the drill parameter and signals it: what follows is an incident like any other. */
+export const startDrill = async (by: string, deps: AnswerDeps): Promise<{ target: string; at: number }> => {
+  const target = drillTarget(deps);
+  const at = deps.now();
+  await deps.parameters.put(`/steward/${deps.stage}/drill`, 'broken');
+  const cause = `steward doctor, by ${by}`;
+  const [kind] = drill.answers;
+  if (kind)
+    await deps.queue.send([{ body: signalMessage({ kind, target, at, cause, eventId: `drill@${at}`, askedBy: by }) }]);
+  return { target: target.arn, at };
+};

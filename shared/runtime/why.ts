@@ -1,0 +1,91 @@
+/** Why did it do that, or why did it not? For an incident or a target: what is known, what it would do now, and who stops it. */
+import { lookMessage } from '../../events/steward/signal.ts';
+import { pausesOf } from '../core/answers.ts';
+import { InvalidInput, NotFound } from '../core/errors.ts';
+import type { Incident } from '../core/incident.ts';
+import type { Answer } from '../core/pass.ts';
+import type { Pause } from '../core/store.ts';
+import { instanceTarget, type Target, targetOf, volumeTarget } from '../core/target.ts';
+import type { Time } from '../core/time.ts';
+import { remediations } from '../remediations/index.ts';
+import type { AnswerDeps } from './answer.ts';
+import { answerEvent, matches, plan } from './heal.ts';
+
+export interface Explained {
+  /** The whole record. */
+  readonly incident: Incident;
+  /** What would happen at a look now; for one that is open. */
+  readonly now?: Answer;
+  readonly pauses: readonly Pause[];
+  readonly canUndo: boolean;
+}
+export interface Why {
+  readonly about: string;
+  readonly at: Time;
+  /** What is open, else the latest. */
+  readonly incidents: readonly Explained[];
+  /** There is none: what a look would come to, by remediation. */
+  readonly nothing?: readonly Answer[];
+}
+
+const ULID = /^[0-9A-HJKMNP-TV-Z]{26}$/i;
+export const isIncidentId = (text: string): boolean => ULID.test(text);
+
+/** @throws NotFound */
+export const findIncident = async (id: string, deps: AnswerDeps): Promise<Incident> => {
+  const found = isIncidentId(id) ? await deps.store.find(id.toUpperCase()) : undefined;
+  if (!found)
+    throw new NotFound(
+      `there is no incident ${id} in stage ${deps.stage}; \`steward incidents --recent\` lists those there are`,
+    );
+  return found;
+};
+
+/** An ARN, or the id of an instance in Steward's own account and region. @throws InvalidInput for what no remediation looks at */
+export const namedTarget = (text: string, deps: AnswerDeps): Target => {
+  const where = { account: deps.home, region: deps.region };
+  const target = text.startsWith('arn:')
+    ? targetOf(text)
+    : text.startsWith('vol-')
+      ? volumeTarget(where, text)
+      : text.startsWith('i-')
+        ? instanceTarget(where, text)
+        : undefined;
+  if (!target) throw new InvalidInput(`'${text}' is no target: give an instance id (i-…), an ARN or an incident's id`);
+  if (!remediations.some((r) => matches(r.targets, target.arn)))
+    throw new InvalidInput(
+      `no remediation looks at ${target.arn}: there are ${remediations.map((r) => `${r.name} (${r.targets})`).join(', ')}`,
+    );
+  return target;
+};
+
+/** How many of a target's incidents are told in full. */
+const TOLD = 3;
+
+/** @param quick from the record alone: no look, so nothing about what would happen now */
+export const why = async (about: string, deps: AnswerDeps, quick: boolean): Promise<Why> => {
+  const at = deps.now();
+  const explained = (incident: Incident) => explain(incident, deps, quick);
+  if (isIncidentId(about)) return { about, at, incidents: [await explained(await findIncident(about, deps))] };
+  const target = namedTarget(about, deps);
+  const known = await deps.store.ofTarget(target.arn, 20);
+  const open = known.filter((i) => i.state !== 'closed');
+  if (known.length > 0) {
+    const told = open.length > 0 ? open.slice(0, TOLD) : known.slice(0, 1);
+    return { about, at, incidents: await Promise.all(told.map(explained)) };
+  }
+  if (quick) return { about, at, incidents: [] };
+  return { about, at, incidents: [], nothing: (await plan(target.arn, undefined, deps)).answers };
+};
+
+const explain = async (incident: Incident, deps: AnswerDeps, quick: boolean): Promise<Explained> => {
+  const [switches] = await deps.store.read({ kind: 'switches' });
+  const pauses = switches ? pausesOf(switches, incident, deps.now()) : [];
+  const canUndo = remediations.find((r) => r.name === incident.remediation)?.undo !== undefined;
+  if (incident.state === 'closed') return { incident, pauses: [], canUndo };
+  if (quick) return { incident, pauses, canUndo };
+  const { target, remediation, id } = incident;
+  const look = JSON.parse(lookMessage({ target, remediation, incident: id })) as unknown;
+  const [now] = (await answerEvent(look, deps, true)).answers;
+  return { incident, pauses, canUndo, ...(now ? { now } : {}) };
+};
