@@ -13,7 +13,7 @@ import type { Pause, Ref, Store, StoreRecord } from '../../shared/core/store.ts'
 import { hours, iso, minutes, seconds } from '../../shared/core/time.ts';
 import type { Json } from '../../shared/core/verdict.ts';
 import { remediations } from '../../shared/remediations/index.ts';
-import { answerMessage, plan } from '../../shared/runtime/heal.ts';
+import { answerMessage, type Outcome, plan } from '../../shared/runtime/heal.ts';
 import { sweep } from '../../shared/runtime/sweep.ts';
 import type { Wired } from '../../shared/runtime/wire.ts';
 import { memoryStore } from '../../world/memoryStore.ts';
@@ -106,11 +106,13 @@ interface Account {
   readonly faults: () => Faults;
   readonly isQuiet: () => boolean;
   readonly faultless: boolean;
+  /** Somebody stops everything at the very moment at which something is about to happen. */
+  readonly isNervous: boolean;
   readonly note: (say: () => string) => void;
   readonly newId: () => string;
   readonly tally: { messages: number; deaths: number; calls: number };
-  /** Signals that were answered, and so must not be lost. */
-  readonly heard: { arn: string; kind: Kind; eventId: string }[];
+  /** Events that were answered, and so must not be lost. */
+  readonly heard: Set<string>;
 }
 
 const portsOf = (a: Account, life: Life): ClinicPorts => {
@@ -141,6 +143,7 @@ const portsOf = (a: Account, life: Life): ClinicPorts => {
           const view = clinic.view(arn, kind);
           const healthy = !view.ill && view.running.length === 0;
           witness.looked(life, arn, kind, { healthy, gone: false });
+          if (a.isNervous && !a.isQuiet() && a.random.chance(0.1)) interrupt(a);
           a.note(() => `#${life.id} sees ${arn.slice(-3)} ${kind} ${view.ill ? `ill, level ${view.level}` : 'well'}`);
           return view;
         } catch (e) {
@@ -229,15 +232,22 @@ interface MessageQueue {
   readonly waiting: () => readonly string[];
 }
 
-/** The message was answered: from here on, what it told of must not be lost. What fails five times is kept in the dead-letter queue. */
-const hear = (a: Account, body: string): void => {
-  const message = JSON.parse(body) as { signal?: Signal };
-  if (message.signal && message.signal.kind !== 'target.changed')
-    a.heard.push({
-      arn: message.signal.target.arn,
-      kind: message.signal.kind as Kind,
-      eventId: message.signal.eventId,
-    });
+/** The incident that a message asks to look at. */
+const lookIn = (body: string): string | undefined => (JSON.parse(body) as { incident?: string }).incident;
+
+/** What a message told of must not be lost from here on. One that fails five times is kept in the dead-letter queue. */
+const answered = (a: Account, life: Life, body: string, { answers }: Outcome): void => {
+  a.note(
+    () =>
+      `#${life.id} answers ${answers.map((x) => `${x.verdict.do}/${x.state}: ${x.refused?.because ?? x.verdict.because}`).join(' | ')}`,
+  );
+  a.witness.ended(life);
+  const { signal } = JSON.parse(body) as { signal?: Signal };
+  if (signal && signal.kind !== 'target.changed') a.heard.add(signal.eventId);
+  // A repeated signal leaves the next look to the message that is under way.
+  for (const { incident, lookAgainAt, due } of answers)
+    if (incident !== undefined && lookAgainAt !== undefined && (!signal || due?.moved))
+      a.witness.promises(incident, lookAgainAt);
 };
 
 /** At least once, in no order, late at times; what fails comes again, five times. */
@@ -255,32 +265,32 @@ const createQueue = (a: Account): MessageQueue => {
       'heal',
       (life) => {
         a.note(() => `#${life.id} takes ${body.slice(0, 160)}`);
+        const look = lookIn(body);
+        if (a.faultless && look) a.witness.looksAgain(look);
         return answerMessage(body, depsOf(a, life, queue));
       },
       (ended, life) => {
-        if (!ended) a.tally.deaths++;
-        else if ('value' in ended) a.witness.ended(life);
-        if (ended && 'error' in ended) {
+        if (ended && 'value' in ended) {
+          waiting.delete(id);
+          answered(a, life, body, ended.value);
+        } else if (ended) {
           a.note(() => `a message failed: ${ended.error}`);
-          return again(seconds(30));
+          again(seconds(30));
+        } else {
+          a.tally.deaths++;
+          again(minutes(3));
         }
-        if (!ended) return again(minutes(3));
-        waiting.delete(id);
-        hear(a, body);
-        const outcome = ended.value.answers.map(
-          (x) => `${x.verdict.do}/${x.state}: ${x.refused?.because ?? x.verdict.because}`,
-        );
-        a.note(() => `answered ${outcome.join(' | ')}`);
       },
     );
   };
   const queue: MessageQueue = {
     take: (body, delay) => {
-      const copies = !a.isQuiet() && random.chance(0.05) ? 2 : 1;
+      const noisy = !a.isQuiet() && !a.faultless;
+      const copies = noisy && random.chance(0.05) ? 2 : 1;
       for (let i = 0; i < copies; i++) {
         const id = ++made;
         waiting.set(id, body);
-        const late = random.chance(0.02) && !a.isQuiet() ? random.integer(minutes(10)) : random.integer(2000);
+        const late = noisy && random.chance(0.02) ? random.integer(minutes(10)) : random.integer(2000);
         schedule.after(delay + late, () => deliver(id, body, 1));
       }
     },
@@ -300,7 +310,7 @@ const alarm = (a: Account, queue: MessageQueue, p: Patient, kind: Kind): void =>
   // Old, from the future, or sent by a person.
   const at = odd === 0 ? signal.at - minutes(40) : odd === 1 ? signal.at + minutes(30) : signal.at;
   const askedBy = odd === 2 || odd === 3 ? { askedBy: random.pick(PEOPLE) } : {};
-  if (random.chance(a.isQuiet() ? 0 : 0.1)) return;
+  if (!a.faultless && random.chance(a.isQuiet() ? 0 : 0.1)) return;
   queue.take(signalMessage({ ...signal, at, ...askedBy }), random.integer(seconds(20)));
 };
 
@@ -331,6 +341,17 @@ const setSwitches = async (a: Account, pauses: readonly Pause[]): Promise<void> 
   const [known] = await a.store.read({ kind: 'switches' });
   await a.store.write({ put: { kind: 'switches', version: known?.version ?? 0, pauses } });
 };
+
+/** Within the second, while a pass is on its way from its look to its step. */
+const interrupt = (a: Account): void =>
+  a.schedule.after(a.random.integer(600), async () => {
+    const at = a.schedule.wall();
+    const pause: Pause = { scope: 'all', by: 'anna', why: 'wait', at, until: at + minutes(2) };
+    const [known] = await a.store.read({ kind: 'switches' });
+    await setSwitches(a, [...(known?.pauses ?? []), pause]);
+    a.witness.paused(pause);
+    a.note(() => 'anna stops everything for two minutes');
+  });
 
 const pauseOf = (a: Account, by: string): Pause => {
   const { random, schedule, rules, clinic, witness } = a;
@@ -414,7 +435,8 @@ const person = async (a: Account, queue: MessageQueue): Promise<void> => {
 };
 
 const explain = (a: Account, queue: MessageQueue): void => {
-  const p = a.random.pick(a.clinic.patients);
+  const ill = a.clinic.patients.filter((x) => KINDS.some((kind) => x.ailments[kind].ill));
+  const p = a.random.pick(ill.length > 0 ? ill : a.clinic.patients);
   a.schedule.live(
     'explain',
     (life) => plan(p.arn, undefined, depsOf(a, life, queue)),
@@ -474,7 +496,7 @@ const happenings = (a: Account, queue: MessageQueue): void => {
       schedule.at(at + during(minutes(4)), () => outbreak(a, queue, p, kind));
   }
   for (let n = random.integer(16); n > 0; n--) schedule.at(during(NOISY), () => void person(a, queue));
-  if (random.chance(0.5)) jumps(a);
+  if (!a.faultless && random.chance(0.5)) jumps(a);
 };
 
 const sweeps = (a: Account, queue: MessageQueue): void => {
@@ -532,10 +554,11 @@ export const simulate = async (seed: number, options: { trace?: boolean } = {}):
     faults: () => (quiet ? NO_FAULTS : noise),
     isQuiet: () => quiet,
     faultless: noise === NO_FAULTS,
+    isNervous: random.chance(0.25),
     note,
     newId: () => `01J${(++made).toString().padStart(23, '0')}`,
     tally: { messages: 0, deaths: 0, calls: 0 },
-    heard: [],
+    heard: new Set(),
   };
   const queue = createQueue(account);
   late.queue = queue;
@@ -601,7 +624,7 @@ const checkTroubles = (a: Account, incidents: readonly Incident[]): void => {
       const kind = kindOf(r.name);
       const { ill, since } = p.ailments[kind];
       if (!ill || a.rules.policy.remediations[r.name]?.mode === 'off') continue;
-      const told = a.heard.some((h) => h.eventId === a.clinic.signalOf(p, kind).eventId);
+      const told = a.heard.has(a.clinic.signalOf(p, kind).eventId);
       // Closed as none of Steward's business meanwhile: only a survey brings it back.
       const dismissed = incidents.some(
         (i) => i.target === p.arn && i.remediation === r.name && i.end !== 'healthy' && (i.closedAt ?? 0) >= since,

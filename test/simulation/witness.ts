@@ -326,6 +326,8 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     if (!undo && before) checkAge(r, before);
     reservations.set(attempt.token, r);
     checkCost(r);
+    const soon = incident.dueAt - r.at;
+    check(soon < minutes(15), 'looked-after-soon', () => `${attempt.token} is reserved, and due only in ${soon} ms`);
     const line = incident.log.some((l) => l.what === 'reserved' && l.say.startsWith(`attempt ${attempt.n}:`));
     check(line, 'log-explains', () => `${attempt.token} is not in the log`);
   };
@@ -403,6 +405,9 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
       );
       check((i.remedy ?? '') !== '', 'says-the-remedy', () => `${i.id} is ${i.state} without a remedy`);
     }
+    const asked = i.state === 'asking' && i.ask ? stepText(i.ask.step) : undefined;
+    const no = denials.find((d) => d.incident === i.id && d.step === asked && d.until > schedule.wall());
+    check(!no, 'a-no-is-not-asked-again', () => `${i.id} asks for ${asked}, which was denied`);
     if (i.state === 'closed' || i.state === 'escalated') releasedAt.set(i.id, schedule.time());
     if (i.state === 'closed') closing(i, before, life);
   };
@@ -444,6 +449,19 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     }
   };
 
+  /** Where nothing fails and no clock jumps, a pass that says when it looks again is as good as its word. */
+  const promised = new Map<string, number>();
+  const promises = (incident: string, lookAgainAt: number): void => {
+    const ms = lookAgainAt - schedule.wall();
+    if (ms < minutes(14)) promised.set(incident, schedule.time() + Math.max(0, ms) + minutes(1));
+    else promised.delete(incident);
+  };
+  const looksAgain = (incident: string): void => {
+    const late = schedule.time() - (promised.get(incident) ?? Number.POSITIVE_INFINITY);
+    check(late <= 0, 'looks-when-it-said', () => `${incident} is looked at ${late} ms too late`);
+    promised.delete(incident);
+  };
+
   /** A function came to its end by itself: what it did is written down. */
   const ended = (life: Life): void => {
     for (const flights of inFlight.values())
@@ -468,6 +486,8 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     started,
     committed,
     ended,
+    promises,
+    looksAgain,
     spent,
     groupIdOf,
     /** A function read its clock. The first time counts: others may see the same millisecond. */
@@ -487,7 +507,7 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     },
     denied: (d: { incident: string; step: string; until: number }) => {
       approvals = approvals.filter((a) => a.incident !== d.incident);
-      denials.push(d);
+      denials = [...denials.filter((x) => x.incident !== d.incident), d];
     },
   };
 };

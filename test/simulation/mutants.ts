@@ -1,0 +1,278 @@
+/**
+ * Shows that the simulation bites: each mutant breaks one rule of the engine in its source, and some seed must find it. A mutant's text is looked
+ * for literally; one whose text is gone fails loudly and must be pointed at the new place.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+import type { simulate } from './simulate.ts';
+
+export interface Mutant {
+  readonly name: string;
+  /** Path from the root of the repository. */
+  readonly file: string;
+  readonly edits: readonly (readonly [find: string, put: string])[];
+  /** A seed that killed it when it was written: tried first. */
+  readonly seed: number;
+}
+
+const mutant = (name: string, file: string, seed: number, ...edits: Mutant['edits']): Mutant => ({
+  name,
+  file,
+  edits,
+  seed,
+});
+const GATE = 'shared/core/gate.ts';
+const GUARDS = 'shared/core/guards.ts';
+const PASS = 'shared/core/pass.ts';
+const STEP = 'shared/core/step.ts';
+const UNDO = 'shared/core/undo.ts';
+const REMEDIATION = 'shared/core/remediation.ts';
+const HEAL = 'shared/runtime/heal.ts';
+const SWEEP = 'shared/runtime/sweep.ts';
+
+export const mutants: readonly Mutant[] = [
+  mutant('no lease is taken', GATE, 1, ['    lease,\n    recent: [', '    recent: [']),
+  mutant('the lease of another is no obstacle', GUARDS, 1, [
+    'if (!lease || lease.incident === p.incident.id)',
+    'if (lease !== null)',
+  ]),
+  mutant(
+    'versions are not checked when an attempt is reserved',
+    GATE,
+    1,
+    [
+      "import { iso, minutes, type Time } from './time.ts';",
+      "import { iso, minutes, type Time } from './time.ts';\nimport { refOf } from './store.ts';",
+    ],
+    [
+      '  await store.write(...changes);\n  return',
+      `  const put = changes.map((c) => ('put' in c ? c.put : undefined)).filter((c) => c !== undefined);
+  const now = await store.read(...put.map((c) => refOf(c)));
+  await store.write(...put.map((c, i) => ({ put: { ...c, version: now[i]?.version ?? 0 } })) as never);
+  return`,
+    ],
+  ),
+  mutant('it acts, then writes', PASS, 1, [
+    '    reserved = await reserve(',
+    `    const early = await deps.reach(work.remediation, work.target, { phase: 'act', touched: [] });
+    await work.remediation.run(act.step, early, incident.id + '-' + (incident.attempts.length + 1)).catch(() => {});
+    reserved = await reserve(`,
+  ]),
+  mutant('the outcome is not written', GATE, 1, [
+    '      await store.write({ put: next });\n      break;',
+    '      break;',
+  ]),
+  mutant('the budget is ignored', GUARDS, 1, [
+    'if (others.length < allowed) return count;',
+    'if (allowed > 0) return count;',
+  ]),
+  mutant('the budget is counted per pass', GATE, 1, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
+  mutant('a place in the budget ends while the step still works', GATE, 244, [
+    "lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting'",
+    'lease.until > now',
+  ]),
+  mutant('what an incident held is never free again', GATE, 1, [
+    "  if (incident?.state === 'closed' || incident?.state === 'escalated') return false;\n  return lease.until > now ||",
+    '  return lease.until > 0 ||',
+  ]),
+  mutant(
+    'what is done is not put on the chart',
+    GATE,
+    1,
+    [
+      '      {\n        remediation: p.remediation.name,\n        incident: incident.id,\n        rung: p.act.rung,',
+      '      ...[].map(() => ({})), ...[] as never[], ...([{\n        remediation: p.remediation.name,\n        incident: incident.id,\n        rung: p.act.rung,',
+    ],
+    [
+      'counted: !p.act.continues && p.undoes === undefined,\n      },',
+      'counted: !p.act.continues && p.undoes === undefined,\n      }] as never[]).slice(1),',
+    ],
+  ),
+  mutant('the cost is not booked', GATE, 1, [
+    '...(p.act.cost ? [{ put: { ...p.ledger',
+    '...(p.act.cost && p.now < 0 ? [{ put: { ...p.ledger',
+  ]),
+  mutant('the cost of an unknown outcome is taken back', GATE, 1, [
+    "if (kind === 'transient' || kind === 'permanent') await takeBack",
+    "if (kind !== 'done') await takeBack",
+  ]),
+  mutant('a yes is good for ever', GATE, 1, [
+    'const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;',
+    'const { ask: _ask, remedy: _remedy, ...kept } = p.incident;',
+  ]),
+  mutant('a reserved step keeps a due time that is far off', GATE, 259, [
+    'dueAt: isSoon(p.incident.dueAt - p.now) ? p.incident.dueAt : p.now + minutes(5),',
+    'dueAt: p.incident.dueAt >= p.now + minutes(3) ? p.incident.dueAt : p.now + minutes(5),',
+  ]),
+  mutant('the switches are ignored', GUARDS, 1, [
+    '  return pauses.find(',
+    '  return [pauses[9]].find(() => false) ?? [].find(',
+  ]),
+  mutant('the switches are not read again before the step', STEP, 1, [
+    '    if (pause) return',
+    '    if (pause && !pause) return',
+  ]),
+  mutant('excluded targets are in scope', GUARDS, 1, [
+    "if (ignored !== undefined && ignored.toLowerCase() !== 'false')",
+    'if (ignored === null)',
+  ]),
+  mutant('watching is acting', GUARDS, 1, [
+    "    case 'watch':\n      return wait(",
+    "    case 'watch':\n      return p.now > 0 ? 'it may' : wait(",
+  ]),
+  mutant('a no is ignored', GUARDS, 1, [
+    'incident.denied.step === step && incident.denied.until > now',
+    'incident.denied.until < 0',
+  ]),
+  mutant('a yes to one step is a yes to any', GUARDS, 1, [
+    'if (yes && yes.step === step && yes.until > now',
+    'if (yes && yes.until > now',
+  ]),
+  mutant('who asks may approve', GUARDS, 153, [' && yes.by !== asker)', ')']),
+  mutant('old signals act at once', GUARDS, 1, [
+    'if (age > limit && p.incident.looks < 2)',
+    'if (age > limit && p.incident.looks < 0)',
+  ]),
+  mutant('freezes are ignored', GUARDS, 1, [
+    'for (const w of p.policy.freeze) {',
+    'for (const w of p.policy.freeze.slice(9)) {',
+  ]),
+  mutant('what destroys needs no maintenance window', GUARDS, 1, [
+    "p.remediation.risk === 'harmless' || p.policy.maintenance.length === 0",
+    "p.remediation.risk !== 'interrupts' || p.policy.maintenance.length === 0",
+  ]),
+  mutant('the very same is done again', GUARDS, 1, ['  if (same)\n', '  if (same && p.now < 0)\n']),
+  mutant('one attempt too many', GUARDS, 1, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
+  mutant('nothing cools down', GUARDS, 1, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
+  mutant('cool-downs do not grow', GUARDS, 1, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
+  mutant('the breaker never trips', GUARDS, 1, [
+    '  if (count < breaker.atLeast) return undefined;',
+    '  if (count >= 0) return undefined;',
+  ]),
+  mutant('the breaker forgets at once', GUARDS, 1, [
+    'const open = breaker && p.now <',
+    'const open = breaker && p.now < 0 && p.now <',
+  ]),
+  mutant('the cost cap is ignored', GUARDS, 1, ['return sum <= p.settings.costCapUsdPerMonth', 'return sum >= 0']),
+  mutant('a pass counts as lost after five seconds', PASS, 1, [
+    'export const PASS_LIMIT = minutes(3);',
+    'export const PASS_LIMIT = seconds(5);',
+  ]),
+  mutant('a lost attempt counts as not done', PASS, 1, [
+    "outcome: { kind: 'ambiguous', at: now, because: 'the pass that reserved",
+    "outcome: { kind: 'transient', at: now, because: 'the pass that reserved",
+  ]),
+  mutant('a step may start any time after it was reserved', STEP, 1, [
+    'export const ACT_WITHIN = seconds(30);',
+    'export const ACT_WITHIN = minutes(30);',
+  ]),
+  mutant('what nobody answered was not done', STEP, 1, ["  return 'ambiguous';", "  return 'transient';"]),
+  mutant('what AWS took has helped', REMEDIATION, 1, [
+    'const healthy = isHealthy(seen, look);',
+    "const healthy = isHealthy(seen, look) || attempts.at(-1)?.outcome?.kind === 'done';",
+  ]),
+  mutant('putting back is judged as a step', REMEDIATION, 266, [
+    'return ran && last.undoes === undefined ? last',
+    'return ran ? last',
+  ]),
+  mutant('what was put back is put back again', UNDO, 1, [
+    "a.undoes === n && a.outcome?.kind !== 'transient'",
+    'a.undoes === n && n < 0',
+  ]),
+  mutant('what cannot be seen is gone', PASS, 1, [
+    'if (e instanceof NotFound)\n    return conclude',
+    'if (e instanceof StewardError)\n    return conclude',
+  ]),
+  mutant('a new incident is not named on its target', PASS, 1, [
+    '  chart.open[incident.remediation] === incident.id\n    ? []',
+    '  chart.open[incident.remediation] !== null\n    ? []',
+  ]),
+  mutant('a new incident that lost a race is forgotten', PASS, 472, [
+    'if (!(e instanceof Conflict) || incident.version === 0) throw e;',
+    'if (!(e instanceof Conflict)) throw e;',
+  ]),
+  mutant('nobody is told of a storm', PASS, 1, [
+    '  const refusal = tells ? storm : first;',
+    '  if (tells) await p.deps.store.write(...change).catch(onlyConflict);\n  const refusal = first;',
+  ]),
+  mutant('explaining acts', PASS, 1, [
+    '  if (work.explain) return answer(p, incident, act, { guards });',
+    '  if (work.explain && now < 0) return answer(p, incident, act, { guards });',
+  ]),
+  mutant('every repetition of a look looks again', PASS, 1, [
+    'work.due !== undefined && current.dueAt !== work.due',
+    'work.due !== undefined && work.due < 0',
+  ]),
+  mutant(
+    'nobody looks again',
+    HEAL,
+    1,
+    ['  if (!work.explain) await lookAgain(work, answer, deps);', ''],
+    ['const lookAgain = async', 'export const lookAgain = async'],
+  ),
+  mutant('the sweep ignores what is due', SWEEP, 1, [
+    'const due = await deps.store.due(now, DUE_LIMIT);',
+    'const due = await deps.store.due(0, DUE_LIMIT);',
+  ]),
+];
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** The source of a mutant's file. @throws when a text that it changes is not there exactly once */
+const mutated = ({ name, file, edits }: Mutant, source: string): string =>
+  edits.reduce((text, [find, put]) => {
+    const found = text.split(find).length - 1;
+    if (found !== 1)
+      throw new Error(
+        `mutant "${name}" finds its text ${found} times in ${file}: point it at where the rule is now: ${find}`,
+      );
+    return text.replace(find, () => put);
+  }, source);
+
+/** The simulation over the mutated engine. */
+export const buildMutant = async (m: Mutant): Promise<typeof simulate> => {
+  const path = join(ROOT, m.file);
+  const patch: Plugin = {
+    name: 'mutant',
+    setup: (b) => {
+      b.onLoad({ filter: /\.ts$/ }, async (args) =>
+        args.path === path ? { contents: mutated(m, await readFile(path, 'utf8')), loader: 'ts' } : undefined,
+      );
+    },
+  };
+  const folder = join(ROOT, '.steward/mutants');
+  await mkdir(folder, { recursive: true });
+  const outfile = join(folder, `${m.name.replaceAll(/\W+/g, '-')}-${process.pid}.mjs`);
+  await build({
+    entryPoints: [join(ROOT, 'test/simulation/simulate.ts')],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    logLevel: 'silent',
+    plugins: [patch],
+  });
+  const { simulate: run } = (await import(pathToFileURL(outfile).href)) as { simulate: typeof simulate };
+  return run;
+};
+
+export interface Killed {
+  readonly mutant: string;
+  /** Undefined: it survived. */
+  readonly seed?: number;
+  readonly invariant?: string;
+  readonly seeds: number;
+}
+
+/** Runs seeds until one finds the mutant: the one that did so before, then from 1 on. */
+export const hunt = async (m: Mutant, limit: number): Promise<Killed> => {
+  const run = await buildMutant(m);
+  for (let n = 0; n <= limit; n++) {
+    const { seed, violation } = await run(n === 0 ? m.seed : n);
+    if (violation) return { mutant: m.name, seed, invariant: violation.invariant, seeds: n + 1 };
+  }
+  return { mutant: m.name, seeds: limit };
+};
