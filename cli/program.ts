@@ -1,0 +1,225 @@
+/** The words of `steward`, and what each asks of the function. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { stepText } from '../shared/core/incident.ts';
+import { days, hours, minutes } from '../shared/core/time.ts';
+import type { Question, Command as Wish } from '../shared/runtime/answer.ts';
+import type { Why } from '../shared/runtime/why.ts';
+import { EXIT, Failure } from './failure.ts';
+import { type Common, type Run, type Session, session, view } from './session.ts';
+
+const UNITS: Readonly<Record<string, (n: number) => number>> = { m: minutes, h: hours, d: days };
+
+/** '30m', '2h', '3d' → milliseconds. */
+const duration = (text: string): number => {
+  const [, n, unit = ''] = /^([1-9]\d{0,4})([mhd])$/.exec(text) ?? [];
+  const ms = n && UNITS[unit]?.(Number(n));
+  if (!ms || ms > days(366)) throw new InvalidArgumentError('Give 30m, 2h or 3d; at most 366d.');
+  return ms;
+};
+const count = (text: string): number => {
+  if (!/^[1-9]\d{0,2}$/.test(text) || Number(text) > 500)
+    throw new InvalidArgumentError('Give a number from 1 to 500.');
+  return Number(text);
+};
+const reason = (text: string): string => {
+  if (!/\S/.test(text) || text.length > 300) throw new InvalidArgumentError('Give 1 to 300 characters.');
+  return text;
+};
+
+const EXITS = `
+Exit codes:
+  0  done, or all is well
+  1  it failed, or doctor found something wrong
+  2  the words cannot be read
+  3  refused: a guard or a rule says no
+  4  not found, or Steward is not deployed there
+
+Examples:
+  $ steward status
+  $ steward why i-0abc1234def567890
+  $ steward approve 01KAQX4T2D6N8J0V5R3F7G9H1K
+  $ steward pause asg/web --for 2h --reason 'load test'
+
+Credentials and region are found as by any AWS tool. The only permission needed is lambda:InvokeFunction on steward-<stage>-answer.
+Times in --json are milliseconds since 1970.`;
+
+type Options = Common & {
+  readonly recent?: boolean;
+  readonly days?: number;
+  readonly target?: string;
+  readonly group?: string;
+  readonly limit?: number;
+  readonly quick?: boolean;
+  readonly remediation?: string;
+  readonly reason?: string;
+  readonly for?: number;
+  readonly yes?: boolean;
+  readonly all?: boolean;
+  readonly drill?: boolean;
+};
+
+const incidents = async (s: Session, o: Options): Promise<void> => {
+  const back = o.days ?? (o.recent ? 7 : undefined);
+  const question: Question = {
+    do: 'incidents',
+    limit: o.limit ?? 50,
+    ...(back === undefined ? {} : { days: back }),
+    ...(o.target === undefined ? {} : { target: o.target }),
+    ...(o.group === undefined ? {} : { group: o.group }),
+  };
+  await s.answer(question, (await view()).showIncidents);
+};
+
+/** Yes and no are for the step that the person has before him: it is read first, and it is what is signed. */
+const reply = async (s: Session, wish: 'approve' | 'deny', id: string, o: Options): Promise<void> => {
+  const {
+    incidents: [found],
+  } = await s.ask<Why>({ do: 'why', about: id, quick: true });
+  const ask = found?.incident.ask;
+  const step = ask ? stepText(ask.step) : '';
+  const question = ask
+    ? `${found.incident.remediation} on ${found.incident.target} asks to ${ask.plan}, because ${ask.because}. ${wish === 'approve' ? 'Approve' : 'Deny'}?`
+    : '';
+  if (ask && !(await s.isMeant(question, o.yes))) throw new Failure('refused', 'nothing was done: you did not say yes');
+  const command: Wish =
+    wish === 'approve'
+      ? { do: 'approve', incident: id, step }
+      : { do: 'deny', incident: id, step, ...(o.reason === undefined ? {} : { why: o.reason }) };
+  await s.obey(command);
+};
+
+const undo = async (s: Session, id: string, o: Options): Promise<void> => {
+  if (!(await s.isMeant(`Put back what incident ${id} did?`, o.yes)))
+    throw new Failure('refused', 'nothing was done: you did not say yes');
+  await s.obey({ do: 'undo', incident: id });
+};
+
+const unpark = async (s: Session, wish: 'replay' | 'drop', ids: string[], o: Options): Promise<void> => {
+  if ((ids.length === 0) === !o.all) throw new Failure('invalid', `say which: steward parked ${wish} <id…>, or --all`);
+  if (wish === 'drop' && !(await s.isMeant(`Forget ${o.all ? 'all parked events' : ids.join(', ')}?`, o.yes)))
+    throw new Failure('refused', 'nothing was done: you did not say yes');
+  await s.obey({ do: wish, ids: o.all ? 'all' : ids });
+};
+
+const doctor = async (s: Session, o: Options, run: Run): Promise<void> => {
+  const { diagnose, showDiagnosis } = await import('./doctor.ts');
+  const result = <T>(ask: 'check' | { why: string } | { drill: true }): Promise<T> => {
+    if (ask === 'check') return s.ask<T>({ do: 'check' });
+    return 'why' in ask
+      ? s.ask<T>({ do: 'why', about: ask.why, quick: true })
+      : (s.command({ do: 'drill' }) as Promise<T>);
+  };
+  const found = await diagnose({ result, sleep: run.io.sleep }, o.drill ?? true);
+  if (!found.fine) run.exit = EXIT.failed;
+  await s.show(found, showDiagnosis);
+};
+
+export const program = (run: Run): Command => {
+  const { io } = run;
+  const root = new Command('steward')
+    .description("Asks and commands Steward, which keeps your platform's promises in your AWS account.")
+    .addOption(
+      new Option('-s, --stage <stage>', 'the stage that was deployed').default(
+        io.env['STEWARD_STAGE'] || 'dev',
+        'STEWARD_STAGE, or dev',
+      ),
+    )
+    .option('--region <region>', 'the AWS region')
+    .option('--profile <profile>', 'the AWS profile')
+    .option('--json', 'the whole answer as JSON')
+    .option('--no-color', 'plain text (as does NO_COLOR)')
+    .addHelpText('after', EXITS)
+    .exitOverride()
+    .configureOutput({ writeOut: (t) => io.out(t.trimEnd()), writeErr: (t) => io.err(t.trimEnd()) })
+    .showSuggestionAfterError(true);
+
+  const add = (
+    on: Command,
+    words: string,
+    about: string,
+    work: (s: Session, o: Options, ...words: never[]) => Promise<void>,
+  ): Command =>
+    on
+      .command(words)
+      .description(about)
+      .action(async (...given: unknown[]) => {
+        const command = given.at(-1) as Command;
+        const o = command.optsWithGlobals<Options>();
+        await work(await session(run, o), o, ...(given.slice(0, -2) as never[]));
+      });
+  const yes = (c: Command): Command => c.option('-y, --yes', 'do not ask');
+
+  add(root, 'status', 'what is paused, what is open, what waits for you', async (s) =>
+    s.answer({ do: 'status' }, (await view()).showStatus),
+  );
+  add(root, 'incidents', 'what is open; with --recent what is over', incidents)
+    .option('--recent', 'those that ended within 7 days')
+    .option('--days <n>', 'those that ended within so many days', count)
+    .option('--target <target>', 'of one instance id or ARN')
+    .option('--group <group>', 'of one group: asg/web, group/db')
+    .option('--limit <n>', 'at most so many', count, 50);
+  add(
+    root,
+    'why <about>',
+    'why it did that, or why not: of an incident, an instance or an ARN',
+    async (s, o, about: string) =>
+      s.answer({ do: 'why', about, ...(o.quick ? { quick: true } : {}) }, (await view()).showWhy),
+  ).option('--quick', 'from the record alone, without a look at the target');
+  add(
+    root,
+    'plan <target>',
+    'what it would do to a target now, with every guard; does nothing',
+    async (s, o, target: string) =>
+      s.answer(
+        { do: 'plan', target, ...(o.remediation === undefined ? {} : { remediation: o.remediation }) },
+        (await view()).showPlan,
+      ),
+  ).option('--remediation <name>', 'only this one');
+  yes(
+    add(
+      root,
+      'approve <incident>',
+      'yes to the step that it asks for; the one who asked for it cannot',
+      (s, o, id: string) => reply(s, 'approve', id, o),
+    ),
+  );
+  yes(
+    add(root, 'deny <incident>', 'no to the step that it asks for', (s, o, id: string) => reply(s, 'deny', id, o)),
+  ).option('--reason <why>', 'why not', reason);
+  add(
+    root,
+    'pause [what]',
+    'begin nothing new: all, a remediation, a group (asg/web) or a target',
+    (s, o, what?: string) =>
+      s.obey({
+        do: 'pause',
+        scope: what ?? 'all',
+        why: o.reason ?? '',
+        ...(o.for === undefined ? {} : { forMs: o.for }),
+      }),
+  )
+    .requiredOption('--reason <why>', 'said in every refusal', reason)
+    .option('--for <time>', '30m, 2h, 3d; without it until someone resumes it', duration);
+  add(root, 'resume [what]', 'go on', (s, _o, what?: string) => s.obey({ do: 'resume', scope: what ?? 'all' }));
+  yes(
+    add(root, 'undo <incident>', 'put back what it did last, where that can be', (s, o, id: string) => undo(s, id, o)),
+  );
+  const parked = root.command('parked').description('events that could not be read, kept whole');
+  add(parked, 'list [id]', 'all of them, or one in full', async (s, _o, id?: string) => {
+    const { showParked } = await view();
+    const question: Question = { do: 'parked', ...(id === undefined ? {} : { id }) };
+    await s.answer(question, (result: Parameters<typeof showParked>[0], p) => showParked(result, p, id !== undefined));
+  });
+  add(parked, 'replay [ids...]', 'read them again', (s, o, ids: string[]) => unpark(s, 'replay', ids, o)).option(
+    '--all',
+    'all of them',
+  );
+  yes(add(parked, 'drop [ids...]', 'forget them', (s, o, ids: string[]) => unpark(s, 'drop', ids, o))).option(
+    '--all',
+    'all of them',
+  );
+  add(root, 'doctor', 'is it deployed right? Ends with a harmless incident through the whole path', (s, o) =>
+    doctor(s, o, run),
+  ).option('--no-drill', 'only the checks');
+  return root;
+};

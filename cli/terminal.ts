@@ -1,0 +1,34 @@
+/** The real outside of the CLI: a terminal or a pipe, the clock, and AWS. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Io } from './session.ts';
+
+/** `steward incidents | head`: who reads has enough. */
+const stopWhenUnread = (stream: NodeJS.WriteStream): void => {
+  stream.on('error', (e: NodeJS.ErrnoException) => {
+    if (e.code !== 'EPIPE') throw e;
+    process.exit();
+  });
+};
+
+export const terminal = (): Io => {
+  stopWhenUnread(process.stdout);
+  return {
+    out: (text) => void process.stdout.write(`${text}\n`),
+    err: (text) => void process.stderr.write(`${text}\n`),
+    // NO_COLOR and FORCE_COLOR as picocolors knows them; a pipe gets plain text.
+    colors: process.env['NO_COLOR'] ? false : Boolean(process.env['FORCE_COLOR'] ?? process.stdout.isTTY),
+    asks: Boolean(process.stdin.isTTY && process.stdout.isTTY),
+    env: process.env,
+    sleep: (ms) => sleep(ms),
+    confirm: async (question) => {
+      const { createInterface } = await import('node:readline/promises');
+      const line = createInterface({ input: process.stdin, output: process.stdout });
+      try {
+        return /^y(es)?$/i.test((await line.question(`${question} [y/N] `)).trim());
+      } finally {
+        line.close();
+      }
+    },
+    connect: async (where) => (await import('./lambda.ts')).lambdaSteward(where),
+  };
+};
