@@ -1,10 +1,11 @@
 import {
   CloudWatchClient,
-  DescribeAlarmsCommand,
   GetMetricDataCommand,
   ListMetricsCommand,
   ListTagsForResourceCommand,
   type MetricAlarm,
+  type MetricDataResult,
+  paginateDescribeAlarms,
 } from '@aws-sdk/client-cloudwatch';
 import { type AlarmMetric, signalsOfAlarm } from '../core/alarm.ts';
 import { InvalidInput } from '../core/errors.ts';
@@ -15,6 +16,12 @@ import { calling } from './errors.ts';
 
 /** The agent reports once a minute; five minutes are enough for a trend over hours. Seconds. */
 const TREND_PERIOD = 300;
+
+/** GetMetricData takes so many queries at once. */
+const MOST_METRICS = 500;
+
+const pointsOf = ({ Timestamps = [], Values = [] }: MetricDataResult): { at: number; value: number }[] =>
+  Timestamps.flatMap((at, i) => (Values[i] === undefined ? [] : [{ at: at.getTime(), value: Values[i] }]));
 
 export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
   const client = new CloudWatchClient(clientConfig(options, 3));
@@ -32,20 +39,21 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
             ],
           }),
         );
-        const [metric] = found;
-        if (!metric) return [];
-        const { MetricDataResults: [series] = [] } = await client.send(
+        if (found.length === 0) return [];
+        const { MetricDataResults = [] } = await client.send(
           new GetMetricDataCommand({
             StartTime: new Date(from),
             EndTime: new Date(to),
             ScanBy: 'TimestampAscending',
-            MetricDataQueries: [{ Id: 'used', MetricStat: { Metric: metric, Period: TREND_PERIOD, Stat: 'Average' } }],
+            MetricDataQueries: found.slice(0, MOST_METRICS).map((Metric, i) => ({
+              Id: `used${i}`,
+              MetricStat: { Metric, Period: TREND_PERIOD, Stat: 'Average' },
+            })),
           }),
         );
-        const values = series?.Values ?? [];
-        return (series?.Timestamps ?? []).flatMap((at, i) =>
-          values[i] === undefined ? [] : [{ at: at.getTime(), value: values[i] }],
-        );
+        // A volume that came back under another device name has a metric for each name, for two weeks: the one that goes on counts.
+        const [series = []] = MetricDataResults.map(pointsOf).sort((a, b) => (b.at(-1)?.at ?? 0) - (a.at(-1)?.at ?? 0));
+        return series;
       }),
   };
 };
@@ -94,10 +102,15 @@ export const cloudWatchAlarms = (
   return {
     firing: (limit) =>
       calling('cannot list the alarms that are in ALARM', async () => {
-        const { MetricAlarms = [] } = await client.send(
-          new DescribeAlarmsCommand({ StateValue: 'ALARM', MaxRecords: Math.min(limit, 100) }),
-        );
-        return MetricAlarms.flatMap(signalsOf);
+        const found: MetricAlarm[] = [];
+        for await (const { MetricAlarms = [] } of paginateDescribeAlarms(
+          { client, pageSize: Math.min(limit, 100) },
+          { StateValue: 'ALARM' },
+        )) {
+          found.push(...MetricAlarms);
+          if (found.length >= limit) break;
+        }
+        return found.slice(0, limit).flatMap(signalsOf);
       }),
     tags: (arn) =>
       calling(`cannot read the tags of ${arn}`, async () => {

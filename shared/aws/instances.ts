@@ -44,7 +44,8 @@ export const ec2Instances = (options: ClientOptions): Instances => {
       calling(`cannot count the instances tagged ${key}=${value}`, async () => {
         const zones: Record<string, number> = {};
         const Filters = [
-          { Name: `tag:${key}`, Values: [value] },
+          // EC2 takes `*` and `?` in a filter as wildcards.
+          { Name: `tag:${key}`, Values: [value.replaceAll(/[*?\\]/g, '\\$&')] },
           { Name: 'instance-state-name', Values: ['pending', 'running'] },
         ];
         for await (const page of paginateDescribeInstances({ client, pageSize: 1000 }, { Filters }))
