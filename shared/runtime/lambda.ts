@@ -85,8 +85,10 @@ const tellAnswer = (logger: Logger, metrics: Metrics, a: Answer): void => {
   if (a.attempt) metrics.addMetric('Acted', MetricUnit.Count, 1);
   if (a.state === 'closed' && a.end === 'healthy') metrics.addMetric('Healthy', MetricUnit.Count, 1);
   if (a.state === 'escalated' || a.state === 'asking') metrics.addMetric('Escalated', MetricUnit.Count, 1);
-  if (a.refused)
-    metrics.singleMetric().addDimension('guard', a.refused.guard).addMetric('Refused', MetricUnit.Count, 1);
+  if (a.refused) {
+    metrics.addMetric('Refused', MetricUnit.Count, 1);
+    metrics.singleMetric().addDimension('guard', a.refused.guard).addMetric('RefusedBy', MetricUnit.Count, 1);
+  }
   timings(metrics, a);
 };
 

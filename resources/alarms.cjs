@@ -1,0 +1,110 @@
+/** Alarms on Steward itself. Each says what it means and what to do; all go to the notices topic. */
+const { logicalId } = require('./from-source.cjs');
+
+const own = (stage) => [
+  { Name: 'stage', Value: stage },
+  { Name: 'service', Value: 'steward' },
+];
+const lambda = (stage, name) => [{ Name: 'FunctionName', Value: `steward-${stage}-${name}` }];
+const queue = (stage, name) => [{ Name: 'QueueName', Value: `steward-${stage}-${name}` }];
+
+/** Thresholds are in the metric's unit; `minutes` is one period, `of` how many of them. */
+const alarms = (stage) => [
+  {
+    name: 'dead-letters',
+    say: 'A signal failed five times or could not be delivered. Look at the log of heal, mend it, then redrive the dead-letter queue.',
+    metric: ['AWS/SQS', 'ApproximateNumberOfMessagesVisible', queue(stage, 'dead-letters')],
+    statistic: 'Maximum',
+    over: 0,
+  },
+  {
+    name: 'signals-wait',
+    say: 'The oldest signal waits for more than 10 minutes: heal is throttled, failing or too slow. Look at its log and at its reserved concurrency.',
+    metric: ['AWS/SQS', 'ApproximateAgeOfOldestMessage', queue(stage, 'signals')],
+    statistic: 'Maximum',
+    over: 600,
+  },
+  ...['heal', 'sweep', 'answer'].map((name) => ({
+    name: `${name}-fails`,
+    say: `The function ${name} fails. Its log says why; messages come again by themselves.`,
+    metric: ['AWS/Lambda', 'Errors', lambda(stage, name)],
+    statistic: 'Sum',
+    over: name === 'heal' ? 2 : 0,
+  })),
+  {
+    name: 'heal-throttled',
+    say: 'heal is throttled: raise its reserved concurrency, or the concurrency of the account.',
+    metric: ['AWS/Lambda', 'Throttles', lambda(stage, 'heal')],
+    statistic: 'Sum',
+    over: 20,
+    of: 3,
+  },
+  {
+    name: 'sweep-silent',
+    say: 'sweep has not run for 5 minutes: nothing that is due is looked at. Is its schedule enabled?',
+    metric: ['AWS/Lambda', 'Invocations', lambda(stage, 'sweep')],
+    statistic: 'Sum',
+    under: 1,
+    silent: 'breaching',
+  },
+  {
+    name: 'behind',
+    say: 'Looks are more than 15 minutes late: heal does not keep up.',
+    metric: ['Steward', 'Behind', own(stage)],
+    statistic: 'Maximum',
+    over: 900_000,
+  },
+  {
+    name: 'survey-blind',
+    say: 'A survey could not be made for 15 minutes: what no event reports goes unseen. The log of sweep says which permission or call fails.',
+    metric: ['Steward', 'SurveyBlind', own(stage)],
+    statistic: 'Maximum',
+    over: 0,
+    of: 3,
+  },
+  {
+    name: 'escalations',
+    say: 'An incident needs a person. `npx steward incidents` says which and what to do.',
+    metric: ['Steward', 'Escalated', own(stage)],
+    statistic: 'Sum',
+    over: 0,
+  },
+  {
+    name: 'refusals',
+    say: 'Guards refused more than 50 acts within 5 minutes: a storm, a pause that was forgotten, or a budget that is too small. `npx steward incidents` gives the reasons.',
+    metric: ['Steward', 'Refused', own(stage)],
+    statistic: 'Sum',
+    over: 50,
+  },
+  {
+    name: 'parked',
+    say: 'An event could not be read and was kept. `npx steward parked list` shows it and why.',
+    metric: ['Steward', 'Parked', own(stage)],
+    statistic: 'Sum',
+    over: 0,
+  },
+];
+
+const resource = (stage, { name, say, metric: [Namespace, MetricName, Dimensions], statistic, over, under, of = 1, silent }) => ({
+  Type: 'AWS::CloudWatch::Alarm',
+  Properties: {
+    AlarmName: `steward-${stage}-${name}`,
+    AlarmDescription: say,
+    Namespace,
+    MetricName,
+    Dimensions,
+    Statistic: statistic,
+    Period: 300,
+    EvaluationPeriods: of,
+    ComparisonOperator: under === undefined ? 'GreaterThanThreshold' : 'LessThanThreshold',
+    Threshold: under ?? over,
+    TreatMissingData: silent ?? 'notBreaching',
+    AlarmActions: [{ Ref: 'NoticesTopic' }],
+    OKActions: [{ Ref: 'NoticesTopic' }],
+  },
+});
+
+module.exports = ({ resolveVariable }) =>
+  resolveVariable('sls:stage').then((stage) => ({
+    Resources: Object.fromEntries(alarms(stage).map((a) => [`${logicalId(a.name)}Alarm`, resource(stage, a)])),
+  }));
