@@ -74,8 +74,8 @@ export const asOurs = (e: unknown, what: string): Error => {
   if (is(THROTTLED) || status === 429) return new Throttled(words, options);
   if (is(FORBIDDEN)) return new Forbidden(words, options);
   if (is(NOT_FOUND)) return new NotFound(words, options);
-  // No status: no answer came. 5xx: an answer that does not prove that nothing happened.
-  if (status === undefined || status >= 500) return new Unavailable(words, options);
+  // No status: no answer came. 2xx: one that cannot be read. 5xx: one that does not prove that nothing happened.
+  if (status === undefined || status < 400 || status >= 500) return new Unavailable(words, options);
   return new Refused(code, words, options);
 };
 
