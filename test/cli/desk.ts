@@ -1,0 +1,123 @@
+/**
+ * A person at a terminal, before a whole account on a fake clock: the CLI's own code, the function `answer` behind it under a role of its own,
+ * commands really signed by the SDK and confirmed by the world's STS. Only Lambda's Invoke is left out: the request is handed over as JSON.
+ */
+
+import { main } from '../../cli/main.ts';
+import type { Io } from '../../cli/session.ts';
+import { awsEstate, type Backlog } from '../../shared/aws/estate.ts';
+import { commandHash, identify, prove } from '../../shared/aws/identity.ts';
+import { ssmParameters } from '../../shared/aws/parameters.ts';
+import { seconds } from '../../shared/core/time.ts';
+import { type AnswerDeps, answer, type Reply } from '../../shared/runtime/answer.ts';
+import { reachAws } from '../../shared/runtime/wire.ts';
+import { addUser } from '../../world/iam.ts';
+import { requestHandler } from '../../world/wire.ts';
+import { type AccountOptions, createAccount, STAGE } from '../stories/account.ts';
+
+/** What the role of `answer` may do, beside its table and its queue. The stack's function.yml says the same. */
+export const ANSWER_ROLE = {
+  Statement: [
+    { Effect: 'Allow', Action: 'sts:AssumeRole', Resource: `arn:aws:iam::*:role/steward-${STAGE}-remedy-*` },
+    {
+      Effect: 'Allow',
+      Action: ['ec2:DescribeInstances', 'ssm:DescribeInstanceInformation', 'cloudwatch:DescribeAlarms'],
+      Resource: '*',
+    },
+    { Effect: 'Allow', Action: 'ssm:PutParameter', Resource: `arn:aws:ssm:*:*:parameter/steward/${STAGE}/drill` },
+  ],
+};
+
+export interface Said {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the CLI printed as JSON
+  readonly json: any;
+}
+export interface At {
+  /** What a person at a terminal answers; without it there is no terminal. */
+  readonly says?: 'yes' | 'no';
+}
+
+export const createDesk = (options: AccountOptions = {}) => {
+  const account = createAccount(options);
+  const { world, clock, deps } = account;
+  const wire = requestHandler(world);
+  const role = addUser(world, 'answer', [ANSWER_ROLE]);
+  const from = { region: world.region, credentials: role, transport: wire };
+  const backlog = { waiting: 0, dead: 0 } satisfies Backlog;
+
+  let asleep = 0;
+  const sleep = async (ms: number): Promise<void> => {
+    asleep++;
+    await clock.sleep(ms);
+    asleep--;
+  };
+  /** Time passes for the account while someone waits for it. */
+  const meanwhile = async <T>(work: Promise<T>): Promise<T> => {
+    let over = false;
+    const ended = work.finally(() => {
+      over = true;
+    });
+    while (!over) {
+      await new Promise(setImmediate);
+      if (asleep > 0) await account.run(seconds(1));
+    }
+    return ended;
+  };
+
+  const answering: AnswerDeps = {
+    ...deps,
+    stage: STAGE,
+    region: world.region,
+    reach: reachAws({ stage: STAGE, now: () => clock.now(), sleep, ...from }),
+    // Signatures carry the real time.
+    identify: (proof, expected) =>
+      identify(proof, { ...expected, now: Date.now() }, { transport: wire, home: world.account }),
+    estate: { ...awsEstate({ ...from, queueUrl: '' }), backlog: async () => backlog },
+    parameters: ssmParameters(from),
+  };
+  const people = new Map<string, { accessKeyId: string; secretAccessKey: string }>();
+  const keysOf = (name: string) => {
+    const known = people.get(name) ?? addUser(world, name, []);
+    people.set(name, known);
+    return known;
+  };
+  /** As Lambda does: what goes in and out is JSON. */
+  const invoke = async (request: object): Promise<Reply> =>
+    JSON.parse(JSON.stringify(await answer(JSON.parse(JSON.stringify(request)), answering))) as Reply;
+
+  const io = (who: string, said: { out: string; err: string }, at: At): Io => ({
+    out: (text) => {
+      said.out += `${text}\n`;
+    },
+    err: (text) => {
+      said.err += `${text}\n`;
+    },
+    colors: false,
+    asks: at.says !== undefined,
+    env: { STEWARD_STAGE: STAGE },
+    sleep,
+    confirm: async () => at.says === 'yes',
+    connect: async ({ stage }) => ({
+      ask: (question) => invoke({ ask: question }),
+      command: async (command) => {
+        const hash = commandHash(stage, command as never);
+        const proof = await prove(hash, { region: world.region, credentials: keysOf(who) });
+        return invoke({ command, stage, proof });
+      },
+    }),
+  });
+
+  /** `await steward('alice')('approve', id)` */
+  const steward =
+    (who: string, at: At = {}) =>
+    async (...argv: string[]): Promise<Said> => {
+      const said = { out: '', err: '' };
+      const code = await meanwhile(main(argv, io(who, said, at)));
+      return { code, ...said, json: argv.includes('--json') ? JSON.parse(said.out) : undefined };
+    };
+  return { account, answering, backlog, invoke, steward, keysOf };
+};
+export type Desk = ReturnType<typeof createDesk>;
