@@ -16,7 +16,7 @@ module.exports = ({ resolveVariable }) =>
             {
               Effect: 'Allow',
               Principal: {
-                AWS: ['Heal', 'Sweep', 'Answer'].map((f) => ({ 'Fn::GetAtt': [`${f}IamRoleLambdaExecution`, 'Arn'] })),
+                AWS: ['Heal', 'Sweep', 'Answer'].map((f) => ({ 'Fn::GetAtt': [`${f}Role`, 'Arn'] })),
               },
               Action: 'sts:AssumeRole',
             },
