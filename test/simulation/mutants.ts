@@ -33,15 +33,15 @@ const HEAL = 'shared/runtime/heal.ts';
 const SWEEP = 'shared/runtime/sweep.ts';
 
 export const mutants: readonly Mutant[] = [
-  mutant('no lease is taken', GATE, 1, ['    lease,\n    recent: [', '    recent: [']),
-  mutant('the lease of another is no obstacle', GUARDS, 1, [
+  mutant('no lease is taken', GATE, 17, ['    lease,\n    recent: [', '    recent: [']),
+  mutant('the lease of another is no obstacle', GUARDS, 17, [
     'if (!lease || lease.incident === p.incident.id)',
     'if (lease !== null)',
   ]),
   mutant(
     'versions are not checked when an attempt is reserved',
     GATE,
-    1,
+    9,
     [
       "import { iso, minutes, type Time } from './time.ts';",
       "import { iso, minutes, type Time } from './time.ts';\nimport { refOf } from './store.ts';",
@@ -54,33 +54,33 @@ export const mutants: readonly Mutant[] = [
   return`,
     ],
   ),
-  mutant('it acts, then writes', PASS, 1, [
+  mutant('it acts, then writes', PASS, 3, [
     '    reserved = await reserve(',
     `    const early = await deps.reach(work.remediation, work.target, { phase: 'act', touched: [] });
     await work.remediation.run(act.step, early, incident.id + '-' + (incident.attempts.length + 1)).catch(() => {});
     reserved = await reserve(`,
   ]),
-  mutant('the outcome is not written', GATE, 1, [
+  mutant('the outcome is not written', GATE, 3, [
     '      await store.write({ put: next });\n      break;',
     '      break;',
   ]),
-  mutant('the budget is ignored', GUARDS, 1, [
+  mutant('the budget is ignored', GUARDS, 3, [
     'if (others.length < allowed) return count;',
     'if (allowed > 0) return count;',
   ]),
-  mutant('the budget is counted per pass', GATE, 1, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
-  mutant('a place in the budget ends while the step still works', GATE, 244, [
+  mutant('the budget is counted per pass', GATE, 3, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
+  mutant('a place in the budget ends while the step still works', GATE, 36, [
     "lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting'",
     'lease.until > now',
   ]),
-  mutant('what an incident held is never free again', GATE, 1, [
+  mutant('what an incident held is never free again', GATE, 3, [
     "  if (incident?.state === 'closed' || incident?.state === 'escalated') return false;\n  return lease.until > now ||",
     '  return lease.until > 0 ||',
   ]),
   mutant(
     'what is done is not put on the chart',
     GATE,
-    1,
+    3,
     [
       '      {\n        remediation: p.remediation.name,\n        incident: incident.id,\n        rung: p.act.rung,',
       '      ...[].map(() => ({})), ...[] as never[], ...([{\n        remediation: p.remediation.name,\n        incident: incident.id,\n        rung: p.act.rung,',
@@ -90,94 +90,94 @@ export const mutants: readonly Mutant[] = [
       'counted: !p.act.continues && p.undoes === undefined,\n      }] as never[]).slice(1),',
     ],
   ),
-  mutant('the cost is not booked', GATE, 1, [
+  mutant('the cost is not booked', GATE, 18, [
     '...(p.act.cost ? [{ put: { ...p.ledger',
     '...(p.act.cost && p.now < 0 ? [{ put: { ...p.ledger',
   ]),
-  mutant('the cost of an unknown outcome is taken back', GATE, 1, [
+  mutant('the cost of an unknown outcome is taken back', GATE, 17, [
     "if (kind === 'transient' || kind === 'permanent') await takeBack",
     "if (kind !== 'done') await takeBack",
   ]),
-  mutant('a yes is good for ever', GATE, 1, [
+  mutant('a yes is good for ever', GATE, 53, [
     'const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;',
     'const { ask: _ask, remedy: _remedy, ...kept } = p.incident;',
   ]),
-  mutant('a reserved step keeps a due time that is far off', GATE, 259, [
+  mutant('a reserved step keeps a due time that is far off', GATE, 23, [
     'dueAt: isSoon(p.incident.dueAt - p.now) ? p.incident.dueAt : p.now + minutes(5),',
     'dueAt: p.incident.dueAt >= p.now + minutes(3) ? p.incident.dueAt : p.now + minutes(5),',
   ]),
-  mutant('the switches are ignored', GUARDS, 1, [
+  mutant('the switches are ignored', GUARDS, 3, [
     '  return pauses.find(',
     '  return [pauses[9]].find(() => false) ?? [].find(',
   ]),
-  mutant('the switches are not read again before the step', STEP, 1, [
+  mutant('the switches are not read again before the step', STEP, 22, [
     '    if (pause) return',
     '    if (pause && !pause) return',
   ]),
-  mutant('excluded targets are in scope', GUARDS, 1, [
+  mutant('excluded targets are in scope', GUARDS, 15, [
     "if (ignored !== undefined && ignored.toLowerCase() !== 'false')",
     'if (ignored === null)',
   ]),
-  mutant('watching is acting', GUARDS, 1, [
+  mutant('watching is acting', GUARDS, 2, [
     "    case 'watch':\n      return wait(",
     "    case 'watch':\n      return p.now > 0 ? 'it may' : wait(",
   ]),
-  mutant('a no is ignored', GUARDS, 1, [
+  mutant('a no is ignored', GUARDS, 2, [
     'incident.denied.step === step && incident.denied.until > now',
     'incident.denied.until < 0',
   ]),
-  mutant('a yes to one step is a yes to any', GUARDS, 1, [
+  mutant('a yes to one step is a yes to any', GUARDS, 589, [
     'if (yes && yes.step === step && yes.until > now',
     'if (yes && yes.until > now',
   ]),
-  mutant('who asks may approve', GUARDS, 153, [' && yes.by !== asker)', ')']),
-  mutant('old signals act at once', GUARDS, 1, [
+  mutant('who asks may approve', GUARDS, 183, [' && yes.by !== asker)', ')']),
+  mutant('old signals act at once', GUARDS, 115, [
     'if (age > limit && p.incident.looks < 2)',
     'if (age > limit && p.incident.looks < 0)',
   ]),
-  mutant('freezes are ignored', GUARDS, 1, [
+  mutant('freezes are ignored', GUARDS, 5, [
     'for (const w of p.policy.freeze) {',
     'for (const w of p.policy.freeze.slice(9)) {',
   ]),
-  mutant('what destroys needs no maintenance window', GUARDS, 1, [
+  mutant('what destroys needs no maintenance window', GUARDS, 26, [
     "p.remediation.risk === 'harmless' || p.policy.maintenance.length === 0",
     "p.remediation.risk !== 'interrupts' || p.policy.maintenance.length === 0",
   ]),
-  mutant('the very same is done again', GUARDS, 1, ['  if (same)\n', '  if (same && p.now < 0)\n']),
-  mutant('one attempt too many', GUARDS, 1, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
-  mutant('nothing cools down', GUARDS, 1, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
-  mutant('cool-downs do not grow', GUARDS, 1, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
-  mutant('the breaker never trips', GUARDS, 1, [
+  mutant('the very same is done again', GUARDS, 7, ['  if (same)\n', '  if (same && p.now < 0)\n']),
+  mutant('one attempt too many', GUARDS, 11, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
+  mutant('nothing cools down', GUARDS, 17, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
+  mutant('cool-downs do not grow', GUARDS, 17, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
+  mutant('the breaker never trips', GUARDS, 39, [
     '  if (count < breaker.atLeast) return undefined;',
     '  if (count >= 0) return undefined;',
   ]),
-  mutant('the breaker forgets at once', GUARDS, 1, [
+  mutant('the breaker forgets at once', GUARDS, 7, [
     'const open = breaker && p.now <',
     'const open = breaker && p.now < 0 && p.now <',
   ]),
   mutant('the cost cap is ignored', GUARDS, 1, ['return sum <= p.settings.costCapUsdPerMonth', 'return sum >= 0']),
-  mutant('a pass counts as lost after five seconds', PASS, 1, [
+  mutant('a pass counts as lost after five seconds', PASS, 233, [
     'export const PASS_LIMIT = minutes(3);',
     'export const PASS_LIMIT = seconds(5);',
   ]),
-  mutant('a lost attempt counts as not done', PASS, 1, [
+  mutant('a lost attempt counts as not done', PASS, 4, [
     "outcome: { kind: 'ambiguous', at: now, because: 'the pass that reserved",
     "outcome: { kind: 'transient', at: now, because: 'the pass that reserved",
   ]),
-  mutant('a step may start any time after it was reserved', STEP, 1, [
+  mutant('a step may start any time after it was reserved', STEP, 3, [
     'export const ACT_WITHIN = seconds(30);',
     'export const ACT_WITHIN = minutes(30);',
   ]),
-  mutant('what nobody answered was not done', STEP, 1, ["  return 'ambiguous';", "  return 'transient';"]),
-  mutant('what AWS took has helped', REMEDIATION, 1, [
+  mutant('what nobody answered was not done', STEP, 3, ["  return 'ambiguous';", "  return 'transient';"]),
+  mutant('what AWS took has helped', REMEDIATION, 3, [
     'const healthy = isHealthy(seen, look);',
     "const healthy = isHealthy(seen, look) || attempts.at(-1)?.outcome?.kind === 'done';",
   ]),
-  mutant('putting back is judged as a step', REMEDIATION, 266, [
+  mutant('putting back is judged as a step', REMEDIATION, 33, [
     'return ran && last.undoes === undefined ? last',
     'return ran ? last',
   ]),
-  mutant('what was put back is put back again', UNDO, 1, [
+  mutant('what was put back is put back again', UNDO, 4, [
     "a.undoes === n && a.outcome?.kind !== 'transient'",
     'a.undoes === n && n < 0',
   ]),
@@ -189,15 +189,15 @@ export const mutants: readonly Mutant[] = [
     '  chart.open[incident.remediation] === incident.id\n    ? []',
     '  chart.open[incident.remediation] !== null\n    ? []',
   ]),
-  mutant('a new incident that lost a race is forgotten', PASS, 472, [
+  mutant('a new incident that lost a race is forgotten', PASS, 651, [
     'if (!(e instanceof Conflict) || incident.version === 0) throw e;',
     'if (!(e instanceof Conflict)) throw e;',
   ]),
-  mutant('nobody is told of a storm', PASS, 1, [
+  mutant('nobody is told of a storm', PASS, 7, [
     '  const refusal = tells ? storm : first;',
     '  if (tells) await p.deps.store.write(...change).catch(onlyConflict);\n  const refusal = first;',
   ]),
-  mutant('explaining acts', PASS, 1, [
+  mutant('explaining acts', PASS, 57, [
     '  if (work.explain) return answer(p, incident, act, { guards });',
     '  if (work.explain && now < 0) return answer(p, incident, act, { guards });',
   ]),
@@ -208,7 +208,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'nobody looks again',
     HEAL,
-    1,
+    7,
     ['  if (!work.explain) await lookAgain(work, answer, deps);', ''],
     ['const lookAgain = async', 'export const lookAgain = async'],
   ),

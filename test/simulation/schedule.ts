@@ -10,6 +10,8 @@ import type { Random } from '../../world/random.ts';
 export interface Life {
   readonly id: number;
   readonly what: string;
+  /** When it began. */
+  readonly since: number;
   dead: boolean;
   readonly die: () => void;
 }
@@ -101,7 +103,7 @@ export const createSchedule = (random: Random, start: number) => {
       alive.delete(life);
       ended(result, life);
     };
-    const life: Life = { id: ++lives, what, dead: false, die: () => end(undefined) };
+    const life: Life = { id: ++lives, what, since: time, dead: false, die: () => end(undefined) };
     alive.add(life);
     after(LIFE_LIMIT, life.die);
     work(life).then(

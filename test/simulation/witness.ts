@@ -167,11 +167,10 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
 
   /** Repairs that hold their target and their group's place: lately begun, or with a treatment still at work; and nobody told of them. */
   const holding = (wall: number, except: string): Reserved[] => {
-    const latest = new Map<string, Reserved>();
-    for (const r of reservations.values()) latest.set(r.incident, r);
     const atWork = (r: Reserved): boolean =>
-      r.at + HOLDS > wall || patientOf(r.target).jobs.some((j) => j.token === r.attempt.token);
-    return [...latest.values()].filter(
+      (!r.attempt.continues && r.at + HOLDS > wall) ||
+      patientOf(r.target).jobs.some((j) => j.token === r.attempt.token);
+    return [...reservations.values()].filter(
       (r) => r.incident !== except && (releasedAt.get(r.incident) ?? -1) < r.time && atWork(r),
     );
   };
@@ -451,7 +450,9 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
 
   /** Where nothing fails and no clock jumps, a pass that says when it looks again is as good as its word. */
   const promised = new Map<string, number>();
-  const promises = (incident: string, lookAgainAt: number): void => {
+  const takenAt = new Map<string, number>();
+  const promises = (life: Life, incident: string, lookAgainAt: number): void => {
+    if ((takenAt.get(incident) ?? -1) > life.since) return;
     const ms = lookAgainAt - schedule.wall();
     if (ms < minutes(14)) promised.set(incident, schedule.time() + Math.max(0, ms) + minutes(1));
     else promised.delete(incident);
@@ -460,6 +461,7 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     const late = schedule.time() - (promised.get(incident) ?? Number.POSITIVE_INFINITY);
     check(late <= 0, 'looks-when-it-said', () => `${incident} is looked at ${late} ms too late`);
     promised.delete(incident);
+    takenAt.set(incident, schedule.time());
   };
 
   /** A function came to its end by itself: what it did is written down. */

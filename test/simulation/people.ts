@@ -1,0 +1,96 @@
+/** People: they stop and resume, say yes and no (late, at times), want something undone, and change tags. */
+import { lookMessage } from '../../events/steward/signal.ts';
+import { type Incident, stepText } from '../../shared/core/incident.ts';
+import type { Pause } from '../../shared/core/store.ts';
+import { hours, minutes } from '../../shared/core/time.ts';
+import type { Account, MessageQueue } from './account.ts';
+
+export const PEOPLE = ['anna', 'ben', 'cleo'] as const;
+
+/** A person's write: read, think, write, under the version that was read. @returns whether it was written */
+const answerAs = async (a: Account, id: string, change: (i: Incident) => Incident | undefined): Promise<boolean> => {
+  const found = [...a.store.records.values()].find((r): r is Incident => r.kind === 'incident' && r.id === id);
+  if (!found || found.state === 'closed') return false;
+  const next = change(structuredClone(found));
+  if (!next) return false;
+  await a.store.write({ put: next });
+  a.witness.committed([{ put: next }], { id: 0, what: 'person', since: 0, dead: false, die: () => {} });
+  return true;
+};
+
+export const setSwitches = async (a: Account, pauses: readonly Pause[]): Promise<void> => {
+  const [known] = await a.store.read({ kind: 'switches' });
+  await a.store.write({ put: { kind: 'switches', version: known?.version ?? 0, pauses } });
+};
+
+/** Within the second, while a pass is on its way from its look to its step. */
+export const interrupt = (a: Account): void =>
+  a.schedule.after(a.random.integer(600), async () => {
+    const at = a.schedule.wall();
+    const pause: Pause = { scope: 'all', by: 'anna', why: 'wait', at, until: at + minutes(2) };
+    const [known] = await a.store.read({ kind: 'switches' });
+    await setSwitches(a, [...(known?.pauses ?? []), pause]);
+    a.witness.paused(pause);
+    a.note(() => 'anna stops everything for two minutes');
+  });
+
+export const pauseOf = (a: Account, by: string): Pause => {
+  const { random, schedule, rules, clinic, witness } = a;
+  const p = random.pick(clinic.patients);
+  const scope = random.pick([
+    'all',
+    `remediation/${random.pick(Object.keys(rules.policy.remediations))}`,
+    `target/${p.arn}`,
+    `group/${witness.groupIdOf(p)}`,
+  ] as const);
+  const at = schedule.wall();
+  return { scope, by, why: 'a deploy', at, ...(random.chance(0.5) ? { until: at + random.integer(minutes(30)) } : {}) };
+};
+
+/** Says yes or no to what was asked when it was read: by the time of the answer, another step may be asked. */
+export const answerAsk = (a: Account, queue: MessageQueue, by: string): void => {
+  const asked = [...a.witness.incidents.values()].filter((i) => i.ask && i.state !== 'closed');
+  if (asked.length === 0) return;
+  const incident = a.random.pick(asked);
+  const ask = incident.ask as NonNullable<Incident['ask']>;
+  const step = stepText(ask.step);
+  const yes = a.random.chance(0.75);
+  a.schedule.after(a.random.chance(0.2) ? a.random.integer(minutes(20)) : 1000, async () => {
+    const at = a.schedule.wall();
+    const until = yes ? ask.until : at + hours(24);
+    a.note(() => `${by} says ${yes ? 'yes' : 'no'} to ${step} of ${incident.id}`);
+    const written = await answerAs(a, incident.id, (i) => {
+      const { denied: _d, approval: _a, ...rest } = i;
+      return yes ? { ...rest, approval: { by, at, step, until } } : { ...rest, denied: { step, by, until } };
+    });
+    if (!written) return;
+    if (yes) a.witness.approved({ incident: incident.id, step, by, until });
+    else a.witness.denied({ incident: incident.id, step, until });
+    queue.take(lookMessage({ target: incident.target, remediation: incident.remediation, incident: incident.id }), 0);
+  });
+};
+
+export const askUndo = async (a: Account, queue: MessageQueue, by: string): Promise<void> => {
+  const done = [...a.witness.incidents.values()].filter(
+    (i) => i.state !== 'closed' && !i.undoWanted && i.attempts.some((x) => x.outcome?.kind === 'done' && !x.undoes),
+  );
+  if (done.length === 0) return;
+  const { id, target, remediation } = a.random.pick(done);
+  const written = await answerAs(a, id, (i) => {
+    const attempt = i.attempts.findLast((x) => x.outcome?.kind === 'done' && !x.undoes);
+    return attempt && { ...i, undoWanted: { by, at: a.schedule.wall(), attempt } };
+  });
+  if (written) a.note(() => `${by} wants ${id} undone`);
+  if (written) queue.take(lookMessage({ target, remediation, incident: id }), 0);
+};
+
+export const retag = (a: Account): void => {
+  const p = a.random.pick(a.clinic.patients);
+  p.tags = a.random.pick([
+    { 'steward:managed': 'true' },
+    {},
+    { 'steward:managed': 'true', 'steward:ignore': 'yes' },
+  ] as Record<string, string>[]);
+  a.witness.noteScope(p);
+  a.note(() => `${p.arn} has the tags ${JSON.stringify(p.tags)}`);
+};
