@@ -13,7 +13,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const HERE = new URL('../../.steward/', import.meta.url).pathname;
 
-const KINDS = {
+export const KINDS = {
   moto: {
     venv: 'moto',
     packages: ['moto[server]==5.2.5'],
@@ -52,7 +52,7 @@ sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)
 `;
 
-const freePort = async (): Promise<number> => {
+export const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -62,7 +62,11 @@ const freePort = async (): Promise<number> => {
 };
 
 /** Two test files may want the same one at once: the folder `<venv>.lock` says who installs. */
-const installed = async ({ venv, packages, module }: (typeof KINDS)[EmulatorName]): Promise<string> => {
+export const installed = async ({
+  venv,
+  packages,
+  module,
+}: Pick<(typeof KINDS)[EmulatorName], 'venv' | 'packages' | 'module'>): Promise<string> => {
   const python = `${HERE}${venv}/bin/python`;
   const works = async () =>
     existsSync(python) &&
@@ -85,8 +89,9 @@ const installed = async ({ venv, packages, module }: (typeof KINDS)[EmulatorName
   try {
     if (await works()) return python;
     await run('python3', ['-m', 'venv', `${HERE}${venv}`]);
-    await run(python, ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--timeout', '10', ...packages], {
-      timeout: 200_000,
+    const options = ['--quiet', '--disable-pip-version-check', '--retries', '1', '--timeout', '10'];
+    await run(python, ['-m', 'pip', 'install', ...options, ...packages], { timeout: 200_000 }).catch((cause) => {
+      throw new Error(`PyPI does not give ${packages.join(', ')}`, { cause });
     });
     return python;
   } finally {
@@ -94,7 +99,7 @@ const installed = async ({ venv, packages, module }: (typeof KINDS)[EmulatorName
   }
 };
 
-const healthy = async (url: string, child: ChildProcess, tail: () => string): Promise<void> => {
+export const healthy = async (url: string, child: ChildProcess, tail: () => string): Promise<void> => {
   for (let tries = 0; tries < 300; tries++) {
     if (child.exitCode !== null) break;
     const up = await fetch(url).then(

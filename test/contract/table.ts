@@ -1,5 +1,7 @@
-/** The state table as `shared/aws/store.ts` needs it: keys, both indexes and what they must carry. */
+/** The state table as the stack defines it, on an emulator. */
+import { readFileSync } from 'node:fs';
 import { CreateTableCommand, type CreateTableCommandInput, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { parse } from 'yaml';
 import { dynamoStore } from '../../shared/aws/store.ts';
 import type { Store } from '../../shared/core/store.ts';
 import type { Time } from '../../shared/core/time.ts';
@@ -9,39 +11,17 @@ export const REGION = 'eu-central-1';
 export const credentials = { accessKeyId: 'EXAMPLE', secretAccessKey: 'example' };
 export const RETENTION_DAYS = 400;
 
-export const tableOf = (name: string): CreateTableCommandInput => ({
-  TableName: name,
-  BillingMode: 'PAY_PER_REQUEST',
-  AttributeDefinitions: [
-    { AttributeName: 'pk', AttributeType: 'S' },
-    { AttributeName: 'sk', AttributeType: 'S' },
-    { AttributeName: 'bucket', AttributeType: 'S' },
-    { AttributeName: 'at', AttributeType: 'N' },
-    { AttributeName: 'groupId', AttributeType: 'S' },
-    { AttributeName: 'openedAt', AttributeType: 'N' },
-  ],
-  KeySchema: [
-    { AttributeName: 'pk', KeyType: 'HASH' },
-    { AttributeName: 'sk', KeyType: 'RANGE' },
-  ],
-  GlobalSecondaryIndexes: [
-    {
-      IndexName: 'byDue',
-      KeySchema: [
-        { AttributeName: 'bucket', KeyType: 'HASH' },
-        { AttributeName: 'at', KeyType: 'RANGE' },
-      ],
-      Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: ['target', 'id', 'remediation'] },
-    },
-    {
-      IndexName: 'byGroup',
-      KeySchema: [
-        { AttributeName: 'groupId', KeyType: 'HASH' },
-        { AttributeName: 'openedAt', KeyType: 'RANGE' },
-      ],
-      Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: ['id', 'zone'] },
-    },
-  ],
+const { BillingMode, AttributeDefinitions, KeySchema, GlobalSecondaryIndexes } = parse(
+  readFileSync(new URL('../../resources/table.yml', import.meta.url), 'utf8'),
+).Resources.StateTable.Properties;
+
+/** The deployed table's own definition, under another name. */
+export const tableOf = (TableName: string): CreateTableCommandInput => ({
+  TableName,
+  BillingMode,
+  AttributeDefinitions,
+  KeySchema,
+  GlobalSecondaryIndexes,
 });
 
 export interface Stored {

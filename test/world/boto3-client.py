@@ -43,6 +43,12 @@ change = ec2.modify_volume(VolumeId=data["VolumeId"], Size=60)["VolumeModificati
 seen["the volume grows"] = [change["OriginalSize"], change["TargetSize"]]
 seen["and only once at a time"] = failure(ec2.modify_volume, VolumeId=data["VolumeId"], Size=70)[0]
 
+modified = ec2.describe_volumes_modifications(Filters=[{"Name": "volume-id", "Values": [data["VolumeId"]]}])
+seen["the modification"] = [m["TargetSize"] for m in modified["VolumesModifications"]]
+
+asked = [{"Key": "InstanceIds", "Values": [instance_id]}]
+agents = ssm.describe_instance_information(Filters=asked)["InstanceInformationList"]
+seen["the agent"] = [agent["PingStatus"] for agent in agents]
 command = ssm.send_command(DocumentName="steward-inspect-disk", InstanceIds=[instance_id])["Command"]
 for _ in range(100):
     time.sleep(0.1)
@@ -69,6 +75,11 @@ answer = cloudwatch.get_metric_data(
     MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}],
 )["MetricDataResults"][0]
 seen["the metric"] = [answer["Values"][0] > 90 and isinstance(answer["Timestamps"][0], datetime), answer["StatusCode"]]
+wanted = [{"Name": "InstanceId", "Value": instance_id}, {"Name": "path", "Value": "/srv"}]
+found = cloudwatch.list_metrics(Namespace="CWAgent", MetricName="disk_used_percent", Dimensions=wanted)["Metrics"]
+seen["the metric's names"] = [sorted(d["Name"] for d in m["Dimensions"]) for m in found]
+tags = cloudwatch.list_tags_for_resource(ResourceARN=alarms[0]["AlarmArn"])["Tags"]
+seen["the alarm's tags"] = {tag["Key"]: tag["Value"] for tag in tags}
 seen["an unknown alarm"] = failure(cloudwatch.delete_alarms, AlarmNames=["none"])
 
 seen["the caller"] = sts.get_caller_identity()["Arn"]
