@@ -4,7 +4,7 @@ import { span } from '../shared/core/time.ts';
 import type { Done } from '../shared/runtime/answer.ts';
 import type { Check, Checks } from '../shared/runtime/doctor.ts';
 import type { Why } from '../shared/runtime/why.ts';
-import { type Cell, type Paint, table } from './paint.ts';
+import { type Cell, type Paint, table, tidy } from './paint.ts';
 
 export interface Asking {
   readonly result: <T>(ask: 'check' | { why: string } | { drill: true }) => Promise<T>;
@@ -76,16 +76,17 @@ export const diagnose = async (asking: Asking, withDrill: boolean): Promise<Diag
 
 const MARKS = { fine: '✓', note: '·', wrong: '✗' } as const;
 
-export const showDiagnosis = ({ stage, account, region, checks, fine }: Diagnosis, p: Paint): string[] => {
+export const showDiagnosis = ({ stage, account, region, at, checks, fine }: Diagnosis, p: Paint): string[] => {
   const paint = { fine: p.green, note: p.yellow, wrong: p.red };
   const count = checks.filter((c) => c.is === 'wrong').length;
   return [
     `${p.bold(`Steward ${stage}`)} · account ${account} · ${region}`,
     ...table(
       checks.flatMap((c): Cell[][] => [
-        [[MARKS[c.is], paint[c.is]], c.what, c.say],
+        [[MARKS[c.is], paint[c.is]], c.what, tidy(c.say, at)],
         ...(c.remedy === undefined ? [] : [['', '', [`→ ${c.remedy}`, p.cyan] as const]]),
       ]),
+      p,
     ),
     '',
     fine ? p.green('All is well.') : p.red(`${count} thing${count === 1 ? ' is' : 's are'} wrong.`),

@@ -9,6 +9,8 @@ export interface Io {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   readonly colors: boolean;
+  /** Characters in a line of the terminal; undefined: a pipe, nothing is wrapped. */
+  readonly width?: number | undefined;
   /** A person sits there who can be asked. */
   readonly asks: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -46,7 +48,7 @@ export const session = async (run: Run, options: Common) => {
   });
   const show = async <T>(result: T, lines: (result: T, p: Paint) => string[]): Promise<void> => {
     if (options.json) io.out(JSON.stringify(result, null, 2));
-    else io.out(lines(result, paintOf(io.colors && options.color)).join('\n'));
+    else io.out(lines(result, paintOf(io.colors && options.color, io.width)).join('\n'));
   };
   return {
     ask: async <T>(question: Question): Promise<T> => unwrap<T>(await steward.ask(question)),

@@ -7,7 +7,7 @@ import { span, type Time } from '../shared/core/time.ts';
 import type { Done } from '../shared/runtime/answer.ts';
 import type { Line, Status } from '../shared/runtime/questions.ts';
 import type { Explained, Why } from '../shared/runtime/why.ts';
-import { ago, type Cell, clock, type Paint, short, table, timeOf } from './paint.ts';
+import { ago, type Cell, clock, type Paint, short, table, tidy, timeOf, who } from './paint.ts';
 
 const STATES: Readonly<Record<State, string>> = {
   open: 'looked at',
@@ -32,7 +32,7 @@ const tone = (p: Paint, { state, end }: Pick<Incident, 'state' | 'end'>) => {
 };
 
 const pauseLine = ({ scope, by, why, until }: Pause, now: Time): string =>
-  `${scope} ${until === undefined ? 'until someone resumes it' : `for ${span(until - now)} more`}, by ${by}: ${why}`;
+  `${scope} ${until === undefined ? 'until someone resumes it' : `for ${span(until - now)} more`}, by ${who(by)}: ${why}`;
 
 export const showStatus = (s: Status, p: Paint): string[] => {
   const total = Object.values(s.open).reduce((a, b) => a + b, 0);
@@ -45,11 +45,21 @@ export const showStatus = (s: Status, p: Paint): string[] => {
       : [p.red(p.bold('Paused:')), ...s.pauses.map((one) => p.red(`  ${pauseLine(one, s.at)}`))]),
     ...(s.waiting.length === 0
       ? ['Nothing waits for a person.']
-      : [p.bold(`${s.waiting.length} wait for a person:`), ...showLines(s.waiting, s.at, p)]),
+      : [
+          p.bold(`${s.waiting.length} ${s.waiting.length === 1 ? 'waits' : 'wait'} for a person:`),
+          ...showLines(s.waiting, s.at, p),
+          p.dim('  Look first: steward why <id>'),
+          p.dim('  Look first: steward why <id>'),
+        ]),
     total === 0 ? 'No incident is open.' : `Open: ${total}${s.more ? ' or more' : ''} (${counts.join(', ')}).`,
-    ...(s.parked > 0 ? [p.yellow(`${s.parked} events could not be read: steward parked list`)] : []),
+    ...(s.parked > 0
+      ? [p.yellow(`${s.parked} ${s.parked === 1 ? 'event' : 'events'} could not be read: steward parked list`)]
+      : []),
     '',
-    ...table(s.remediations.map((r) => [r.name, r.mode === 'act' ? [r.mode, p.green] : r.mode, [r.title, p.dim]])),
+    ...table(
+      s.remediations.map((r): Cell[] => [r.name, r.mode === 'act' ? [r.mode, p.green] : r.mode, [r.title, p.dim]]),
+      p,
+    ),
   ];
 };
 
@@ -61,8 +71,9 @@ export const showLines = (lines: readonly Line[], now: Time, p: Paint): string[]
       short(i.target),
       [stateOf(i), tone(p, i)],
       ago(i.closedAt ?? i.openedAt, now),
-      i.asks ? `${i.asks.plan}: steward approve ${i.id}` : i.because,
+      i.asks ? `${i.asks.plan.split(': ')[0]}?` : tidy(i.because, now),
     ]),
+    p,
   );
 
 export const showIncidents = ({ incidents, at }: { incidents: readonly Line[]; at: Time }, p: Paint): string[] =>
@@ -70,24 +81,25 @@ export const showIncidents = ({ incidents, at }: { incidents: readonly Line[]; a
     ? ['There is none.']
     : [...showLines(incidents, at, p), '', p.dim('Each in full: steward why <id>')];
 
-export const showDone = ({ say, next, by }: Done, p: Paint): string[] => [
-  `${p.green('✓')} ${p.bold(say)}`,
-  p.dim(`  as ${by}`),
+export const showDone = ({ say, next, by, at }: Done, p: Paint): string[] => [
+  `${p.green('✓')} ${p.bold(tidy(say, at))}`,
+  p.dim(`  as ${who(by)}`),
   `  ${next}`,
 ];
 
 const isRefusal = (f: Finding): f is Refusal => 'because' in f;
 
-export const showGuards = (guards: readonly Finding[], p: Paint): string[] =>
+const showGuards = (guards: readonly Finding[], now: Time, p: Paint, plans: readonly string[] = []): string[] =>
   table(
     guards.flatMap((g): Cell[][] =>
       isRefusal(g)
         ? [
-            [['✗', p.red], g.guard, g.because],
-            ['', '', [`→ ${g.remedy}`, p.cyan]],
+            [['✗', p.red], g.guard, tidy(g.because, now, plans)],
+            ['', '', [`→ ${tidy(g.remedy, now)}`, p.cyan]],
           ]
-        : [[['✓', p.green], g.guard, [g.passed, p.dim]]],
+        : [[['✓', p.green], g.guard, [tidy(g.passed, now), p.dim]]],
     ),
+    p,
   );
 
 /** The incident's own log, in plain words. */
@@ -104,14 +116,15 @@ const WORDS: Readonly<Record<string, string>> = {
   closed: 'ended',
 };
 
-const showLog = ({ log, openedAt }: Incident, now: Time, p: Paint): string[] =>
+const showLog = ({ log, openedAt }: Incident, now: Time, p: Paint, plans: readonly string[]): string[] =>
   table(
     log.map(({ at, what, say }): Cell[] => [
       timeOf(at, now),
       [at > openedAt ? `+${span(at - openedAt)}` : '', p.dim],
       [WORDS[what] ?? what, what === 'refused' || what === 'escalated' ? p.yellow : p.bold],
-      say,
+      tidy(say, now, plans),
     ]),
+    p,
   );
 
 const OUTCOMES: Readonly<Record<string, string>> = {
@@ -130,7 +143,7 @@ const attemptCells = (a: Attempt, now: Time, p: Paint): Cell[] => {
   const outcome = a.outcome ? (OUTCOMES[a.outcome.kind] ?? a.outcome.kind) : 'under way';
   const effect = a.effect ? EFFECTS[a.effect] : undefined;
   const colour = a.effect === 'effective' ? p.green : a.effect === 'harmful' ? p.red : p.yellow;
-  return [`${a.n}`, timeOf(a.reservedAt, now), a.plan, [effect ? `${outcome}, ${effect}` : outcome, colour]];
+  return [`${a.n}`, timeOf(a.reservedAt, now), [effect ? `${outcome}, ${effect}` : outcome, colour], a.plan];
 };
 
 const timing = ({ signals, actedAt, healthyAt }: Incident): string | undefined => {
@@ -139,7 +152,7 @@ const timing = ({ signals, actedAt, healthyAt }: Incident): string | undefined =
   return `${acted}, healthy after ${span(healthyAt - signals.firstAt)}`;
 };
 
-const nextOf = ({ incident, now: look, pauses, canUndo }: Explained, at: Time): string[] => {
+const nextOf = ({ incident, now: look, pauses, canUndo }: Explained, at: Time, plans: readonly string[]): string[] => {
   const { id, target } = incident;
   if (incident.state === 'closed') {
     const helped = incident.attempts.some((a) => a.effect === 'effective' && a.undoes === undefined);
@@ -154,7 +167,9 @@ const nextOf = ({ incident, now: look, pauses, canUndo }: Explained, at: Time): 
       : ` It looks again ${ago(look.lookAgainAt, at)}, at ${timeOf(look.lookAgainAt, at)}.`;
   const asked = incident.ask && incident.ask.until > at && !incident.approval ? incident.ask : undefined;
   return [
-    ...(look ? [`${verdictLine(look)}.${when}`] : [`It looks again ${ago(incident.dueAt, at)} at the latest.`]),
+    ...(look
+      ? [`${tidy(verdictLine(look, 'will'), at, plans)}.${when}`]
+      : [`It looks again ${ago(incident.dueAt, at)} at the latest.`]),
     ...(asked ? [`To allow it: steward approve ${id}`, `To forbid it: steward deny ${id}`] : []),
     ...pauses.map((one) => `Paused: ${pauseLine(one, at)}. To go on: steward resume ${one.scope}`),
     ...(pauses.length === 0
@@ -164,12 +179,13 @@ const nextOf = ({ incident, now: look, pauses, canUndo }: Explained, at: Time): 
 };
 
 /** What a look came to, without the full stop. */
-const verdictLine = ({ verdict, refused }: Answer): string => {
+const verdictLine = ({ verdict, refused }: Answer, tense: 'will' | 'would'): string => {
   switch (verdict.do) {
     case 'act':
+      if (refused?.consequence === 'ask') return `It ${tense} ${verdict.plan}, once a person says yes`;
       return refused
         ? `It would ${verdict.plan}, but ${refused.guard} holds it back: ${refused.because}`
-        : `It will ${verdict.plan}, because ${verdict.because}`;
+        : `It ${tense} ${verdict.plan}, because ${verdict.because}`;
     case 'close':
       return `All is well: ${verdict.because}`;
     case 'nothing':
@@ -184,34 +200,46 @@ const verdictLine = ({ verdict, refused }: Answer): string => {
 const section = (title: string, lines: readonly string[], p: Paint): string[] =>
   lines.length === 0 ? [] : ['', p.bold(title), ...lines];
 
-const showIncident = (e: Explained, at: Time, p: Paint): string[] => {
-  const { incident: i, now: look } = e;
-  const facts: Cell[][] = [
-    ['because', i.because],
-    ...(i.seen === undefined ? [] : [['seen', i.seen]]),
-    ...(i.remedy === undefined || i.state === 'closed' ? [] : [['to do', [i.remedy, p.cyan] as const]]),
-    ...(timing(i) ? [['time', timing(i) ?? '']] : []),
+/** Plans are long, and told often: once in full is enough. */
+const plansOf = ({ incident: { ask, attempts }, now: look }: Explained): string[] => [
+  ...(ask ? [ask.plan] : []),
+  ...attempts.map((a) => a.plan),
+  ...(look?.verdict.do === 'act' ? [look.verdict.plan] : []),
+];
+
+const factsOf = ({ incident: i, now: look }: Explained, at: Time, p: Paint): Cell[][] => {
+  const plan = i.ask ?? (look?.verdict.do === 'act' ? look.verdict : undefined);
+  const known: [string, string | undefined][] = [
+    ['wants to', i.state === 'closed' ? undefined : plan?.plan],
+    ['because', i.state !== 'closed' && plan ? plan.because : i.because],
+    ['seen', i.seen === i.because ? undefined : i.seen],
+    ['took', timing(i)],
     [
       'since',
       `${clock(i.openedAt)}, ${ago(i.openedAt, at)}${i.signals.count > 1 ? `; signalled ${i.signals.count} times` : ''}`,
     ],
-    ...(i.group === undefined
-      ? []
-      : [['group', `${i.group}${i.groupSize === undefined ? '' : `, ${i.groupSize} members`}`]]),
-    ...(i.approval === undefined ? [] : [['yes', `${i.approval.by} at ${clock(i.approval.at)}`]]),
-    ['incident', [i.id, p.dim]],
+    ['group', i.group && `${i.group}${i.groupSize === undefined ? '' : `, ${i.groupSize} members`}`],
+    ['asked by', i.askedBy],
+    ['approved', i.approval && `by ${i.approval.by} at ${clock(i.approval.at)}`],
   ];
   return [
+    ...known.flatMap(([name, value]): Cell[][] => (value === undefined ? [] : [[name, tidy(value, at)]])),
+    ['incident', [i.id, p.dim]],
+  ];
+};
+
+const showIncident = (e: Explained, at: Time, p: Paint): string[] => {
+  const { incident: i, now: look } = e;
+  const plans = plansOf(e);
+  const attempts = i.attempts.map((a) => attemptCells(a, at, p));
+  const next = nextOf(e, at, plans).map((line): Cell[] => [line]);
+  return [
     `${p.bold(i.remediation)} on ${p.bold(short(i.target))}: ${tone(p, i)(stateOf(i))}`,
-    ...table(facts),
-    ...section('What happened', showLog(i, at, p), p),
-    ...section('What it did', table(i.attempts.map((a) => attemptCells(a, at, p))), p),
-    ...section('What the guards say now', look?.guards ? showGuards(look.guards, p) : [], p),
-    ...section(
-      'What comes next',
-      nextOf(e, at).map((line) => `  ${line}`),
-      p,
-    ),
+    ...table(factsOf(e, at, p), p),
+    ...section('What happened', showLog(i, at, p, plans), p),
+    ...section('What it did', table(attempts, p), p),
+    ...section('What the guards say now', look?.guards ? showGuards(look.guards, at, p, plans) : [], p),
+    ...section('What comes next', table(next, p), p),
   ];
 };
 
@@ -223,9 +251,10 @@ export const showWhy = ({ incidents, nothing, at, about }: Why, p: Paint): strin
 export const showPlan = ({ answers, at }: { answers: readonly Answer[]; at: Time }, p: Paint): string[] => [
   ...answers.flatMap((a) => [
     '',
-    `${p.bold(a.remediation)}: ${verdictLine(a).replace('It will', 'It would')}`,
-    ...(a.seen === undefined ? [] : [p.dim(`  seen: ${a.seen}`)]),
-    ...(a.guards ? showGuards(a.guards, p) : []),
+    p.bold(a.remediation),
+    ...table([[tidy(verdictLine(a, 'would'), at)]], p),
+    ...(a.seen === undefined || a.seen === a.verdict.because ? [] : [p.dim(`  seen: ${a.seen}`)]),
+    ...(a.guards ? showGuards(a.guards, at, p, a.verdict.do === 'act' ? [a.verdict.plan] : []) : []),
   ]),
   '',
   p.dim(`Looked at ${clock(at)}. Nothing was done.`),

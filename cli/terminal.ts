@@ -17,6 +17,7 @@ export const terminal = (): Io => {
     err: (text) => void process.stderr.write(`${text}\n`),
     // NO_COLOR and FORCE_COLOR as picocolors knows them; a pipe gets plain text.
     colors: process.env['NO_COLOR'] ? false : Boolean(process.env['FORCE_COLOR'] ?? process.stdout.isTTY),
+    width: process.stdout.isTTY ? process.stdout.columns : undefined,
     asks: Boolean(process.stdin.isTTY && process.stdout.isTTY),
     env: process.env,
     sleep: (ms) => sleep(ms),

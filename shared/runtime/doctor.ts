@@ -5,7 +5,7 @@ import { inForce } from '../core/answers.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Remediation } from '../core/remediation.ts';
 import { partitionOf, type Target, targetOf } from '../core/target.ts';
-import { minutes, span } from '../core/time.ts';
+import { minutes, span, type Time } from '../core/time.ts';
 import { drill } from '../remediations/drill.ts';
 import { fullDisk } from '../remediations/fullDisk.ts';
 import { remediations } from '../remediations/index.ts';
@@ -23,6 +23,7 @@ export interface Checks {
   readonly stage: string;
   readonly account: string;
   readonly region: string;
+  readonly at: Time;
   readonly checks: readonly Check[];
 }
 
@@ -184,7 +185,7 @@ export const check = async (deps: AnswerDeps): Promise<Checks> => {
     ...accounts.flatMap((account) => remediations.map((r) => role(r, account, deps))),
     hosts(deps),
   ]);
-  return { stage: deps.stage, account: deps.home, region: deps.region, checks: checks.flat() };
+  return { stage: deps.stage, account: deps.home, region: deps.region, at: deps.now(), checks: checks.flat() };
 };
 
 export const drillTarget = ({ region, home, stage }: AnswerDeps): Target =>

@@ -38,6 +38,9 @@ export interface Said {
 export interface At {
   /** What a person at a terminal answers; without it there is no terminal. */
   readonly says?: 'yes' | 'no';
+  /** Of the terminal. */
+  readonly width?: number;
+  readonly colors?: boolean;
 }
 
 export const createDesk = (options: AccountOptions = {}) => {
@@ -95,7 +98,8 @@ export const createDesk = (options: AccountOptions = {}) => {
     err: (text) => {
       said.err += `${text}\n`;
     },
-    colors: false,
+    colors: at.colors ?? false,
+    width: at.width,
     asks: at.says !== undefined,
     env: { STEWARD_STAGE: STAGE },
     sleep,
