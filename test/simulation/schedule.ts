@@ -172,8 +172,8 @@ export const createSchedule = (random: Random, start: number) => {
         heap.pop();
         time = next.at;
         next.run();
-        // Every promise that this event settled has run its course when the next turn of the loop comes.
-        await new Promise(setImmediate);
+        // A tick comes when every promise that this event settled has run its course.
+        await new Promise<void>((resolve) => process.nextTick(resolve));
       }
       time = Math.max(time, until);
     },
