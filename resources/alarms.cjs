@@ -85,7 +85,10 @@ const alarms = (stage) => [
   },
 ];
 
-const resource = (stage, { name, say, metric: [Namespace, MetricName, Dimensions], statistic, over, under, of = 1, silent }) => ({
+const resource = (
+  stage,
+  { name, say, metric: [Namespace, MetricName, Dimensions], statistic, over, under, of = 1, silent },
+) => ({
   Type: 'AWS::CloudWatch::Alarm',
   Properties: {
     AlarmName: `steward-${stage}-${name}`,

@@ -6,9 +6,6 @@ module.exports = ({ resolveVariable }) =>
     Effect: 'Allow',
     Action: ['sts:AssumeRole'],
     Resource: [{ Ref: 'AWS::AccountId' }, ...policy().accounts].map((account) => ({
-      'Fn::Sub': [
-        `arn:\${AWS::Partition}:iam::\${Account}:role/steward-${stage}-remedy-*`,
-        { Account: account },
-      ],
+      'Fn::Sub': [`arn:\${AWS::Partition}:iam::\${Account}:role/steward-${stage}-remedy-*`, { Account: account }],
     })),
   }));

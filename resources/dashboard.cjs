@@ -1,11 +1,14 @@
 /** What Steward did, refused and waits for, in one picture. */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's own, filled by Fn::Sub
+const REGION = '${AWS::Region}';
+
 const widget = (at, title, metrics, more = {}) => ({
   type: 'metric',
   x: (at % 2) * 12,
   y: Math.floor(at / 2) * 6,
   width: 12,
   height: 6,
-  properties: { title, metrics, view: 'timeSeries', stat: 'Sum', period: 300, region: '${AWS::Region}', ...more },
+  properties: { title, metrics, view: 'timeSeries', stat: 'Sum', period: 300, region: REGION, ...more },
 });
 
 module.exports = ({ resolveVariable }) =>
@@ -15,7 +18,12 @@ module.exports = ({ resolveVariable }) =>
     const widgets = [
       widget(0, 'Incidents', [own('Signals'), own('Acted'), own('Healthy'), own('Escalated'), own('Parked')]),
       widget(1, 'Refusals by guard', [
-        [{ expression: `SEARCH('{Steward,guard,service,stage} MetricName="RefusedBy" stage="${stage}"', 'Sum', 300)`, id: 'guards' }],
+        [
+          {
+            expression: `SEARCH('{Steward,guard,service,stage} MetricName="RefusedBy" stage="${stage}"', 'Sum', 300)`,
+            id: 'guards',
+          },
+        ],
       ]),
       widget(2, 'From signal to act and to healthy, ms', [...times('SignalToAct'), ...times('SignalToHealthy')]),
       widget(3, 'How far behind', [
@@ -24,7 +32,13 @@ module.exports = ({ resolveVariable }) =>
       ]),
       widget(4, 'Queue', [
         ['AWS/SQS', 'ApproximateAgeOfOldestMessage', 'QueueName', `steward-${stage}-signals`, { stat: 'Maximum' }],
-        ['AWS/SQS', 'ApproximateNumberOfMessagesVisible', 'QueueName', `steward-${stage}-dead-letters`, { stat: 'Maximum', yAxis: 'right' }],
+        [
+          'AWS/SQS',
+          'ApproximateNumberOfMessagesVisible',
+          'QueueName',
+          `steward-${stage}-dead-letters`,
+          { stat: 'Maximum', yAxis: 'right' },
+        ],
       ]),
       widget(5, 'Functions', [
         ...['heal', 'sweep', 'answer'].flatMap((name) => [

@@ -1,8 +1,6 @@
 /** The host documents, under names that carry the stage. A new version replaces the old one in place: its content is in the name of no one else. */
 const { logicalId } = require('./from-source.cjs');
-
-/** The local stage's emulator has no SSM documents: there the world serves them. */
-const LOCAL = 'local';
+const { LOCAL } = require('./local.cjs');
 
 module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => {

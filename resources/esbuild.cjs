@@ -15,7 +15,9 @@ module.exports = () => ({
   mainFields: ['module', 'main'],
   outputFileExtension: '.mjs',
   // Some dependencies still call require.
-  banner: { js: "import{createRequire as $r}from'node:module';const require=$r(import.meta.url);" },
+  banner: {
+    js: "import{createRequire as createRequireOfSteward}from'node:module';const require=createRequireOfSteward(import.meta.url);",
+  },
   define: { STEWARD_POLICY: JSON.stringify(JSON.stringify(policy())) },
   exclude: [],
   concurrency: 2,

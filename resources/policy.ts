@@ -31,10 +31,7 @@ interface Schema {
 }
 
 const schemaAt = (schema: Schema | undefined, path: Path): Schema | undefined =>
-  path.reduce<Schema | undefined>(
-    (s, p) => (typeof p === 'number' ? s?.items : s?.properties?.[String(p)]),
-    schema,
-  );
+  path.reduce<Schema | undefined>((s, p) => (typeof p === 'number' ? s?.items : s?.properties?.[String(p)]), schema);
 
 const allowedText = (s: Schema | undefined): string => {
   if (!s) return 'nothing of that name';
@@ -67,7 +64,9 @@ const windowProblems = (policy: Policy): { path: Path; say: string }[] =>
         openUntil(window, Date.UTC(2026, 0, 1));
         return [];
       } catch (e) {
-        return [{ path: [section, n, 'cron'], say: `${(e as Error).message} (given "${window.cron}" in ${window.timezone})` }];
+        return [
+          { path: [section, n, 'cron'], say: `${(e as Error).message} (given "${window.cron}" in ${window.timezone})` },
+        ];
       }
     }),
   );

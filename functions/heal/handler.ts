@@ -12,21 +12,22 @@ const explained = z.object({
   remediation: z.optional(z.string()),
 });
 
-const direct = (event: unknown, deps: Wired): Promise<Outcome> => {
-  const asked = z.safeParse(explained, event);
-  if (!asked.success) return answerEvent(event, deps);
-  const { target, remediation, event: inner } = asked.data;
-  return target === undefined ? answerEvent(inner, deps, true) : plan(target, remediation, deps);
-};
-
 /** Queue, alarm action and `serverless invoke` all come here, and are answered alike. */
-export const makeHandler = (deps: Wired, telemetry: Telemetry) =>
-  onEvent(telemetry, async (event: unknown, context: Context): Promise<Outcome | SQSBatchResponse> => {
+export const makeHandler = (deps: Wired, telemetry: Telemetry) => {
+  const answered = async (event: unknown): Promise<Outcome> => {
+    const outcome = await answerEvent(event, deps);
+    tell(telemetry, outcome);
+    return outcome;
+  };
+  return onEvent(telemetry, async (event: unknown, context: Context): Promise<Outcome | SQSBatchResponse> => {
     if (isSqs(event))
       return eachMessage(event, context, telemetry, async ({ body }) =>
         tell(telemetry, await answerMessage(body, deps)),
       );
-    const outcome = await direct(event, deps);
-    tell(telemetry, outcome);
-    return outcome;
+    const asked = z.safeParse(explained, event);
+    if (!asked.success) return answered(event);
+    // Neither logged nor counted: nothing happened.
+    const { target, remediation, event: inner } = asked.data;
+    return target === undefined ? answerEvent(inner, deps, true) : plan(target, remediation, deps);
   });
+};
