@@ -89,7 +89,10 @@ export const pauseOf = (
   at: { readonly now: Time; readonly remediation: string; readonly target: string; readonly group: string | undefined },
 ): Pause | undefined => {
   const scopes = ['all', `remediation/${at.remediation}`, `target/${at.target}`, `group/${at.group}`];
-  return pauses.find((p) => scopes.includes(p.scope) && (p.until === undefined || p.until > at.now));
+  // Of a target whose group is not known, nobody can say that it is not the one that is paused.
+  const names = (scope: string): boolean =>
+    scopes.includes(scope) || (at.group === undefined && scope.startsWith('group/'));
+  return pauses.find((p) => names(p.scope) && (p.until === undefined || p.until > at.now));
 };
 export const pauseText = ({ by, scope, until, why }: Pause): string =>
   `${by} paused ${scope} ${until === undefined ? 'until someone resumes it' : `until ${iso(until)}`}: ${why}`;
