@@ -27,6 +27,8 @@ afterAll(async () => {
   for (const emulator of [moto, ministack]) if ('stop' in emulator) await emulator.stop();
 });
 
+/** The transport goes to the emulator, whatever the URL says. */
+const AWS = `https://sqs.${REGION}.amazonaws.com`;
 const ZONES = { a: `${REGION}a`, b: `${REGION}b` };
 const MISSING = 'i-0123456789abcdef0';
 const MISSING_VOLUME = 'vol-0123456789abcdef0';
@@ -450,7 +452,8 @@ describe.each([
 
   suite('takes any number of messages, in tens, each with its delay', async () => {
     const raw = new SQSClient({ ...options, requestHandler: transportTo(url) });
-    const { QueueUrl = '' } = await raw.send(new CreateQueueCommand({ QueueName: 'signals' }));
+    const made = await raw.send(new CreateQueueCommand({ QueueName: 'signals' }));
+    const QueueUrl = `${AWS}${new URL(made.QueueUrl ?? '').pathname}`;
     const transport = transportTo(url);
     const queue = sqsQueue({ ...options, transport }, QueueUrl);
     const bodies = Array.from({ length: 23 }, (_unused, n) => `{"steward":"look","n":${n},"ü":"🧯"}`);
@@ -468,7 +471,7 @@ describe.each([
   });
 
   suite('that is not there: what failed, and that it did', async () => {
-    const queue = sqsQueue({ ...options, transport: transportTo(url) }, `${url}/123456789012/none`);
+    const queue = sqsQueue({ ...options, transport: transportTo(url) }, `${AWS}/123456789012/none`);
     expect(await failure(queue.send([{ body: 'x' }]))).toMatch(/^Refused .*(NonExistentQueue|QueueDoesNotExist)/);
   });
 
@@ -481,7 +484,7 @@ describe.each([
       headers: { 'content-type': 'application/x-amz-json-1.0' },
       body: new TextEncoder().encode(JSON.stringify(answer)),
     });
-    const queue = sqsQueue({ ...options, transport }, `${url}/123456789012/signals`);
+    const queue = sqsQueue({ ...options, transport }, `${AWS}/123456789012/signals`);
     await expect(queue.send([{ body: 'x' }, { body: 'y' }])).rejects.toThrow(
       'the signals queue did not take 1 of 2 messages: InternalError',
     );

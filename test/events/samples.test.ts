@@ -14,8 +14,8 @@ import { patterns, rulesFor, sample, sampleNames, textOf } from './samples.ts';
 const HOME = 'eu-central-1:111122223333';
 const WEB1 = `arn:aws:ec2:${HOME}:instance/i-a08ff49b6f7726327`;
 const VOLUME = `arn:aws:ec2:${HOME}:volume/vol-cd424e42a851214aa`;
-/** The second of EventBridge's envelope; CloudWatch's own times have milliseconds. */
-const AT = Date.parse('2026-11-23T03:12:00Z');
+/** Two minutes before the simulated account begins. The envelope has full seconds; CloudWatch's own times have milliseconds. */
+const AT = Date.parse('2026-01-15T07:58:00Z');
 const FORMS = ['eventbridge', 'sns', 'sns-raw', 'lambda'] as const;
 
 interface AlarmCase {
