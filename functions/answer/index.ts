@@ -1,6 +1,4 @@
-import { awsEstate } from '../../shared/aws/estate.ts';
 import { identify } from '../../shared/aws/identity.ts';
-import { ssmParameters } from '../../shared/aws/parameters.ts';
 import { loadConfig } from '../../shared/runtime/config.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';
 import { wire } from '../../shared/runtime/wire.ts';
@@ -14,8 +12,8 @@ export const handler = makeHandler(
     stage,
     region,
     identify: (proof, expected) => identify(proof, expected, { home }),
-    estate: awsEstate({ region, queueUrl }),
-    parameters: ssmParameters({ region }),
+    estate: async () => (await import('../../shared/aws/estate.ts')).awsEstate({ region, queueUrl }),
+    parameters: async () => (await import('../../shared/aws/parameters.ts')).ssmParameters({ region }),
   },
   telemetry(stage),
 );

@@ -1,6 +1,7 @@
-/** What `steward doctor` looks over: the instances that Steward may touch, their agents and alarms, and the queue. Reads only, in the function's own account and region. */
+/** What `steward doctor` looks over: the instances that Steward may touch, their agents and alarms, the queue and the functions. Reads only, in the function's own account and region. */
 import { CloudWatchClient, paginateDescribeAlarms } from '@aws-sdk/client-cloudwatch';
 import { EC2Client, paginateDescribeInstances } from '@aws-sdk/client-ec2';
+import { GetFunctionConfigurationCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { GetQueueAttributesCommand, GetQueueUrlCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { paginateDescribeInstanceInformation, SSMClient } from '@aws-sdk/client-ssm';
 import { type ClientOptions, clientConfig } from './clients.ts';
@@ -24,6 +25,8 @@ export interface Estate {
   /** Ids of the instances that an alarm on a metric of the CloudWatch agent's disk plugin names. */
   watchedDisks(): Promise<ReadonlySet<string>>;
   backlog(): Promise<Backlog>;
+  /** Why a function cannot run; undefined: it can. @throws NotFound */
+  functionFault(name: string): Promise<string | undefined>;
 }
 
 /** `disk_used_percent`, `disk_free`, `disk_inodes_free` … */
@@ -84,5 +87,14 @@ export const awsEstate = (options: ClientOptions & { queueUrl: string }): Estate
         waiting: Number(own['ApproximateNumberOfMessages'] ?? 0),
         dead: Number(letters['ApproximateNumberOfMessages'] ?? 0),
       };
+    }),
+  functionFault: (name) =>
+    calling(`cannot look at the function ${name}`, async () => {
+      const client = new LambdaClient(clientConfig(options, 3));
+      const { State, StateReason, LastUpdateStatus, LastUpdateStatusReason } = await client.send(
+        new GetFunctionConfigurationCommand({ FunctionName: name }),
+      );
+      if (State === 'Failed') return StateReason ?? 'it failed to start';
+      return LastUpdateStatus === 'Failed' ? (LastUpdateStatusReason ?? 'its last deployment failed') : undefined;
     }),
 });

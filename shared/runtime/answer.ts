@@ -21,9 +21,10 @@ export interface AnswerDeps extends Wired {
   readonly region: string;
   /** @throws NotProven */
   readonly identify: (proof: Proof, expected: Expected) => Promise<string>;
-  readonly estate: Estate;
+  /** Loaded for `doctor` only. */
+  readonly estate: () => Promise<Estate>;
   /** Under the function's own role: the drill's parameter and no other. */
-  readonly parameters: Pick<Parameters, 'put'>;
+  readonly parameters: () => Promise<Pick<Parameters, 'put'>>;
 }
 
 const text = z.string().check(z.minLength(1), z.maxLength(2048));

@@ -12,7 +12,7 @@ import { remediations } from '../remediations/index.ts';
 import type { AnswerDeps } from './answer.ts';
 
 export interface Check {
-  /** 'table', 'queue', 'sweep', 'policy', 'switches', 'role full-disk', 'agents', 'alarms' … */
+  /** 'table', 'queue', 'heal', 'sweep', 'due', 'policy', 'switches', 'role full-disk', 'agents', 'alarms' … */
   readonly what: string;
   /** `note` is not a fault: something that one ought to know. */
   readonly is: 'fine' | 'note' | 'wrong';
@@ -54,14 +54,14 @@ const table = (deps: AnswerDeps) =>
     return [fine('table', 'the state table and its indexes answer')];
   });
 
-const sweeps = (deps: AnswerDeps) =>
-  checked('sweep', `${GRANT} ${deps.stage}`, async () => {
+const punctual = (deps: AnswerDeps) =>
+  checked('due', `${GRANT} ${deps.stage}`, async () => {
     const late = await deps.store.due(deps.now() - OVERDUE, 1000);
-    if (late.length === 0) return [fine('sweep', 'nothing that is due waits')];
+    if (late.length === 0) return [fine('due', 'nothing that is due waits')];
     const oldest = Math.min(...late.map((d) => d.dueAt));
     return [
       wrong(
-        'sweep',
+        'due',
         `${late.length} incidents are overdue, the oldest by ${span(deps.now() - oldest)}: the sweep does not run, or heal fails`,
         `see the logs of steward-${deps.stage}-sweep and steward-${deps.stage}-heal`,
       ),
@@ -70,7 +70,7 @@ const sweeps = (deps: AnswerDeps) =>
 
 const queue = (deps: AnswerDeps) =>
   checked('queue', `${GRANT} ${deps.stage}`, async () => {
-    const { waiting, dead } = await deps.estate.backlog();
+    const { waiting, dead } = await (await deps.estate()).backlog();
     return dead === 0
       ? [fine('queue', `${waiting} signals wait, no dead letters`)]
       : [
@@ -81,6 +81,15 @@ const queue = (deps: AnswerDeps) =>
           ),
         ];
   });
+
+const works = (name: 'heal' | 'sweep', deps: AnswerDeps) => {
+  const full = `steward-${deps.stage}-${name}`;
+  const remedy = `deploy again: npx serverless deploy --stage ${deps.stage}`;
+  return checked(name, remedy, async () => {
+    const fault = await (await deps.estate()).functionFault(full);
+    return [fault === undefined ? fine(name, `${full} can run`) : wrong(name, `${full} cannot run: ${fault}`, remedy)];
+  });
+};
 
 const policy = (deps: AnswerDeps): Check[] => {
   const missing = remediations.filter((r) => !deps.policy.remediations[r.name]).map((r) => r.name);
@@ -142,7 +151,8 @@ const listed = (machines: readonly Machine[]): string => {
 const hosts = (deps: AnswerDeps) =>
   checked('hosts', `${GRANT} ${deps.stage}`, async () => {
     if (deps.policy.remediations[fullDisk.name]?.mode === 'off') return [];
-    const machines = (await deps.estate.machines()).filter((m) => isManaged(m, deps));
+    const estate = await deps.estate();
+    const machines = (await estate.machines()).filter((m) => isManaged(m, deps));
     if (machines.length === 0)
       return [
         {
@@ -152,7 +162,7 @@ const hosts = (deps: AnswerDeps) =>
           remedy: `tag one ${deps.policy.tags.managed}=true`,
         },
       ];
-    const [agents, watched] = await Promise.all([deps.estate.agents(), deps.estate.watchedDisks()]);
+    const [agents, watched] = await Promise.all([estate.agents(), estate.watchedDisks()]);
     const deaf = machines.filter((m) => !agents.has(m.id));
     const unwatched = machines.filter((m) => !watched.has(m.id));
     return [
@@ -179,7 +189,9 @@ export const check = async (deps: AnswerDeps): Promise<Checks> => {
   const checks = await Promise.all([
     table(deps),
     queue(deps),
-    sweeps(deps),
+    works('heal', deps),
+    works('sweep', deps),
+    punctual(deps),
     policy(deps),
     switches(deps),
     ...accounts.flatMap((account) => remediations.map((r) => role(r, account, deps))),
@@ -195,7 +207,7 @@ export const drillTarget = ({ region, home, stage }: AnswerDeps): Target =>
 export const startDrill = async (by: string, deps: AnswerDeps): Promise<{ target: string; at: number }> => {
   const target = drillTarget(deps);
   const at = deps.now();
-  await deps.parameters.put(`/steward/${deps.stage}/drill`, 'broken');
+  await (await deps.parameters()).put(`/steward/${deps.stage}/drill`, 'broken');
   const cause = `steward doctor, by ${by}`;
   const [kind] = drill.answers;
   if (kind)

@@ -49,6 +49,7 @@ export const createDesk = (options: AccountOptions = {}) => {
   const wire = requestHandler(world);
   const role = addUser(world, 'answer', [ANSWER_ROLE]);
   const from = { region: world.region, credentials: role, transport: wire };
+  const faults = new Map<string, string>();
   const backlog = { waiting: 0, dead: 0 } satisfies Backlog;
 
   let asleep = 0;
@@ -78,8 +79,13 @@ export const createDesk = (options: AccountOptions = {}) => {
     // Signatures carry the real time.
     identify: (proof, expected) =>
       identify(proof, { ...expected, now: Date.now() }, { transport: wire, home: world.account }),
-    estate: { ...awsEstate({ ...from, queueUrl: '' }), backlog: async () => backlog },
-    parameters: ssmParameters(from),
+    // The world has neither SQS nor Lambda.
+    estate: async () => ({
+      ...awsEstate({ ...from, queueUrl: '' }),
+      backlog: async () => backlog,
+      functionFault: async (name) => faults.get(name),
+    }),
+    parameters: async () => ssmParameters(from),
   };
   const people = new Map<string, { accessKeyId: string; secretAccessKey: string }>();
   const keysOf = (name: string) => {
@@ -122,6 +128,6 @@ export const createDesk = (options: AccountOptions = {}) => {
       const code = await meanwhile(main(argv, io(who, said, at)));
       return { code, ...said, json: argv.includes('--json') ? JSON.parse(said.out) : undefined };
     };
-  return { account, answering, backlog, invoke, steward, keysOf };
+  return { account, answering, backlog, faults, invoke, steward, keysOf };
 };
 export type Desk = ReturnType<typeof createDesk>;

@@ -106,6 +106,8 @@ describe('a pause', () => {
     // What a refusal names as its remedy is what one can type.
     const remedy = why.out.match(/→ steward (resume.*)/)?.[1]?.split(' ') ?? [];
     expect((await s.steward('bob')(...remedy)).out).toMatch(/1 that waited for it look again now/);
+    await s.account.run(minutes(1));
+    expect(s.cleans()).toBe(1);
     await s.account.run(minutes(20), () => s.incident()?.state === 'closed');
     expect(s.incident()).toMatchObject({ end: 'healthy' });
     expect(
@@ -258,6 +260,7 @@ describe('doctor', () => {
     Object.assign(mute.answering.queue, { send: async () => {} });
     const silent = await mute.steward('alice')('doctor', '--json');
     expect(silent.json.checks.at(-1).say).toMatch(/nothing answered the drill's signal within 120 s|2 min/);
+    mute.faults.set('steward-test-sweep', 'its role was deleted');
     mute.backlog.dead = 3;
     expect((await mute.steward('alice')('doctor', '--no-drill')).out).toMatch(
       /✗ {2}queue .*3 messages failed for good/,
