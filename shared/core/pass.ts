@@ -53,7 +53,7 @@ const answer = (p: Pass, incident: Incident, verdict: Verdict, rest: Partial<Ans
   verdict,
   state: incident.state,
   attempts: incident.attempts.length,
-  opened: p.incident.version === 0,
+  opened: p.stored === undefined,
   due: { at: incident.dueAt, moved: incident.dueAt !== p.incident.dueAt },
   at: {
     signalled: incident.signals.firstAt,
@@ -483,7 +483,8 @@ const run = async (p: Pass, act: Extract<Verdict, { do: 'act' }>, reservation: R
   const lookAgainAt = at + nextLook(kind, p.incident);
   const incident = await commitOutcome(deps.store, reservation, p.incident, done, (i) =>
     logged(
-      { ...i, state: 'waiting', because: `${act.plan}: ${because}` },
+      // A pass that comes back too late may find it over.
+      i.state === 'closed' ? i : { ...i, state: 'waiting', because: `${act.plan}: ${because}` },
       at,
       'outcome',
       `attempt ${attempt.n} (${act.plan}): ${kind === 'done' ? because : `${kind}, ${because}`}`,
