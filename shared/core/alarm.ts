@@ -57,7 +57,7 @@ const METRICS: Readonly<Record<string, readonly [SignalKind, Namer]>> = {
 export const signalsOfAlarm = (alarm: Alarm): readonly Signal[] => {
   const where = targetOf(alarm.arn);
   const known = alarm.metrics.flatMap((m) => {
-    const [kind, name] = METRICS[m.name] ?? [];
+    const [kind, name] = (Object.hasOwn(METRICS, m.name) ? METRICS[m.name] : undefined) ?? [];
     const target = name?.(where, m.dimensions);
     return kind && target ? [{ kind, target }] : [];
   });

@@ -124,9 +124,10 @@ const LOG_HEAD = 10;
 const LOG_TAIL = 40;
 
 /** Adds a line unless it says what the last of its kind already said: looking again and seeing the same is not news. */
-export const logged = (incident: Incident, at: Time, what: string, say: string): Incident => {
+export const logged = (incident: Incident, at: Time, what: string, text: string): Incident => {
+  const say = text.slice(0, 600);
   if (incident.log.findLast((l) => l.what === what)?.say === say) return incident;
-  const log = [...incident.log, { at, what, say: say.slice(0, 600) }];
+  const log = [...incident.log, { at, what, say }];
   return {
     ...incident,
     log: log.length <= LOG_HEAD + LOG_TAIL ? log : [...log.slice(0, LOG_HEAD), ...log.slice(-LOG_TAIL)],
