@@ -21,7 +21,12 @@ describe('in memory', () => storeContract(async () => memoryStore()));
 on(ministack)('on DynamoDB (MiniStack)', () =>
   storeContract(async (now) => (await freshStore(urlOf(ministack), now)).store),
 );
-on(moto)('on DynamoDB (moto)', () => storeContract(async (now) => (await freshStore(urlOf(moto), now)).store));
+on(moto)('on DynamoDB (moto)', () =>
+  storeContract(
+    async (now) => (await freshStore(urlOf(moto), now)).store,
+    'moto runs transactions side by side, and takes one back by putting back the whole table',
+  ),
+);
 
 /** Eight incidents of three targets; each has times of its own, since DynamoDB does not order what is equal. */
 const incident = (n: number, turn: number, shut: boolean): Incident => {

@@ -31,7 +31,8 @@ const movedBy = async (writing: Promise<void>): Promise<readonly string[] | stri
   );
 const ids = (list: readonly { id: string }[]): string[] => list.map(({ id }) => id);
 
-export const storeContract = (make: (now: () => Time) => Promise<Store>): void => {
+/** @param racy why the other side cannot be asked by many at once */
+export const storeContract = (make: (now: () => Time) => Promise<Store>, racy?: string): void => {
   let store: Store;
   let now = NOW;
   beforeEach(async () => {
@@ -131,30 +132,35 @@ export const storeContract = (make: (now: () => Time) => Promise<Store>): void =
       expect(await movedBy(store.write())).toBe('written');
     });
 
-    test('of forty who write two records at once, one wins each round, with both', async () => {
-      let wins = 0;
-      const writer = async (me: number): Promise<void> => {
-        for (;;) {
-          const [c, g] = await store.read({ kind: 'chart', target: chart.target }, { kind: 'group', id: group.id });
-          const said = await movedBy(
-            store.write(
-              { put: { ...chart, version: c?.version ?? 0, open: { ...c?.open, [`r${me}`]: 'x' } } },
-              { put: { ...group, version: g?.version ?? 0, repairs: { ...g?.repairs, [`t${me}`]: chart.lease! } } },
-            ),
-          );
-          if (said === 'written') {
-            wins++;
-            return;
+    const crowd = racy ? test.skip : test;
+    crowd(
+      `of forty who write two records at once, one wins each round, with both${racy ? `: ${racy}` : ''}`,
+      async () => {
+        let wins = 0;
+        const writer = async (me: number): Promise<void> => {
+          for (;;) {
+            const [c, g] = await store.read({ kind: 'chart', target: chart.target }, { kind: 'group', id: group.id });
+            const said = await movedBy(
+              store.write(
+                { put: { ...chart, version: c?.version ?? 0, open: { ...c?.open, [`r${me}`]: 'x' } } },
+                { put: { ...group, version: g?.version ?? 0, repairs: { ...g?.repairs, [`t${me}`]: chart.lease! } } },
+              ),
+            );
+            if (said === 'written') {
+              wins++;
+              return;
+            }
           }
-        }
-      };
-      await Promise.all(Array.from({ length: 40 }, (_, me) => writer(me)));
-      expect(wins).toBe(40);
-      const [c, g] = await store.read({ kind: 'chart', target: chart.target }, { kind: 'group', id: group.id });
-      expect([c?.version, g?.version]).toEqual([40, 40]);
-      expect(Object.keys(c?.open ?? {}).filter((k) => /^r\d/.test(k))).toHaveLength(40);
-      expect(Object.keys(g?.repairs ?? {}).filter((k) => /^t\d/.test(k))).toHaveLength(40);
-    }, 20_000);
+        };
+        await Promise.all(Array.from({ length: 40 }, (_, me) => writer(me)));
+        expect(wins).toBe(40);
+        const [c, g] = await store.read({ kind: 'chart', target: chart.target }, { kind: 'group', id: group.id });
+        expect([c?.version, g?.version]).toEqual([40, 40]);
+        expect(Object.keys(c?.open ?? {}).filter((k) => /^r\d/.test(k))).toHaveLength(40);
+        expect(Object.keys(g?.repairs ?? {}).filter((k) => /^t\d/.test(k))).toHaveLength(40);
+      },
+      20_000,
+    );
   });
 
   describe('lists', () => {
