@@ -168,7 +168,7 @@ const nextOf = ({ incident, now: look, pauses, canUndo }: Explained, at: Time, p
   const asked = incident.ask && incident.ask.until > at && !incident.approval ? incident.ask : undefined;
   return [
     ...(look
-      ? [`${tidy(verdictLine(look, 'will'), at, plans)}.${when}`]
+      ? [`${tidy(again(look, incident), at, plans)}.${when}`]
       : [`It looks again ${ago(incident.dueAt, at)} at the latest.`]),
     ...(asked ? [`To allow it: steward approve ${id}`, `To forbid it: steward deny ${id}`] : []),
     ...pauses.map((one) => `Paused: ${pauseLine(one, at)}. To go on: steward resume ${one.scope}`),
@@ -177,6 +177,12 @@ const nextOf = ({ incident, now: look, pauses, canUndo }: Explained, at: Time, p
       : []),
   ];
 };
+
+/** The same, without saying twice what stands above. */
+const again = (look: Answer, { because }: Incident): string =>
+  look.verdict.do === 'escalate' && look.verdict.because === because
+    ? `A person is needed. What to do: ${look.verdict.remedy}`
+    : verdictLine(look, 'will');
 
 /** What a look came to, without the full stop. */
 const verdictLine = ({ verdict, refused }: Answer, tense: 'will' | 'would'): string => {

@@ -51,7 +51,7 @@ export const commandHash = (stage: string, command: Json): string =>
 
 const SUFFIXES: Readonly<Record<string, string>> = { 'aws-cn': 'amazonaws.com.cn' };
 /** STS's own endpoint in a region. Source: the SDK's endpoint rules of STS. */
-export const stsHost = (region: string): string => `sts.${region}.${SUFFIXES[partitionOf(region)] ?? 'amazonaws.com'}`;
+const stsHost = (region: string): string => `sts.${region}.${SUFFIXES[partitionOf(region)] ?? 'amazonaws.com'}`;
 
 type SignedRequest = { headers: Record<string, string>; body?: unknown };
 type Signer = { sign: (request: SignedRequest) => Promise<SignedRequest> };

@@ -68,7 +68,6 @@ export type Command = z.output<typeof command>;
 
 const asked = z.strictObject({ ask: question });
 const commanded = z.strictObject({ command, stage: text, proof: proofSchema });
-export type Request = z.output<typeof asked> | z.output<typeof commanded>;
 
 export interface Done {
   readonly by: string;

@@ -200,7 +200,7 @@ export const check = async (deps: AnswerDeps): Promise<Checks> => {
   return { stage: deps.stage, account: deps.home, region: deps.region, at: deps.now(), checks: checks.flat() };
 };
 
-export const drillTarget = ({ region, home, stage }: AnswerDeps): Target =>
+const drillTarget = ({ region, home, stage }: AnswerDeps): Target =>
   targetOf(`arn:${partitionOf(region)}:ssm:${region}:${home}:parameter/steward/${stage}/drill`);
 
 /** Breaks the drill parameter and signals it: what follows is an incident like any other. */

@@ -16,7 +16,7 @@ import { requestHandler } from '../../world/wire.ts';
 import { type AccountOptions, createAccount, STAGE } from '../stories/account.ts';
 
 /** What the role of `answer` may do, beside its table and its queue. The stack's function.yml says the same. */
-export const ANSWER_ROLE = {
+const ANSWER_ROLE = {
   Statement: [
     { Effect: 'Allow', Action: 'sts:AssumeRole', Resource: `arn:aws:iam::*:role/steward-${STAGE}-remedy-*` },
     {

@@ -1,6 +1,7 @@
 /** What the CLI takes and gives: words, JSON, exit codes, and what it looks like. */
 import { minutes } from '../../shared/core/time.ts';
-import { breakDisk } from '../../world/fleet.ts';
+import { breakDisk, hostOf } from '../../world/fleet.ts';
+import { setAgent } from '../../world/hosts.ts';
 import { createDesk } from './desk.ts';
 
 const busy = async () => {
@@ -137,15 +138,23 @@ test('lines end where the terminal does, but commands stay whole', async () => {
   expect(out).toContain(`steward approve ${s.incident}`);
 });
 
-test('nothing wrong: a target that is not managed says so', async () => {
+test('a target that is excluded says so, and what it would take', async () => {
   const s = createDesk();
-  await s.account.run(minutes(1));
-  const [machine] = [...s.account.world.ec2.instances.values()].filter((i) => i.tags['steward:managed'] !== 'true');
+  const { id } = s.account.fleet.legacy;
+  breakDisk(s.account.world, id, { path: '/data', usedPercent: 95 });
+  const { out, code } = await s.steward('alice')('plan', id);
+  expect(out).toMatch(/✗ {2}scope +it carries the tag steward:ignore\n +→ remove the tag steward:ignore/);
+  expect([code, s.account.incidents()]).toEqual([0, []]);
+});
+
+test('what a person must do is said once', async () => {
+  const s = createDesk();
   const id = s.account.fleet.web[0]?.id ?? '';
-  const instance = machine ?? s.account.world.ec2.instances.get(id);
-  if (instance) delete instance.tags['steward:managed'];
+  setAgent(s.account.world, hostOf(s.account.world, id), 'absent');
+  await s.account.run(minutes(4));
   breakDisk(s.account.world, id, { path: '/', usedPercent: 95 });
-  const plan = await s.steward('alice')('plan', id, '--json');
-  const scope = plan.json.answers[0].guards?.find((g: { guard: string }) => g.guard === 'scope');
-  expect(JSON.stringify(scope ?? plan.json)).toMatch(/steward:managed|not authorized/);
+  await s.account.run(minutes(30));
+  const { out } = await s.steward('alice')('why', id);
+  expect(out).toMatch(/needs a person\n {2}because +no SSM agent/);
+  expect(out).toMatch(/What comes next\n {2}A person is needed. What to do: install or restart the SSM agent/);
 });
