@@ -67,12 +67,15 @@ export const wantedGiB = (now: {
   return Math.ceil(now.sizeGiB + Math.max(added, relief));
 };
 
-/** Median of all pairwise slopes (Theil–Sen), in units per hour: one clean-up or one burst does not bend it. Undefined with under 5 points. */
+/** A forecast of seven hours from a shorter time than this would be a guess: one jump would be taken for a slope. */
+const LEAST_SPAN = hours(1);
+
+/** Median of all pairwise slopes (Theil–Sen), in units per hour: one clean-up or one burst does not bend it. Undefined with under 5 points, or within an hour. */
 export const growthPerHour = (points: readonly { at: Time; value: number }[]): number | undefined => {
   // Every pair counts, so a long series is thinned to 60 points first.
   const step = Math.max(1, Math.ceil(points.length / 60));
   const thin = points.filter((_, i) => i % step === 0);
-  if (thin.length < 5) return undefined;
+  if (thin.length < 5 || (thin.at(-1)?.at ?? 0) - (thin[0]?.at ?? 0) < LEAST_SPAN) return undefined;
   const slopes = thin.flatMap((a, i) =>
     thin.slice(i + 1).flatMap((b) => (b.at > a.at ? [((b.value - a.value) / (b.at - a.at)) * hours(1)] : [])),
   );

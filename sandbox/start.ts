@@ -1,0 +1,103 @@
+/** A whole AWS account on this machine: the deployed stack on MiniStack, the fleet in the world, IAM between them. Everything listens on loopback. */
+import { mkdirSync } from 'node:fs';
+import { dynamoStore } from '../shared/aws/store.ts';
+import type { Store } from '../shared/core/store.ts';
+import { minutes, type Time } from '../shared/core/time.ts';
+import { type Clock, createClock, runInRealTime } from '../world/clock.ts';
+import { type Fleet, seedFleet } from '../world/fleet.ts';
+import { listen } from '../world/wire.ts';
+import { createWorld, type World } from '../world/world.ts';
+import { bridge, type Reach } from './bridge.ts';
+import { deploy, environmentOf, learnKeys, learnRoles, PROJECT, STAGE } from './deploy.ts';
+import { ACCOUNT, REGION, ROOT, startMiniStack } from './ministack.ts';
+
+const DOCUMENTS = ['inspect-disk', 'clean-disk', 'grow-filesystem'];
+
+export const WORK = `${PROJECT}.steward/`;
+const LOG = `${WORK}ministack.log`;
+
+/**
+ * The world's clock starts so far behind the real one. Metrics need minutes before an alarm goes off: those minutes can be skipped, and the world still
+ * is not ahead of the functions, whose clock is the machine's. Under the policy's `signalMaxAgeMinutes` (15), else its alarms would count as old.
+ */
+const BEHIND = minutes(12);
+
+export interface Sandbox {
+  readonly world: World;
+  readonly clock: Clock;
+  readonly fleet: Fleet;
+  readonly reach: Reach;
+  /** For any AWS tool, `steward` and `serverless` among them. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** The deployed table, read with the emulator's root credentials. */
+  readonly store: Store;
+  /** Skips so much of the world's time, as far as it is behind. Answers what was skipped. */
+  skip(ms: Time): Time;
+  /** Ends everything that was started. */
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  /** Told of each thing that is ready, with how long it took. */
+  readonly ready?: (what: string, ms: number) => void;
+  /** Told of what the bridge could not deliver. */
+  readonly onFailure?: (e: unknown) => void;
+}
+
+const timed = async <T>(what: string, ready: StartOptions['ready'], work: () => Promise<T>): Promise<T> => {
+  const began = performance.now();
+  const result = await work();
+  ready?.(what, performance.now() - began);
+  return result;
+};
+
+/** @throws Error in plain words when something that is needed is missing; nothing is left running */
+export const startSandbox = async ({ ready, onFailure = () => {} }: StartOptions = {}): Promise<Sandbox> => {
+  mkdirSync(WORK, { recursive: true });
+  const undo: (() => unknown)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const ministack = await timed('MiniStack answers: Lambda, SQS, SNS, DynamoDB, EventBridge, IAM', ready, () =>
+      startMiniStack(LOG),
+    );
+    undo.push(ministack.stop);
+    const clock = createClock(Date.now() - BEHIND);
+    const world = createWorld({ enforce: true, clock, account: ACCOUNT, region: REGION });
+    const fleet = seedFleet(world, { documents: DOCUMENTS.map((name) => `steward-${STAGE}-${name}`) });
+    const server = await listen(world);
+    undo.push(server.close);
+    const reach: Reach = { endpoint: ministack.url, region: REGION, credentials: ROOT };
+    await timed(`serverless deploy --stage ${STAGE}`, ready, () => deploy(reach, server.url));
+    await learnRoles(world, reach);
+    await learnKeys(world, reach);
+    undo.push(await bridge(world, reach, onFailure));
+    undo.push(runInRealTime(clock));
+    // The adapter finds its endpoint as every SDK client does.
+    process.env['AWS_ENDPOINT_URL_DYNAMODB'] = ministack.url;
+    return {
+      world,
+      clock,
+      fleet,
+      reach,
+      environment: environmentOf(reach, server.url),
+      store: dynamoStore({
+        region: REGION,
+        credentials: ROOT,
+        table: `steward-${STAGE}`,
+        retentionDays: 400,
+        now: () => Date.now(),
+      }),
+      skip: (ms) => {
+        const skipped = Math.max(0, Math.min(ms, Date.now() - clock.now()));
+        clock.advance(skipped);
+        return skipped;
+      },
+      stop,
+    };
+  } catch (e) {
+    await stop();
+    throw e;
+  }
+};
