@@ -15,7 +15,7 @@ const estate = (answer: (operation: string, input: Record<string, unknown>) => [
     transport: {
       handle: async ({ headers, path, body }: Call) => {
         const operation = headers['x-amz-target']?.split('.')[1] ?? path;
-        const [statusCode, output] = answer(operation, JSON.parse(Buffer.from(body ?? []).toString() || '{}'));
+        const [statusCode, output] = answer(operation, JSON.parse(new TextDecoder().decode(body) || '{}'));
         const error = statusCode === 200 ? {} : { 'x-amzn-errortype': 'ResourceNotFoundException' };
         return {
           response: {
