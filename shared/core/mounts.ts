@@ -43,9 +43,14 @@ const kernelName = (device: string): string =>
     .replace(/^sd/, 'xvd')
     .replace(/\d+$/, '');
 
-/** An NVMe disk has the volume's id in its serial; on Xen the attachment's device name decides. */
+/**
+ * An NVMe disk has the volume's id in its serial; on Xen the attachment's device name decides. The host's word alone names no volume: it must be
+ * attached to this very instance.
+ */
 const volumeOf = (disk: Disk, instance: Instance): string | undefined =>
-  disk.volumeId ?? Object.entries(instance.devices).find(([device]) => kernelName(device) === disk.name)?.[1];
+  Object.entries(instance.devices).find(([device, id]) =>
+    disk.volumeId === null ? kernelName(device) === disk.name : id === disk.volumeId,
+  )?.[1];
 export const volumesOf = (m: Mount, instance: Instance): readonly string[] =>
   disksOf(m).flatMap((d) => volumeOf(d, instance) ?? []);
 
