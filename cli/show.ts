@@ -108,6 +108,7 @@ const WORDS: Readonly<Record<string, string>> = {
   seen: 'saw',
   refused: 'held back',
   reserved: 'begins',
+  guards: 'guards',
   outcome: 'result',
   effect: 'effect',
   answer: 'person',

@@ -114,8 +114,16 @@ const troubled = async (
 
 const isSoon = (ms: number): boolean => ms >= minutes(3) && ms <= minutes(10);
 
+/** What the guards went by, for whoever asks why it was let through. */
+const passedText = (given: readonly Finding[]): string =>
+  given.flatMap((f) => ('passed' in f ? [`${f.guard}: ${f.passed}`] : [])).join(' · ');
+
 /** Reserves the attempt. All or nothing. @throws Conflict when anything that the guards decided on has moved */
-export const reserve = async (store: Store, { proposal: p }: Reservation, before: Json): Promise<Incident> => {
+export const reserve = async (
+  store: Store,
+  { proposal: p, findings }: Reservation,
+  before: Json,
+): Promise<Incident> => {
   const n = (p.incident.attempts.at(-1)?.n ?? 0) + 1;
   const lease = { incident: p.incident.id, remediation: p.remediation.name, until: p.now + LEASE };
   const attempt: Attempt = {
@@ -132,7 +140,12 @@ export const reserve = async (store: Store, { proposal: p }: Reservation, before
   };
   const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;
   const incident: Incident = {
-    ...logged(withAttempt(kept, attempt), p.now, 'reserved', `attempt ${n}: ${p.act.plan}, because ${p.act.because}`),
+    ...logged(
+      logged(withAttempt(kept, attempt), p.now, 'reserved', `attempt ${n}: ${p.act.plan}, because ${p.act.because}`),
+      p.now,
+      'guards',
+      passedText(findings),
+    ),
     state: 'acting',
     because: p.act.because,
     actedAt: p.incident.actedAt ?? p.now,

@@ -2,6 +2,7 @@
  * The guards: each may refuse an act, with a reason that a person reads and what it would take to allow it. Pure, in the order of the design.
  * A guard that cannot decide refuses.
  */
+import { maybeSamePerson } from './answers.ts';
 import { messageOf } from './errors.ts';
 import { type Incident, stepText } from './incident.ts';
 import type { Policy, Settings } from './policy.ts';
@@ -113,9 +114,29 @@ const onSwitch: Guard = (p) => {
   );
 };
 
+type Tags = Readonly<Record<string, string>>;
+
+/** Whether the policy covers what carries these tags, and why. */
+export const scopeOf = (
+  { scope, tags }: Pick<Policy, 'scope' | 'tags'>,
+  carried: Tags,
+): { readonly covered: boolean; readonly because: string; readonly remedy: string } => {
+  const ignored = carried[tags.ignore];
+  if (ignored !== undefined && ignored.toLowerCase() !== 'false')
+    return { covered: false, because: `it carries the tag ${tags.ignore}`, remedy: `remove the tag ${tags.ignore}` };
+  if (scope === 'all')
+    return { covered: true, because: 'the policy covers everything that is not excluded', remedy: '' };
+  return carried[tags.managed]?.toLowerCase() === 'true'
+    ? { covered: true, because: `it carries ${tags.managed}=true`, remedy: '' }
+    : {
+        covered: false,
+        because: `it does not carry the tag ${tags.managed}=true`,
+        remedy: `tag it ${tags.managed}=true`,
+      };
+};
+
 const inScope: Guard = (p) => {
-  const { tags, scope, accounts } = p.policy;
-  if (p.target.account !== p.home && !accounts.includes(p.target.account))
+  if (p.target.account !== p.home && !p.policy.accounts.includes(p.target.account))
     return notOurs(
       p,
       `it is in account ${p.target.account}, which the policy does not name`,
@@ -124,12 +145,8 @@ const inScope: Guard = (p) => {
   if (p.facts.ours) return "it is Steward's own";
   if (p.facts.tags === undefined)
     return wait(p, 'its tags could not be read', 'grant the read permission, or wait until AWS answers');
-  const ignored = p.facts.tags[tags.ignore];
-  if (ignored !== undefined && ignored.toLowerCase() !== 'false')
-    return notOurs(p, `it carries the tag ${tags.ignore}`, `remove the tag ${tags.ignore}`);
-  if (scope === 'all') return 'the policy covers everything that is not excluded';
-  if (p.facts.tags[tags.managed]?.toLowerCase() === 'true') return `it carries ${tags.managed}=true`;
-  return notOurs(p, `it does not carry the tag ${tags.managed}=true`, `tag it ${tags.managed}=true`);
+  const { covered, because, remedy } = scopeOf(p.policy, p.facts.tags);
+  return covered ? because : notOurs(p, because, remedy);
 };
 
 const inMode: Guard = (p) => {
@@ -161,7 +178,8 @@ const inMode: Guard = (p) => {
     case 'ask': {
       const yes = incident.approval;
       const asker = incident.undoWanted?.by ?? incident.askedBy;
-      if (yes && yes.step === step && yes.until > now && yes.by !== asker) return `${yes.by} approved it`;
+      if (yes && yes.step === step && yes.until > now && !(asker !== undefined && maybeSamePerson(asker, yes.by)))
+        return `${yes.by} approved it`;
       return {
         because: `a person${asker === undefined ? '' : ` other than ${asker}`} must approve it: ${act.plan}`,
         remedy: `steward approve ${incident.id}`,

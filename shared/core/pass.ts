@@ -7,7 +7,7 @@
  */
 import { Conflict, Forbidden, InvalidInput, NotFound, StewardError } from './errors.ts';
 import { commitOutcome, propose, type Reservation, reserve } from './gate.ts';
-import { isRefusal, type Refusal } from './guards.ts';
+import { isRefusal, type Refusal, scopeOf } from './guards.ts';
 import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
 import type { Settings } from './policy.ts';
 import type { Assessment, Facts } from './remediation.ts';
@@ -198,6 +198,10 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       attempts: p.incident.attempts,
       options: p.settings.options,
       tags: deps.policy.tags,
+      uncovered: (tags: Readonly<Record<string, string>>) => {
+        const { covered, because, remedy } = scopeOf(deps.policy, tags);
+        return covered ? undefined : `${because}; to let Steward act, ${remedy}`;
+      },
     };
     assessed = await work.remediation.assess(work.target, ports, look);
   } catch (e) {

@@ -40,6 +40,8 @@ export interface Look<Options> {
   readonly options: Options;
   /** Names of the tags that the policy reads. */
   readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
+  /** Why the policy does not cover what carries these tags, and what it would take. Then it is not looked into any further. */
+  readonly uncovered: (tags: Readonly<Record<string, string>>) => string | undefined;
 }
 
 export interface Spec<Seen, Step extends Json, Options> {

@@ -65,6 +65,8 @@ interface Seen {
   /** File systems that are its business. Undefined: the host could not be asked, `blind` says why. */
   readonly mounts: readonly Mount[] | undefined;
   readonly blind: string | undefined;
+  /** The policy does not cover it, and why: then its host was not asked. */
+  readonly uncovered: string | undefined;
   readonly volumes: Readonly<Record<string, Volume>>;
   /** Bytes an hour by mount, where CloudWatch knows. */
   readonly growth: Readonly<Record<string, number | undefined>>;
@@ -77,12 +79,20 @@ const commandOf = (attempt: Attempt | undefined): { id: string; step: Step } | u
   return id && attempt ? { id, step: attempt.step as Step } : undefined;
 };
 
+const noneIfGone = (e: unknown): readonly Volume[] => {
+  if (e instanceof NotFound) return [];
+  throw e;
+};
+
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
   const instance = await ports.instances.describe(id);
   if (instance.state === 'terminated' || instance.state === 'shutting-down')
     throw new NotFound(`${id} is ${instance.state}`);
-  const nothing = { target, instance, command: undefined, mounts: undefined, volumes: {}, growth: {} };
+  const uncovered = look.uncovered(instance.tags);
+  const nothing = { target, instance, uncovered, command: undefined, mounts: undefined, volumes: {}, growth: {} };
+  if (uncovered !== undefined)
+    return { ...nothing, group: aloneGroup(instance), agent: { state: 'absent' }, blind: undefined };
   if (instance.state !== 'running')
     return { ...nothing, group: aloneGroup(instance), agent: { state: 'absent' }, blind: `it is ${instance.state}` };
   const [group, agent] = await Promise.all([groupOfInstance(instance, ports, look.tags.group), ports.hosts.agent(id)]);
@@ -111,13 +121,15 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   const mounts = run.report.mounts.filter((m) => isRepairable(m) && !look.options.ignoreMounts.includes(m.path));
   const troubled = inTrouble(mounts, look.options);
   const ids = [...new Set(troubled.flatMap((m) => volumesOf(m, instance)))];
-  const volumes = ids.length > 0 ? await ports.volumes.describe(ids) : [];
+  // One that was detached meanwhile is not known; the instance is still there.
+  const volumes = ids.length > 0 ? await ports.volumes.describe(ids).catch(noneIfGone) : [];
   const growth = await Promise.all(
     troubled.map(async (m) => [m.path, await bytesPerHour(m, id, ports, look)] as const),
   );
   return {
     target,
     instance,
+    uncovered,
     group,
     agent,
     command,
@@ -147,8 +159,9 @@ const tried = (look: Look<Options>, what: Step['do'], path: string): Attempt<Ste
   );
 
 const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
-  const { instance, command, mounts, blind } = seen;
+  const { instance, command, mounts, blind, uncovered } = seen;
   const { now, options: o } = look;
+  if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
   if (instance.state === 'stopped' || instance.state === 'stopping')
     return { do: 'nothing', because: 'it is stopped: its disks fill no further' };
   if (command?.state === 'running') return atWork(look);
@@ -478,7 +491,7 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
   ],
   options,
   survey: async (ports) =>
-    (await ports.alarms.firing(100)).filter((s) => s.kind === 'disk.space-low' || s.kind === 'disk.inodes-low'),
+    (await ports.alarms.firing(1_000)).filter((s) => s.kind === 'disk.space-low' || s.kind === 'disk.inodes-low'),
   locate: async (changed, ports) => {
     const instance = await ports.volumes.attachedTo(idOf(changed));
     return instance ? instanceTarget(changed, instance) : undefined;
@@ -486,6 +499,7 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
   observe,
   facts: ({ instance, group }) => ({ tags: instance.tags, group, zone: instance.zoneId }),
   describe: (seen, { options: o }) => {
+    if (seen.uncovered !== undefined) return `not looked into: ${seen.uncovered}`;
     if (seen.command?.state === 'running') return 'the host is at work on it';
     if (!seen.mounts) return `its disks cannot be seen: ${seen.blind ?? 'unknown'}`;
     const ill = inTrouble(seen.mounts, o);

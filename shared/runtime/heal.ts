@@ -22,7 +22,8 @@ export interface Outcome {
   readonly parked?: { readonly id: string; readonly because: string };
 }
 
-export const matches = (pattern: string, arn: string): boolean => new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(arn);
+export const matches = (pattern: string, arn: string): boolean =>
+  new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(arn);
 
 /** A pass that lost a race is run again at once, so often; then the queue brings the message again. */
 const PASS_TRIES = 3;
@@ -155,8 +156,9 @@ const park = async (body: string, e: InvalidInput, deps: Wired): Promise<Outcome
 /**
  * Answers one event, in whatever form it came. What cannot be read is parked; what fails for a while is thrown, so that the queue brings it
  * again. @param explain say what would be done; do and write nothing
+ * @param body the text that it came as, to be kept if it cannot be read
  */
-export const answerEvent = async (event: unknown, deps: Wired, explain = false): Promise<Outcome> => {
+export const answerEvent = async (event: unknown, deps: Wired, explain = false, body?: string): Promise<Outcome> => {
   try {
     const outcomes = await Promise.all(readAll(event).map((reading) => answersOf(reading, deps, explain)));
     const ignored = outcomes.find((o) => o.ignored)?.ignored;
@@ -164,7 +166,7 @@ export const answerEvent = async (event: unknown, deps: Wired, explain = false):
   } catch (e) {
     if (!(e instanceof InvalidInput)) throw e;
     if (explain) return { answers: [], parked: { id: 'none (explained only)', because: e.message } };
-    return park(JSON.stringify(event) ?? String(event), e, deps);
+    return park(body ?? JSON.stringify(event) ?? String(event), e, deps);
   }
 };
 
@@ -176,7 +178,7 @@ export const answerMessage = async (body: string, deps: Wired): Promise<Outcome>
   } catch (cause) {
     return park(body, new InvalidInput('the message is not JSON', { cause }), deps);
   }
-  return answerEvent(event, deps);
+  return answerEvent(event, deps, false, body);
 };
 
 /** What would be done about a target, with or without an alarm. Writes nothing, does nothing. */

@@ -143,7 +143,7 @@ test('a target that is excluded says so, and what it would take', async () => {
   const { id } = s.account.fleet.legacy;
   breakDisk(s.account.world, id, { path: '/data', usedPercent: 95 });
   const { out, code } = await s.steward('alice')('plan', id);
-  expect(out).toMatch(/✗ {2}scope +it carries the tag steward:ignore\n +→ remove the tag steward:ignore/);
+  expect(out).toContain('it carries the tag steward:ignore; to let Steward act, remove the tag steward:ignore');
   expect([code, s.account.incidents()]).toEqual([0, []]);
 });
 

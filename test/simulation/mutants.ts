@@ -130,7 +130,7 @@ export const mutants: readonly Mutant[] = [
     'if (yes && yes.step === step && yes.until > now',
     'if (yes && yes.until > now',
   ]),
-  mutant('who asks may approve', GUARDS, 183, [' && yes.by !== asker)', ')']),
+  mutant('who asks may approve', GUARDS, 183, [' && !(asker !== undefined && maybeSamePerson(asker, yes.by)))', ')']),
   mutant('old signals act at once', GUARDS, 115, [
     'if (age > limit && p.incident.looks < 2)',
     'if (age > limit && p.incident.looks < 0)',

@@ -106,6 +106,17 @@ describe('a refusal says why, and nothing is done', () => {
     expect(incident?.because).toContain('steward:ignore');
   });
 
+  test('an instance that nobody opted in: its host is not even asked, and no one is paged', async () => {
+    const s = await started();
+    const instance = s.account.world.ec2.instances.get(s.id);
+    if (instance) delete instance.tags['steward:managed'];
+    breakDisk(s.account.world, s.id, { path: '/srv', usedPercent: 95 });
+    await s.account.run(minutes(10));
+    expect(s.account.incidentOf(s.id)).toMatchObject({ state: 'closed', end: 'not-ours', attempts: [] });
+    expect(s.account.incidentOf(s.id)?.because).toContain('tag it steward:managed=true');
+    expect(commands(s, 'inspect-disk')).toHaveLength(0);
+  });
+
   test('the budget of a group: the second waits until the first is healthy', async () => {
     const account = createAccount();
     const [first, , second] = account.fleet.web.map((i) => i.id) as [string, string, string];

@@ -1,0 +1,155 @@
+/**
+ * `npm run demo`: a disk fills, Steward repairs it, and refuses a second time. What is printed is read from the deployed stack's own table as it happens;
+ * nothing here decides or knows what comes.
+ */
+import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import color from 'picocolors';
+import type { Incident, Line } from '../shared/core/incident.ts';
+import { minutes, seconds } from '../shared/core/time.ts';
+import { breakDisk, fileSystemOf } from '../world/fleet.ts';
+import { type Sandbox, startSandbox, WORK } from './start.ts';
+
+const say = (text = ''): void => console.log(text);
+const took = (ms: number): string => color.dim(`${(ms / 1000).toFixed(1)} s`);
+const ready = (what: string, ms: number): void => say(`  ${color.green('✓')} ${what}  ${took(ms)}`);
+
+const MARKS: Readonly<Record<string, readonly [string, (text: string) => string]>> = {
+  signal: ['alarm', color.yellow],
+  seen: ['seen', color.cyan],
+  reserved: ['step', color.magenta],
+  guards: ['guards', color.green],
+  outcome: ['settled', color.magenta],
+  effect: ['effect', color.blue],
+  refused: ['refused', color.red],
+  escalated: ['person', color.red],
+  waiting: ['waits', color.dim],
+  closed: ['ended', color.green],
+};
+
+/** `+ 4.2 s  step     grow vol-… ` */
+const print = (since: number, { at, what, say: text }: Line): void => {
+  const [word, paint] = MARKS[what] ?? [what, color.dim];
+  const offset = `${((at - since) / 1000).toFixed(1)} s`.padStart(8);
+  say(`${color.dim(offset)}  ${paint(word.padEnd(8))} ${text.length > 210 ? `${text.slice(0, 207)}…` : text}`);
+};
+
+const arnOf = (sandbox: Sandbox, id: string): string =>
+  `arn:aws:ec2:${sandbox.world.region}:${sandbox.world.account}:instance/${id}`;
+
+/** Prints an incident's lines as the table gets them, until it is over or `limit` has passed. */
+const follow = async (sandbox: Sandbox, id: string, since: number, limit: number): Promise<Incident | undefined> => {
+  const began = Date.now();
+  let shown = 0;
+  for (;;) {
+    const [incident] = await sandbox.store.ofTarget(arnOf(sandbox, id), 1);
+    for (const line of incident?.log.slice(shown) ?? []) print(since, line);
+    shown = incident?.log.length ?? 0;
+    if (incident?.state === 'closed' || Date.now() - began > limit) return incident;
+    await sleep(200);
+  }
+};
+
+/** By the machine's clock: when the alarm's event was sent, and when a call changed something. */
+const stopwatch = ({ world }: Sandbox): (() => number | undefined) => {
+  let alarmed: number | undefined;
+  let acted: number | undefined;
+  world.onEvent((e) => {
+    if (e.source === 'aws.cloudwatch') alarmed ??= performance.now();
+  });
+  const timer = setInterval(() => {
+    if (world.calls.some((c) => c.operation === 'ModifyVolume')) acted ??= performance.now();
+  }, 5);
+  return () => {
+    clearInterval(timer);
+    return alarmed === undefined || acted === undefined ? undefined : Math.round(acted - alarmed);
+  };
+};
+
+const firstAct = async (sandbox: Sandbox): Promise<void> => {
+  const [web] = sandbox.fleet.web;
+  if (!web) throw new Error('the fleet has no web server');
+  say();
+  say(color.bold(`1. The disk of ${web.tags['Name']} (${web.id}) fills`));
+  say(
+    color.dim(
+      '   /srv goes from 40 % to 93 % used, and there is nothing to clean. Three minutes of metrics pass in a moment.',
+    ),
+  );
+  breakDisk(sandbox.world, web.id, { path: '/srv', usedPercent: 93 });
+  sandbox.world.calls.length = 0;
+  sandbox.skip(minutes(3) + seconds(5));
+  const since = Date.now();
+  say();
+  const incident = await follow(sandbox, web.id, since, seconds(90));
+  if (incident?.end !== 'healthy')
+    throw new Error(`the incident did not end healthy: ${incident?.because ?? 'there is none'}`);
+  const { sizeBytes } = fileSystemOf(sandbox.world, web.id, '/srv');
+  const calls = sandbox.world.calls.length;
+  say();
+  say(
+    `   ${color.green('Healthy again')}: /srv has ${(sizeBytes / 2 ** 30).toFixed(1)} GiB. ${calls} calls to EC2, SSM, CloudWatch and STS, all under a role`,
+  );
+  say(`   that reaches this instance and its volume only.`);
+};
+
+const secondAct = async (sandbox: Sandbox): Promise<void> => {
+  const { legacy } = sandbox.fleet;
+  say();
+  say(
+    color.bold(
+      `2. The disk of ${legacy.tags['Name']} (${legacy.id}) fills, too; somebody has tagged it steward:ignore`,
+    ),
+  );
+  breakDisk(sandbox.world, legacy.id, { path: '/data', usedPercent: 95 });
+  sandbox.skip(minutes(3) + seconds(5));
+  const since = Date.now();
+  say();
+  const incident = await follow(sandbox, legacy.id, since, seconds(60));
+  if (incident?.end !== 'not-ours' || incident.attempts.length > 0)
+    throw new Error(`the excluded instance was not left alone: ${incident?.because ?? 'there is no incident'}`);
+  say();
+  say(
+    `   ${color.red('Refused')}: nothing was done, its host was not even asked. The lines above say what it would take.`,
+  );
+};
+
+const main = async (): Promise<void> => {
+  say(color.bold('Steward, on a local AWS. Nothing leaves this machine.'));
+  say();
+  const began = Date.now();
+  const sandbox = await startSandbox({ ready });
+  const end = async (): Promise<never> => {
+    await sandbox.stop();
+    process.exit(130);
+  };
+  process.once('SIGINT', () => void end());
+  process.once('SIGTERM', () => void end());
+  try {
+    const { all } = sandbox.fleet;
+    const zones = new Set(all.map((i) => i.zone)).size;
+    say(`  ${color.green('✓')} a fleet: ${all.length} instances in ${zones} zones; their hosts are simulated`);
+    // The hosts have been well for some minutes.
+    sandbox.skip(minutes(5));
+    await sleep(500);
+    const eventToAct = stopwatch(sandbox);
+    await firstAct(sandbox);
+    const ms = eventToAct();
+    if (ms !== undefined) writeFileSync(`${WORK}demo.json`, `${JSON.stringify({ eventToActMs: ms })}\n`);
+    await secondAct(sandbox);
+  } finally {
+    await sandbox.stop();
+  }
+  say();
+  say(`Done in ${took(Date.now() - began)}; everything that was started has ended. Where to look next:`);
+  say(`  ${color.cyan('npm run sandbox')}          the same, to play with: break disks, send events, ask steward why`);
+  say(`  ${color.cyan('README.md')}                deploy it for real, hook an alarm, write your policy`);
+  say(`  ${color.cyan('docs/remediations.md')}     what it does about which trouble, and with which permissions`);
+};
+
+try {
+  await main();
+} catch (e) {
+  console.error(color.red(`The demo failed: ${e instanceof Error ? e.message : String(e)}`));
+  process.exitCode = 1;
+}
