@@ -47,7 +47,10 @@ describe('reserving', () => {
       state: 'acting',
       version: 2,
       attempts: [{ n: 1, step: p.act.step, token: `${p.incident.id}-1`, reservedAt: NOW, before: { was: 1 } }],
-      log: [{ what: 'reserved', say: `attempt 1: ${p.act.plan}, because ${p.act.because}` }],
+      log: [
+        { what: 'reserved', say: `attempt 1: ${p.act.plan}, because ${p.act.because}` },
+        { what: 'guards', say: expect.stringContaining('attempts: attempt 1 of 3 in 24 h') },
+      ],
     });
     const lease = { incident: p.incident.id, remediation: 'full-disk', until: NOW + LEASE };
     expect(store.records.get(`target ${p.target.arn}`)).toMatchObject({

@@ -129,6 +129,7 @@ describe('a pass', () => {
       'signal',
       'seen',
       'reserved',
+      'guards',
       'outcome',
       'waiting',
       'seen',

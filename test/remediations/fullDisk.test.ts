@@ -28,6 +28,8 @@ interface Host {
   volumes: readonly Volume[];
   growth: readonly { at: number; value: number }[];
   changed: string[];
+  /** Why the policy does not cover it. */
+  uncovered: string | undefined;
 }
 let host: Host;
 beforeEach(() => {
@@ -40,6 +42,7 @@ beforeEach(() => {
     volumes: [{ id: VOLUME, sizeGiB: 20, type: 'gp3', multiAttach: false }],
     growth: [],
     changed: [],
+    uncovered: undefined,
   };
 });
 
@@ -97,6 +100,7 @@ const assess = ({ attempts = [], options = {}, openedAt = NOW }: Given = {}): Pr
     attempts,
     options: { ...defaults, ...options },
     tags: { managed: 'steward:managed', ignore: 'steward:ignore', group: 'steward:group' },
+    uncovered: () => host.uncovered,
   });
 
 const attempt = (step: Json, change: Partial<Attempt> = {}): Attempt => ({
@@ -386,6 +390,11 @@ describe('a disk', () => {
     expect(host.changed).toStrictEqual([]);
   });
 
+  test('that the policy does not cover is left alone: its host is not even asked', async () => {
+    host.uncovered = 'it carries the tag steward:ignore';
+    host.run = { state: 'lost', commandId: 'i', message: 'it was asked' };
+    expect(await assess()).toMatchObject({ healthy: false, verdict: { do: 'nothing', because: host.uncovered } });
+  });
   test('of an instance that is gone', async () => {
     host.instance = { state: 'terminated' };
     await expect(assess()).rejects.toThrow(NotFound);
@@ -401,6 +410,7 @@ describe('a disk', () => {
       attempts: [],
       options: defaults,
       tags: { managed: 'a', ignore: 'b', group: 'c' },
+      uncovered: () => undefined,
     };
     await expect(fullDisk.assess(target, silent, look)).rejects.toThrow(Unavailable);
   });
