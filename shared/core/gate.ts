@@ -42,7 +42,15 @@ const stillHeld = async (store: Store, leases: Held, now: Time, own: string): Pr
 /** One that cannot be found is not known to be over. */
 const isHeld = (lease: Lease, incident: Incident | undefined, now: Time): boolean => {
   if (incident?.state === 'closed' || incident?.state === 'escalated') return false;
-  return lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting';
+  if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;
+  // Refused or asked about something else by now, but nobody has seen yet what its last step came to.
+  const last = incident?.attempts.at(-1);
+  return (
+    last !== undefined &&
+    last.effect === undefined &&
+    last.outcome?.kind !== 'transient' &&
+    last.outcome?.kind !== 'permanent'
+  );
 };
 
 /** Reads what the guards need and asks them. Writes nothing. */

@@ -135,10 +135,12 @@ describe('reserving', () => {
 
 describe('a place in the budget and a lease', () => {
   const small = { facts: { ...aProposal.facts, group: { id: 'asg/web', size: 4, zones: {} } } };
-  const held = async (state: Incident['state'], later: number): Promise<boolean> => {
+  const held = async (state: Incident['state'], later: number, effect?: 'ineffective'): Promise<boolean> => {
     const store = memoryStore();
     const incident = await reserve(store, await propose(store, await member(store, 1, small)), null);
-    if (state !== 'acting') await close(store, incident, state);
+    const outcome = { kind: 'done' as const, at: NOW, because: 'taken' };
+    const attempts = incident.attempts.map((a) => ({ ...a, outcome, ...(effect ? { effect } : {}) }));
+    if (state !== 'acting') await close(store, { ...incident, attempts }, state);
     const next = await member(store, 2, { ...small, now: NOW + later });
     return !allowed(
       await propose(store, {
@@ -155,13 +157,19 @@ describe('a place in the budget and a lease', () => {
     ['acting', 0, true],
     ['acting', LEASE + 1, true],
     ['waiting', LEASE * 3, true],
-    ['refused', LEASE - 1, true],
-    ['refused', LEASE, false],
-    ['asking', LEASE, false],
+    ['refused', LEASE, true],
+    ['asking', LEASE, true],
     ['escalated', 0, false],
     ['closed', 0, false],
   ] as const)('of an incident that is %s are held after %i ms: %s', async (state, later, expected) => {
     expect(await held(state, later)).toBe(expected);
+  });
+  test.each([
+    ['refused', LEASE - 1, true],
+    ['refused', LEASE, false],
+    ['asking', LEASE, false],
+  ] as const)('of one that is %s, its last step judged, are held after %i ms: %s', async (state, later, expected) => {
+    expect(await held(state, later, 'ineffective')).toBe(expected);
   });
 });
 

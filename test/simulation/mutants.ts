@@ -70,12 +70,12 @@ export const mutants: readonly Mutant[] = [
   ]),
   mutant('the budget is counted per pass', GATE, 3, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
   mutant('a place in the budget ends while the step still works', GATE, 36, [
-    "lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting'",
-    'lease.until > now',
+    "if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;",
+    'if (now > 0) return lease.until > now;',
   ]),
   mutant('what an incident held is never free again', GATE, 3, [
-    "  if (incident?.state === 'closed' || incident?.state === 'escalated') return false;\n  return lease.until > now ||",
-    '  return lease.until > 0 ||',
+    "  if (incident?.state === 'closed' || incident?.state === 'escalated') return false;\n  if (lease.until > now ||",
+    '  if (lease.until > 0 ||',
   ]),
   mutant(
     'what is done is not put on the chart',

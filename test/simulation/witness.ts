@@ -223,6 +223,8 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
   };
 
   const checkBudget = (r: Reserved): void => {
+    // What finishes a repair under way adds none, whatever others with a larger budget did meanwhile.
+    if (r.attempt.continues && holding(r.at, '').some((o) => o.incident === r.incident)) return;
     const group = groupIdOf(patientOf(r.target));
     const since = schedule.time() - PASS_TIME;
     const size = clinic.patients.filter(
