@@ -1,0 +1,36 @@
+/** What runs on a host: these documents, by ARN, and nothing else. */
+import type { DocumentName } from '../shared/core/ports.ts';
+import { command, type DocumentContent } from './document.ts';
+
+export const documents: readonly { readonly name: DocumentName; readonly content: DocumentContent }[] = [
+  {
+    name: 'inspect-disk',
+    content: command(
+      'inspect-disk',
+      'Steward: how full the file systems are, what they stand on, what fills them. Changes nothing.',
+      ['Detail', 'MinAgeHours'],
+      ['common.sh', 'places.sh', 'inspect-disk/script.sh'],
+      60,
+    ),
+  },
+  {
+    name: 'clean-disk',
+    content: command(
+      'clean-disk',
+      'Steward: removes package caches, rotated logs, core dumps, journal over its limit and unused images from one file system.',
+      ['Mount', 'MinAgeHours', 'JournalMiB', 'Token'],
+      ['common.sh', 'places.sh', 'clean-disk/script.sh'],
+      900,
+    ),
+  },
+  {
+    name: 'grow-filesystem',
+    content: command(
+      'grow-filesystem',
+      'Steward: lets a file system use all of its device: partition, LVM, ext4, XFS, Btrfs.',
+      ['Mount', 'Token'],
+      ['common.sh', 'grow-filesystem/script.sh'],
+      900,
+    ),
+  },
+];
