@@ -6,6 +6,8 @@ module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => {
     if (stage === LOCAL) return { Resources: {} };
     const { documents } = require('../documents/index.ts');
+    // A shell's ${…} is none of serverless's variables.
+    const literal = (content) => JSON.parse(JSON.stringify(content).replaceAll('${', '\\\\${'));
     const resource = ({ name, content }) => ({
       Type: 'AWS::SSM::Document',
       Properties: {
@@ -14,7 +16,7 @@ module.exports = ({ resolveVariable }) =>
         DocumentFormat: 'JSON',
         TargetType: '/AWS::EC2::Instance',
         UpdateMethod: 'NewVersion',
-        Content: content,
+        Content: literal(content),
       },
     });
     return {
