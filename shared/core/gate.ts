@@ -233,26 +233,31 @@ export const commitOutcome = async (
   return { ...next, version: incident.version + 1 };
 };
 
-/** Best effort: a lost race here only leaves the attempt counted or the cost booked, which is the safe side. */
+/** After so many lost races the attempt stays counted, or the cost booked: that is the safe side. */
 const takeBack = async (store: Store, p: Proposal, attempt: Attempt): Promise<void> => {
   const month = iso(attempt.reservedAt).slice(0, 7);
-  const [chart, ledger] = await store.read(
-    { kind: 'chart', target: p.target.arn },
-    { kind: 'ledger', remediation: p.remediation.name, month },
-  );
-  const changes: Change[] = [];
-  if (chart && attempt.outcome?.kind === 'transient')
-    changes.push({
-      put: {
-        ...chart,
-        recent: chart.recent.filter((d) => !(d.incident === p.incident.id && d.at === attempt.reservedAt)),
-      },
-    });
-  if (ledger && p.act.cost)
-    changes.push({ put: { ...ledger, usdPerMonth: Math.max(0, ledger.usdPerMonth - p.act.cost.usdPerMonth) } });
-  await Promise.all(changes.map((c) => store.write(c).catch(ignoreConflict)));
+  const { cost } = p.act;
+  const uncount = async (): Promise<void> => {
+    const [chart] = await store.read({ kind: 'chart', target: p.target.arn });
+    const isIt = (d: Chart['recent'][number]) => d.incident === p.incident.id && d.at === attempt.reservedAt;
+    if (chart) await store.write({ put: { ...chart, recent: chart.recent.filter((d) => !isIt(d)) } });
+  };
+  const unbook = async (usdPerMonth: number): Promise<void> => {
+    const [ledger] = await store.read({ kind: 'ledger', remediation: p.remediation.name, month });
+    if (ledger) await store.write({ put: { ...ledger, usdPerMonth: Math.max(0, ledger.usdPerMonth - usdPerMonth) } });
+  };
+  await Promise.all([
+    attempt.outcome?.kind === 'transient' ? untilWritten(uncount) : undefined,
+    cost ? untilWritten(() => unbook(cost.usdPerMonth)) : undefined,
+  ]);
 };
 
-const ignoreConflict = (e: unknown): void => {
-  if (!(e instanceof Conflict)) throw e;
+const untilWritten = async (change: () => Promise<void>): Promise<void> => {
+  for (let tries = 1; tries <= OUTCOME_TRIES; tries++) {
+    try {
+      return await change();
+    } catch (e) {
+      if (!(e instanceof Conflict)) throw e;
+    }
+  }
 };

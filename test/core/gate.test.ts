@@ -208,6 +208,32 @@ describe('what came of it', () => {
     expect(store.records.get(`target ${instance(1).arn}`)).toMatchObject({ recent: { length: counted } });
   });
 
+  test('what was not spent is given back, though many give back at once', async () => {
+    const store = memoryStore();
+    const cost = { usdPerMonth: 7, what: '70 GiB' };
+    const all = await Promise.all(
+      [1, 2, 3].map((n) =>
+        member(store, n, {
+          act: { ...aProposal.act, cost },
+          facts: { ...aProposal.facts, group: { id: `g${n}`, size: 1, zones: {} } },
+        }),
+      ),
+    );
+    const ends: (() => Promise<unknown>)[] = [];
+    for (const p of all) {
+      const reservation = await propose(store, p);
+      const incident = await reserve(store, reservation, null);
+      const attempt = {
+        ...incident.attempts[0],
+        outcome: { kind: 'permanent', at: NOW, because: 'so' },
+      } as Incident['attempts'][number];
+      ends.push(() => commitOutcome(store, reservation, incident, attempt, (i) => i));
+    }
+    expect(store.records.get('ledger full-disk 2026-11')).toMatchObject({ usdPerMonth: 21 });
+    await Promise.all(ends.map((end) => end()));
+    expect(store.records.get('ledger full-disk 2026-11')).toMatchObject({ usdPerMonth: 0 });
+  });
+
   test('is written over what others wrote meanwhile, and keeps it', async () => {
     const denied = { step: '{}', by: 'anna', until: NOW + minutes(5) };
     const { stored } = await run('done', (store, i) => store.write({ put: { ...i, denied } }));
