@@ -63,8 +63,13 @@ const SAY_AGAIN: Time = minutes(60);
 const unknown = async (r: Remediation, signals: readonly Signal[], deps: Wired): Promise<Signal[]> => {
   const news: Signal[] = [];
   for (const signal of signals) {
-    const past = (await deps.store.ofTarget(signal.target.arn, 5)).filter((i) => i.remediation === r.name);
-    const open = past.some((i) => i.state !== 'closed');
+    const target = signal.target.arn;
+    const past = (await deps.store.ofTarget(target, 5)).filter((i) => i.remediation === r.name);
+    // An open one may be older than the latest five of the target; its chart names it, and after its end still.
+    const [chart] = await deps.store.read({ kind: 'chart', target });
+    const id = chart?.open[r.name];
+    const [named] = id === undefined ? [] : await deps.store.read({ kind: 'incident', target, id });
+    const open = named !== undefined && named.state !== 'closed';
     const heard = past.some(
       (i) => i.signals.lastEventId === signal.eventId && deps.now() - (i.closedAt ?? 0) < SAY_AGAIN,
     );
