@@ -145,6 +145,12 @@ kernel_name() {
   fi
 }
 
+# lv_words NAME FIELDS: what lvm2 says of a logical volume, separated by tabs. By the kernel's number: names can be mapped in many ways.
+lv_words() {
+  lvs --noheadings --nosuffix --units b --separator "$(printf '\t')" -o "$2" \
+    -S "lv_kernel_major=$(cut -d: -f1 "/sys/class/block/$1/dev") && lv_kernel_minor=$(cut -d: -f2 "/sys/class/block/$1/dev")" 2>/dev/null | sed 's/^ *//'
+}
+
 sectors() { cat "/sys/class/block/$1/size"; }
 size_of() { echo $(($(sectors "$1") * 512)); }
 parent_of() { basename "$(dirname "$(readlink -f "/sys/class/block/$1")")"; }

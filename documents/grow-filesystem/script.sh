@@ -52,13 +52,15 @@ grow_partition() {
 grow_lvm() {
   tool lvextend lvm2
   for slave in "/sys/class/block/$1/slaves"/*; do must "physical volume $(basename "$slave")" pvresize "/dev/$(basename "$slave")"; done
-  set -- "$1" $(lvs --noheadings --nosuffix --units b --separator ' ' -o vg_name,lv_name,vg_free,seg_count,lv_layout "/dev/$1" 2>/dev/null)
-  [ $# -ge 6 ] || fail failed "lvs does not know $1" 'look at the host: vgs and lvs'
-  case $6 in linear* | striped*) ;; *) fail unsupported "$2/$3 is a $6 volume, which Steward does not grow" 'grow it by hand' ;; esac
-  [ "$4" -gt 0 ] || return 0
+  IFS=$(printf '\t') read -r group volume free layout <<LVM
+$(lv_words "$1" vg_name,lv_name,vg_free,lv_layout)
+LVM
+  [ -n "$group" ] || fail failed "lvs does not know $1" 'look at the host: vgs and lvs'
+  case $layout in linear* | striped*) ;; *) fail unsupported "$group/$volume is a $layout volume, which Steward does not grow" 'grow it by hand' ;; esac
+  [ "$free" -gt 0 ] || return 0
   before=$(size_of "$1")
-  must "logical volume $2/$3" lvextend --extents +100%FREE "$2/$3"
-  step "lvm $2/$3 $before → $(size_of "$1")"
+  must "logical volume $group/$volume" lvextend --extents +100%FREE "$group/$volume"
+  step "lvm $group/$volume $before → $(size_of "$1")"
 }
 
 grow_filesystem() {

@@ -39,7 +39,7 @@ table_or_other() { case $(table_of "$1") in gpt) echo gpt ;; *) echo dos ;; esac
 lvm_layer() {
   # Without lvm2's tools: the names that device-mapper has, and nothing free.
   lvm_name=$(cat "/sys/class/block/$1/dm/name")
-  lvm_words=$(lvs --noheadings --nosuffix --units b --separator "$TAB" -o vg_name,lv_name,vg_free,pv_count "/dev/$1" 2>/dev/null | sed 's/^ *//')
+  lvm_words=$(lv_words "$1" vg_name,lv_name,vg_free,pv_count)
   [ -n "$lvm_words" ] || lvm_words="${lvm_name%%-*}$TAB${lvm_name#*-}${TAB}0$TAB$(ls "/sys/class/block/$1/slaves" | wc -l)"
   IFS=$TAB read -r group volume free count <<LVM
 $lvm_words
@@ -116,7 +116,7 @@ wal_bytes() { awk -F '\t' '$4 ~ /\/(pg_wal|pg_xlog)\// { sum += $1 } END { print
 
 # cleanable: what clean-disk would free; estimates
 cleanable() {
-  list_open
+  [ -f "$WORK/open" ] || list_open
   comma=
   for one in $PLACES; do
     found=$(find_place "$one" -printf '%i %b %n\n' | awk -v open="$WORK/open" '
