@@ -94,11 +94,11 @@ export const mutants: readonly Mutant[] = [
     '...(p.act.cost ? [{ put: { ...p.ledger',
     '...(p.act.cost && p.now < 0 ? [{ put: { ...p.ledger',
   ]),
-  mutant('the cost of an unknown outcome is taken back', GATE, 17, [
+  mutant('the cost of an unknown outcome is taken back', GATE, 31, [
     "if (kind === 'transient' || kind === 'permanent') await takeBack",
     "if (kind !== 'done') await takeBack",
   ]),
-  mutant('a yes is good for ever', GATE, 53, [
+  mutant('a yes is good for ever', GATE, 4, [
     'const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;',
     'const { ask: _ask, remedy: _remedy, ...kept } = p.incident;',
   ]),
@@ -110,11 +110,11 @@ export const mutants: readonly Mutant[] = [
     '  return pauses.find(',
     '  return [pauses[9]].find(() => false) ?? [].find(',
   ]),
-  mutant('the switches are not read again before the step', STEP, 22, [
+  mutant('the switches are not read again before the step', STEP, 13, [
     '    if (pause) return',
     '    if (pause && !pause) return',
   ]),
-  mutant('excluded targets are in scope', GUARDS, 15, [
+  mutant('excluded targets are in scope', GUARDS, 22, [
     "if (ignored !== undefined && ignored.toLowerCase() !== 'false')",
     'if (ignored === null)',
   ]),
@@ -122,11 +122,11 @@ export const mutants: readonly Mutant[] = [
     "    case 'watch':\n      return wait(",
     "    case 'watch':\n      return p.now > 0 ? 'it may' : wait(",
   ]),
-  mutant('a no is ignored', GUARDS, 2, [
+  mutant('a no is ignored', GUARDS, 5, [
     'incident.denied.step === step && incident.denied.until > now',
     'incident.denied.until < 0',
   ]),
-  mutant('a yes to one step is a yes to any', GUARDS, 589, [
+  mutant('a yes to one step is a yes to any', GUARDS, 280, [
     'if (yes && yes.step === step && yes.until > now',
     'if (yes && yes.until > now',
   ]),
@@ -143,10 +143,10 @@ export const mutants: readonly Mutant[] = [
     "p.remediation.risk === 'harmless' || p.policy.maintenance.length === 0",
     "p.remediation.risk !== 'interrupts' || p.policy.maintenance.length === 0",
   ]),
-  mutant('the very same is done again', GUARDS, 7, ['  if (same)\n', '  if (same && p.now < 0)\n']),
+  mutant('the very same is done again', GUARDS, 3, ['  if (same)\n', '  if (same && p.now < 0)\n']),
   mutant('one attempt too many', GUARDS, 11, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
-  mutant('nothing cools down', GUARDS, 17, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
-  mutant('cool-downs do not grow', GUARDS, 17, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
+  mutant('nothing cools down', GUARDS, 11, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
+  mutant('cool-downs do not grow', GUARDS, 11, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
   mutant('the breaker never trips', GUARDS, 39, [
     '  if (count < breaker.atLeast) return undefined;',
     '  if (count >= 0) return undefined;',
@@ -156,11 +156,11 @@ export const mutants: readonly Mutant[] = [
     'const open = breaker && p.now < 0 && p.now <',
   ]),
   mutant('the cost cap is ignored', GUARDS, 1, ['return sum <= p.settings.costCapUsdPerMonth', 'return sum >= 0']),
-  mutant('a pass counts as lost after five seconds', PASS, 233, [
+  mutant('a pass counts as lost after five seconds', PASS, 1348, [
     'export const PASS_LIMIT = minutes(3);',
     'export const PASS_LIMIT = seconds(5);',
   ]),
-  mutant('a lost attempt counts as not done', PASS, 4, [
+  mutant('a lost attempt counts as not done', PASS, 22, [
     "outcome: { kind: 'ambiguous', at: now, because: 'the pass that reserved",
     "outcome: { kind: 'transient', at: now, because: 'the pass that reserved",
   ]),
@@ -168,7 +168,7 @@ export const mutants: readonly Mutant[] = [
     'export const ACT_WITHIN = seconds(30);',
     'export const ACT_WITHIN = minutes(30);',
   ]),
-  mutant('what nobody answered was not done', STEP, 3, ["  return 'ambiguous';", "  return 'transient';"]),
+  mutant('what nobody answered was not done', STEP, 34, ["  return 'ambiguous';", "  return 'transient';"]),
   mutant('what AWS took has helped', REMEDIATION, 3, [
     'const healthy = isHealthy(seen, look);',
     "const healthy = isHealthy(seen, look) || attempts.at(-1)?.outcome?.kind === 'done';",
@@ -177,7 +177,7 @@ export const mutants: readonly Mutant[] = [
     'return ran && last.undoes === undefined ? last',
     'return ran ? last',
   ]),
-  mutant('what was put back is put back again', UNDO, 4, [
+  mutant('what was put back is put back again', UNDO, 5, [
     "a.undoes === n && a.outcome?.kind !== 'transient'",
     'a.undoes === n && n < 0',
   ]),
@@ -197,11 +197,11 @@ export const mutants: readonly Mutant[] = [
     '  const refusal = tells ? storm : first;',
     '  if (tells) await p.deps.store.write(...change).catch(onlyConflict);\n  const refusal = first;',
   ]),
-  mutant('explaining acts', PASS, 57, [
+  mutant('explaining acts', PASS, 232, [
     '  if (work.explain) return answer(p, incident, act, { guards });',
     '  if (work.explain && now < 0) return answer(p, incident, act, { guards });',
   ]),
-  mutant('every repetition of a look looks again', PASS, 1, [
+  mutant('every repetition of a look looks again', PASS, 2, [
     'work.due !== undefined && current.dueAt !== work.due',
     'work.due !== undefined && work.due < 0',
   ]),
