@@ -57,14 +57,16 @@ disk_layer() {
   printf '{"kind":"disk","name":%s,"sizeBytes":%s,"volumeId":%s,"instanceStore":%s}' "$(json "$1")" "$(size_of "$1")" "$volume" "$store"
 }
 
-# Seconds that one walk over a file system may take: a pass waits for the answer.
-WALK=7
+# Seconds that one walk over a file system may take, and after which none is begun: a pass waits 20 s for the answer.
+WALK=5
+LAST_WALK=6
+STARTED=$(date +%s)
 
 # walk PATH: block count, size, change time, path of each file into $WORK/files; newlines of names as byte 1, so that a line is a file
 walk() {
   timeout "$WALK" nice -n 10 find "$1" -xdev -type f -printf '%b\t%s\t%C@\t%p\0' 2>/dev/null | tr '\n\0' '\001\n' >"$WORK/files"
-  # The walk is over, or its time is.
-  [ "$(tail -c 1 "$WORK/files" | wc -l)" -eq 1 ] || sed -i '$d' "$WORK/files"
+  # Its time was over within a name: that one is left out.
+  [ ! -s "$WORK/files" ] || [ "$(tail -c 1 "$WORK/files" | wc -l)" -eq 1 ] || sed -i '$d' "$WORK/files"
 }
 
 # largest PATH: the ten biggest of its directories (up to four deep) and files; a directory that is nearly all one of them is left out
@@ -97,19 +99,18 @@ largest() {
 
 # growing: what changed in the last two minutes is measured twice, two seconds apart
 growing() {
-  awk -F '\t' -v now="$(date +%s)" '$3 > now - 120 { print $2 "\t" $4 }' "$WORK/files" | sort -rn | head -n 200 >"$WORK/recent"
+  awk -F '\t' -v now="$(date +%s)" '$3 > now - 120 { print $2 "\t" $4 }' "$WORK/files" | sort -rn | head -n 200 | cut -f2- >"$WORK/recent"
   [ -s "$WORK/recent" ] || return 0
-  sizes "$WORK/first"
+  sizes >"$WORK/first"
   sleep 2
-  sizes "$WORK/second"
-  paste "$WORK/first" "$WORK/second" | awk -F '\t' '$3 > $1 { printf "%.1f\t%s\t%s\n", ($3 - $1) / 2, $3, $2 }' | sort -rn | head -n 5 |
+  sizes | awk -F '\t' -v first="$WORK/first" '
+    BEGIN { while ((getline line < first) > 0) { tab = index(line, "\t"); was[substr(line, tab + 1)] = substr(line, 1, tab - 1) } }
+    { path = substr($0, index($0, "\t") + 1); if (path in was && $1 > was[path]) printf "%.1f\t%s\t%s\n", ($1 - was[path]) / 2, $1, path }' |
+    sort -rn | head -n 5 |
     awk -F '\t' "$AWK_TEXT"'{ gsub(/\001/, "\n", $3); printf "%s{\"path\":%s,\"bytes\":%s,\"bytesPerSecond\":%s}", (NR > 1 ? "," : ""), json(substr($3, 1, 300)), $2, $1 }'
 }
-sizes() {
-  cut -f2- "$WORK/recent" | while IFS= read -r path; do
-    printf '%s\t%s\n' "$(stat -c %s -- "$(printf '%s' "$path" | tr '\001' '\n')" 2>/dev/null || echo 0)" "$path"
-  done >"$1"
-}
+# size, path of each recent file that is still there
+sizes() { tr '\n\001' '\0\n' <"$WORK/recent" | xargs -0 -r stat --printf '%s\t%n\0' -- 2>/dev/null | tr '\n\0' '\001\n'; }
 
 # What PostgreSQL's write-ahead logs hold, wherever they are
 wal_bytes() { awk -F '\t' '$4 ~ /\/(pg_wal|pg_xlog)\// { sum += $1 } END { printf "%.0f", sum * 512 }' "$WORK/files"; }
@@ -171,8 +172,12 @@ while IFS=$TAB read -r full ID SOURCE TYPE MODE usage ESCAPED_PATH; do
     below="{\"kind\":\"other\",\"name\":\"$name\",\"type\":\"btrfs over several devices\",\"sizeBytes\":$(size_of "$name")},$below"
   biggest= moving= wal=0 free=
   # What fills a disk is asked of those that are filling, the three fullest: each walk takes its time.
-  if [ "$STEWARD_DETAIL" = full ] && [ $count -le 3 ] && [ "${full%%.*}" -ge 20 ]; then
+  if [ "$STEWARD_DETAIL" = full ] && [ $count -le 3 ] && [ "${full%%.*}" -ge 20 ] && [ $(($(date +%s) - STARTED)) -gt $LAST_WALK ]; then
+    cut_note "$MOUNT was not walked: the walks before it took too long"
+  elif [ "$STEWARD_DETAIL" = full ] && [ $count -le 3 ] && [ "${full%%.*}" -ge 20 ]; then
+    began=$(date +%s)
     walk "$MOUNT"
+    [ $(($(date +%s) - began)) -ge $WALK ] && cut_note "$MOUNT was walked for $WALK s only: its sizes are the least they can be"
     biggest=$(largest "$MOUNT")
     [ $count -eq 1 ] && moving=$(growing)
     wal=$(wal_bytes)

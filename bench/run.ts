@@ -1,0 +1,166 @@
+/** `npm run bench`: prints a table and writes bench/results/latest.json, a flat object of numbers. Times are medians; each has its rival or its limit beside it. */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { build } from 'esbuild';
+import { startEmulator } from '../test/contract/emulators.ts';
+import { credentials, REGION, tableOf } from '../test/contract/table.ts';
+import { incidentCost, passTimes } from './incident.ts';
+import type { Index } from './meter.ts';
+
+const PROJECT = fileURLToPath(new URL('..', import.meta.url));
+const RESULTS = join(PROJECT, 'bench/results');
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const round = (n: number, digits = 1): number => Number(n.toFixed(digits));
+
+/** What a function's environment has. */
+const LAMBDA = {
+  PATH: process.env['PATH'] ?? '',
+  AWS_REGION: 'eu-central-1',
+  STEWARD_STAGE: 'bench',
+  STEWARD_TABLE: 'steward-bench',
+  STEWARD_QUEUE_URL: 'https://sqs.eu-central-1.amazonaws.com/111122223333/steward-bench-signals',
+  STEWARD_ACCOUNT: '111122223333',
+};
+const IMPORT = 'const t=performance.now();await import(process.argv[1]);console.log(performance.now()-t)';
+/** Milliseconds of one import in a process of its own. */
+const importOnce = (file: string): number =>
+  Number(
+    execFileSync(process.execPath, ['--input-type=module', '-e', IMPORT, file], { encoding: 'utf8', env: LAMBDA })
+      .trim()
+      .split('\n')
+      .at(-1),
+  );
+/** In turns, so that whatever else the machine does hits all alike. */
+const importTimes = (files: Readonly<Record<string, string>>, runs: number): Record<string, number> => {
+  const times = Object.fromEntries(Object.keys(files).map((name) => [name, [] as number[]]));
+  for (let n = 0; n < runs; n++) for (const [name, file] of Object.entries(files)) times[name]?.push(importOnce(file));
+  return Object.fromEntries(Object.entries(times).map(([name, list]) => [name, round(median(list))]));
+};
+
+const startup = async (folder: string): Promise<Record<string, number>> => {
+  execFileSync(
+    process.execPath,
+    [join(PROJECT, 'node_modules/serverless/bin/serverless.js'), 'package', '--stage', 'bench', '--package', folder],
+    {
+      cwd: PROJECT,
+      stdio: 'pipe',
+      env: { PATH: LAMBDA.PATH, HOME: process.env['HOME'] ?? '' },
+    },
+  );
+  execFileSync('python3', ['-m', 'zipfile', '-e', join(folder, 'heal.zip'), join(folder, 'heal')]);
+  const handler = join(folder, 'heal/functions/heal');
+  const bundle = readdirSync(handler).reduce((sum, f) => sum + statSync(join(handler, f)).size, 0);
+  writeFileSync(join(folder, 'empty.mjs'), 'export const handler = async () => {};\n');
+  // The rival: the same function as one CommonJS file, everything in it loaded at once, as bundlers do by default.
+  const policy =
+    /JSON\.parse\(('|"|`)(\{.*?\})\1\)/s.exec(readFileSync(join(handler, 'index.mjs'), 'utf8'))?.[2] ?? '{}';
+  await build({
+    entryPoints: [join(PROJECT, 'functions/heal/index.ts')],
+    outfile: join(folder, 'one.cjs'),
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    format: 'cjs',
+    define: { STEWARD_POLICY: JSON.stringify(policy) },
+  });
+  const times = importTimes(
+    { heal: join(handler, 'index.mjs'), empty: join(folder, 'empty.mjs'), one: join(folder, 'one.cjs') },
+    21,
+  );
+  return {
+    'heal.importMs': times['heal'] ?? Number.NaN,
+    'heal.emptyImportMs': times['empty'] ?? Number.NaN,
+    'heal.importOneCommonJsMs': times['one'] ?? Number.NaN,
+    'heal.bundleKB': round(bundle / 1024, 0),
+    'heal.zipKB': round(statSync(join(folder, 'heal.zip')).size / 1024, 0),
+  };
+};
+
+const passes = async (): Promise<Record<string, number>> => {
+  const emulator = await startEmulator('ministack');
+  if ('missing' in emulator) throw new Error(`the bench needs a DynamoDB: ${emulator.missing}`);
+  try {
+    const client = new DynamoDBClient({ endpoint: emulator.url, region: REGION, credentials });
+    const table = async (name: string) => {
+      const definition = tableOf(name);
+      await client.send(new CreateTableCommand(definition));
+      const indexes: readonly Index[] = (definition.GlobalSecondaryIndexes ?? []).map((i) => ({
+        name: i.IndexName ?? '',
+        keys: (i.KeySchema ?? []).map((k) => k.AttributeName ?? ''),
+        projected: i.Projection?.NonKeyAttributes,
+      }));
+      return { endpoint: emulator.url, name, indexes };
+    };
+    const cost = await incidentCost(await table('bench-incident'));
+    const times = await passTimes(await table('bench-pass'), 200);
+    return {
+      'heal.warmPassMs': round(median(times.map((t) => t.own)), 2),
+      'heal.warmPassWithSdkMs': round(median(times.map((t) => t.withSdk)), 2),
+      'incident.writeUnits': cost.writeUnits,
+      'incident.readUnits': cost.readUnits,
+      'incident.awsCalls': cost.awsCalls,
+      'incident.passes': cost.passes,
+      'incident.healedMs': cost.healedMs,
+    };
+  } finally {
+    await emulator.stop();
+  }
+};
+
+const demo = async (): Promise<Record<string, number>> => {
+  const child = spawn(process.execPath, ['sandbox/demo.ts'], { cwd: PROJECT, stdio: 'ignore' });
+  const began = performance.now();
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Error('npm run demo fails: run it to see why');
+  const { eventToActMs } = JSON.parse(readFileSync(join(PROJECT, '.steward/demo.json'), 'utf8')) as {
+    eventToActMs: number;
+  };
+  return { 'demo.eventToActMs': eventToActMs, 'demo.wholeMs': Math.round(performance.now() - began) };
+};
+
+/** The latest run of `npm run simulate -- --mutants`. */
+const simulation = (): Record<string, number> => {
+  const file = join(RESULTS, 'simulation.json');
+  if (!existsSync(file)) throw new Error(`${file} is not there: npm run simulate -- --seeds 10000 --mutants`);
+  const { seeds, violations, mutants, mutantsKilled } = JSON.parse(readFileSync(file, 'utf8')) as Record<
+    string,
+    number
+  >;
+  return {
+    'simulation.seeds': seeds ?? Number.NaN,
+    'simulation.violations': violations ?? Number.NaN,
+    'simulation.mutants': mutants ?? Number.NaN,
+    'simulation.mutantsKilled': mutantsKilled ?? Number.NaN,
+  };
+};
+
+/** What a figure is held against. */
+const LIMITS: Readonly<Record<string, string>> = {
+  'heal.importMs': '≤ 100 beyond the empty handler',
+  'heal.emptyImportMs': 'the limit’s base',
+  'heal.importOneCommonJsMs': 'rival: one CommonJS file, all clients at once',
+  'heal.warmPassMs': '≤ 3, beside calls to AWS',
+  'heal.warmPassWithSdkMs': 'with the AWS SDK’s own work',
+  'incident.writeUnits': '≤ 20',
+  'simulation.violations': '0',
+  'simulation.mutantsKilled': 'all',
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'steward-bench-'));
+try {
+  const figures = { ...(await startup(folder)), ...(await passes()), ...(await demo()), ...simulation() };
+  const wide = Math.max(...Object.keys(figures).map((k) => k.length));
+  console.log(`${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.versions.node}\n`);
+  for (const [name, value] of Object.entries(figures))
+    console.log(`${name.padEnd(wide)}  ${String(value).padStart(8)}  ${LIMITS[name] ?? ''}`);
+  writeFileSync(join(RESULTS, 'latest.json'), `${JSON.stringify(figures, null, 2)}\n`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
