@@ -1,0 +1,298 @@
+/** The packaged template: what a reviewer would ask of it, each as a test. Packaged without AWS credentials, as a user does it first. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { runSimulation } from '@cloud-copilot/iam-simulate';
+import { documents } from '../../documents/index.ts';
+import { type PolicyDocument, rolePolicy } from '../../shared/core/permissions.ts';
+import { remediations } from '../../shared/remediations/index.ts';
+
+interface Resource {
+  readonly Type: string;
+  readonly DeletionPolicy?: string;
+  // A template is read here as a reviewer reads it: whatever is there.
+  // biome-ignore lint/suspicious/noExplicitAny: CloudFormation has no types of ours
+  readonly Properties: any;
+}
+type Template = { readonly Resources: Readonly<Record<string, Resource>> };
+
+const FUNCTIONS = ['heal', 'sweep', 'answer'];
+const ACCOUNT = '111122223333';
+const folder = mkdtempSync(join(tmpdir(), 'steward-template-'));
+const pack = (to: string): Template => {
+  const { PATH = '', HOME = '' } = process.env;
+  execFileSync(
+    process.execPath,
+    ['node_modules/serverless/bin/serverless.js', 'package', '--stage', 'prod', '--package', to],
+    {
+      env: { PATH: `${resolve('node_modules/.bin')}:${PATH}`, HOME },
+      stdio: 'pipe',
+    },
+  );
+  return JSON.parse(readFileSync(join(to, 'cloudformation-template-update-stack.json'), 'utf8'));
+};
+const template = pack(join(folder, 'one'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const all = (type: string): [string, Resource][] =>
+  Object.entries(template.Resources).filter(([, r]) => r.Type === type);
+const one = (id: string): Resource => {
+  const found = template.Resources[id];
+  if (!found) throw new Error(`the template has no ${id}`);
+  return found;
+};
+const text = (x: unknown): string => JSON.stringify(x);
+
+/** CloudFormation's functions with the values that this account would give, as far as policies need them. */
+const filled = (x: unknown): unknown => {
+  if (Array.isArray(x)) return x.map(filled);
+  if (typeof x !== 'object' || x === null) return x;
+  const [[key, value] = ['', null]] = Object.entries(x);
+  if (key === 'Ref') return value === 'AWS::AccountId' ? ACCOUNT : arnOf(String(value));
+  if (key === 'Fn::GetAtt') return arnOf(String((value as string[])[0]));
+  if (key === 'Fn::Sub') {
+    const [pattern, more = {}] = Array.isArray(value) ? (value as [string, Record<string, unknown>]) : [String(value)];
+    return pattern.replaceAll(/\$\{([^}]+)\}/g, (_all, name: string) => {
+      const pseudo: Record<string, string> = {
+        'AWS::Partition': 'aws',
+        'AWS::Region': 'eu-central-1',
+        'AWS::AccountId': ACCOUNT,
+      };
+      return pseudo[name] ?? String(name in more ? filled(more[name]) : arnOf(name.split('.')[0] ?? ''));
+    });
+  }
+  return Object.fromEntries(Object.entries(x).map(([k, v]) => [k, filled(v)]));
+};
+const arnOf = (id: string): string => {
+  const { Type, Properties: p } = one(id);
+  const at = (service: string, rest: string) => `arn:aws:${service}:eu-central-1:${ACCOUNT}:${rest}`;
+  if (Type === 'AWS::SQS::Queue') return at('sqs', p.QueueName);
+  if (Type === 'AWS::DynamoDB::Table') return at('dynamodb', `table/${p.TableName}`);
+  if (Type === 'AWS::IAM::Role') return `arn:aws:iam::${ACCOUNT}:role/${p.RoleName}`;
+  return at('x', id);
+};
+
+const policiesOf = (role: Resource): PolicyDocument[] =>
+  role.Properties.Policies.map((p: { PolicyDocument: unknown }) => filled(p.PolicyDocument));
+const statements = (document: {
+  Statement: unknown;
+}): {
+  Effect: string;
+  Action: string | string[];
+  Resource: string | string[];
+  Condition?: unknown;
+  Principal?: unknown;
+}[] => [document.Statement].flat() as never;
+const list = (x: string | readonly string[]): string[] => [x].flat() as string[];
+const roles = all('AWS::IAM::Role');
+const roleNamed = (name: string): Resource => {
+  const found = roles.find(([, r]) => r.Properties.RoleName === name);
+  if (!found) throw new Error(`no role is called ${name}`);
+  return found[1];
+};
+
+describe('nothing is lost', () => {
+  test('every queue has a dead-letter queue, or is it', () => {
+    for (const [id, { Properties }] of all('AWS::SQS::Queue'))
+      expect([id, id === 'DeadLetters' || text(Properties.RedrivePolicy).includes('DeadLetters')]).toEqual([id, true]);
+  });
+  test('every rule on events has one, and every function tells of what it gave up', () => {
+    for (const [id, { Properties }] of all('AWS::Events::Rule').filter(([, r]) => r.Properties.EventPattern)) {
+      expect([id, Properties.Targets.length]).toEqual([id, 1]);
+      expect(text(Properties.Targets[0].DeadLetterConfig)).toContain('DeadLetters');
+    }
+    expect(
+      all('AWS::Lambda::EventInvokeConfig')
+        .map(([, r]) => text(r.Properties.DestinationConfig.OnFailure))
+        .filter((d) => d.includes('DeadLetters')),
+    ).toHaveLength(FUNCTIONS.length);
+  });
+  test('the queue’s messages fail one by one, and are hidden for as long as a pass may last', () => {
+    const [[, mapping] = ['', undefined], ...more] = all('AWS::Lambda::EventSourceMapping');
+    expect(more).toEqual([]);
+    expect(mapping?.Properties).toMatchObject({ FunctionResponseTypes: ['ReportBatchItemFailures'], BatchSize: 5 });
+    const heal = one('HealLambdaFunction').Properties;
+    expect(mapping?.Properties.ScalingConfig.MaximumConcurrency).toBeLessThan(heal.ReservedConcurrentExecutions);
+    expect(one('SignalsQueue').Properties.VisibilityTimeout).toBeGreaterThanOrEqual(heal.Timeout);
+  });
+  test('the table: restorable, protected, encrypted, expiring, and left when the stack is removed', () => {
+    const { DeletionPolicy, Properties } = one('StateTable');
+    expect(DeletionPolicy).toBe('Retain');
+    expect(Properties).toMatchObject({
+      DeletionProtectionEnabled: true,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+      SSESpecification: { SSEEnabled: true },
+      TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
+      BillingMode: 'PAY_PER_REQUEST',
+    });
+  });
+});
+
+describe('nothing runs away', () => {
+  test.each(FUNCTIONS)('%s: reserved concurrency, a time limit, a log that ends, no address of its own', (name) => {
+    const id = `${name[0]?.toUpperCase()}${name.slice(1)}`;
+    const f = one(`${id}LambdaFunction`).Properties;
+    expect(f).toMatchObject({ FunctionName: `steward-prod-${name}`, Runtime: 'nodejs24.x', Architectures: ['arm64'] });
+    expect(f.ReservedConcurrentExecutions).toBeGreaterThan(0);
+    expect(one(`${id}LogGroup`).Properties.RetentionInDays).toBeGreaterThan(0);
+    expect(text(f.Environment)).not.toMatch(/secret|password|token|AKIA/i);
+  });
+  test('no function has a URL, no policy an unbounded principal', () => {
+    expect(all('AWS::Lambda::Url')).toEqual([]);
+    for (const [id, r] of Object.entries(template.Resources).filter(([, { Type }]) =>
+      /QueuePolicy|TopicPolicy/.test(Type),
+    ))
+      for (const s of statements(r.Properties.PolicyDocument)) {
+        expect([id, Object.keys(s.Principal as object)]).toEqual([id, ['Service']]);
+        expect(text(s.Condition)).toMatch(/aws:SourceA(rn|ccount)/);
+      }
+    for (const [, { Properties }] of all('AWS::Lambda::Permission'))
+      expect(Properties.SourceAccount ?? Properties.SourceArn).toBeDefined();
+  });
+  test.each(FUNCTIONS)('the package of %s holds its own code and no more than a megabyte', (name) => {
+    const zip = join(folder, 'one', `${name}.zip`);
+    expect(statSync(zip).size).toBeLessThan(1_000_000);
+    const files = execFileSync('python3', ['-m', 'zipfile', '-l', zip], { encoding: 'utf8' });
+    expect(files).toContain(`functions/${name}/index.mjs`);
+    expect(FUNCTIONS.filter((f) => f !== name && files.includes(`functions/${f}/`))).toEqual([]);
+  });
+});
+
+describe('Steward is watched', () => {
+  const alarms = all('AWS::CloudWatch::Alarm').map(([, r]) => r.Properties);
+  test.each([
+    'dead-letters',
+    'signals-wait',
+    'heal-fails',
+    'sweep-fails',
+    'answer-fails',
+    'heal-throttled',
+    'sweep-silent',
+    'behind',
+    'survey-blind',
+    'escalations',
+    'refusals',
+    'parked',
+  ])('%s', (name) => {
+    const alarm = alarms.find((a) => a.AlarmName === `steward-prod-${name}`);
+    expect(alarm?.AlarmActions).toEqual([{ Ref: 'NoticesTopic' }]);
+    expect(alarm?.AlarmDescription.length).toBeGreaterThan(40);
+  });
+  test('the metrics of its own that they read are those that the code writes', () => {
+    const source = ['shared/runtime/lambda.ts', 'functions/sweep/handler.ts']
+      .map((f) => readFileSync(f, 'utf8'))
+      .join('\n');
+    const written = new Set([...source.matchAll(/addMetric\(\s*'(\w+)'/g)].map(([, name]) => name));
+    const read = [
+      ...alarms.filter((a) => a.Namespace === 'Steward').map((a) => a.MetricName),
+      ...[...text(one('Dashboard').Properties).matchAll(/\\*"Steward\\*",\\*"(\w+)\\*"/g)].map(([, name]) => name),
+    ];
+    expect(read.length).toBeGreaterThan(8);
+    expect(read.filter((name) => !written.has(name))).toEqual([]);
+  });
+});
+
+/** Each wildcard that a role has, with the reason why it must be one. Patterns with account and name in them are none. */
+const WILDCARDS: Readonly<Record<string, string>> = {
+  'xray:PutTraceSegments': 'X-Ray has no resources for these',
+  'xray:PutTelemetryRecords': 'X-Ray has no resources for these',
+  'ec2:DescribeInstances': 'EC2 has no resource-level permission for describing',
+  'ec2:DescribeVolumes': 'EC2 has no resource-level permission for describing',
+  'ec2:DescribeVolumesModifications': 'EC2 has no resource-level permission for describing',
+  'ssm:DescribeInstanceInformation': 'SSM has no resource-level permission for it',
+  'ssm:GetCommandInvocation': 'SSM has no resource-level permission for it',
+  'cloudwatch:GetMetricData': 'CloudWatch has no resource-level permission for metrics',
+  'cloudwatch:ListMetrics': 'CloudWatch has no resource-level permission for metrics',
+  'cloudwatch:DescribeAlarms': 'a survey lists all of them; composite alarms need the wildcard',
+};
+
+describe('least privilege', () => {
+  test('no wildcard of actions; of resources only the reviewed ones, none of them stale', () => {
+    const granted = roles.flatMap(([, role]) => policiesOf(role).flatMap((p) => statements(p as never)));
+    for (const action of granted.flatMap((s) => list(s.Action))) expect(action).not.toContain('*');
+    const found = new Set(granted.filter((s) => list(s.Resource).includes('*')).flatMap((s) => list(s.Action)));
+    expect([...found].sort()).toEqual(Object.keys(WILDCARDS).sort());
+  });
+  test('one role for each remediation: what it declares, for Steward’s functions only', () => {
+    const names = roles.map(([, r]) => r.Properties.RoleName as string).filter((n) => n.includes('-remedy-'));
+    expect(names.sort()).toEqual(remediations.map((r) => `steward-prod-remedy-${r.name}`).sort());
+    for (const r of remediations) {
+      const role = roleNamed(`steward-prod-remedy-${r.name}`);
+      expect(policiesOf(role)).toEqual([rolePolicy(r.permissions, { stage: 'prod', optInTag: 'steward:managed' })]);
+      expect(filled(role.Properties.AssumeRolePolicyDocument.Statement)).toMatchObject([
+        { Principal: { AWS: FUNCTIONS.map((f) => `arn:aws:iam::${ACCOUNT}:role/steward-prod-${f}`) } },
+      ]);
+    }
+  });
+  test('no role is there that nobody named', () => {
+    expect(roles).toHaveLength(FUNCTIONS.length + remediations.length);
+  });
+
+  const TABLE = `arn:aws:dynamodb:eu-central-1:${ACCOUNT}:table/steward-prod`;
+  const QUEUE = `arn:aws:sqs:eu-central-1:${ACCOUNT}:steward-prod-signals`;
+  const role = (name: string, stage = 'prod') => `arn:aws:iam::${ACCOUNT}:role/steward-${stage}-remedy-${name}`;
+  const may = async (name: string, action: string, resource: string): Promise<string> => {
+    const principal = `arn:aws:iam::${ACCOUNT}:role/steward-prod-${name}`;
+    const response = await runSimulation(
+      {
+        identityPolicies: policiesOf(roleNamed(`steward-prod-${name}`)).map((policy, n) => ({
+          name: `p${n}`,
+          policy,
+        })) as never,
+        serviceControlPolicies: [],
+        resourceControlPolicies: [],
+        request: { action, principal, resource: { resource, accountId: ACCOUNT }, contextVariables: {} },
+      } as never,
+      {},
+    );
+    if (!('overallResult' in response)) throw new Error(text(response));
+    return response.overallResult === 'Allowed' ? 'yes' : 'no';
+  };
+  test.each([
+    ['heal', 'dynamodb:PutItem', TABLE, 'yes'],
+    ['heal', 'dynamodb:BatchGetItem', TABLE, 'yes'],
+    ['heal', 'dynamodb:Query', `${TABLE}/index/byGroup`, 'yes'],
+    ['heal', 'sqs:SendMessage', QUEUE, 'yes'],
+    ['heal', 'sts:AssumeRole', role('full-disk'), 'yes'],
+    ['sweep', 'dynamodb:Query', `${TABLE}/index/byDue`, 'yes'],
+    ['sweep', 'sqs:SendMessage', QUEUE, 'yes'],
+    ['answer', 'dynamodb:DeleteItem', TABLE, 'yes'],
+    ['heal', 'sts:AssumeRole', role('full-disk', 'test'), 'no'],
+    ['heal', 'sts:AssumeRole', `arn:aws:iam::${ACCOUNT}:role/admin`, 'no'],
+    ['heal', 'dynamodb:PutItem', `${TABLE}-other`, 'no'],
+    ['heal', 'dynamodb:DeleteTable', TABLE, 'no'],
+    ['heal', 'ec2:ModifyVolume', `arn:aws:ec2:eu-central-1:${ACCOUNT}:volume/vol-1`, 'no'],
+    ['heal', 'ec2:TerminateInstances', `arn:aws:ec2:eu-central-1:${ACCOUNT}:instance/i-1`, 'no'],
+    ['heal', 'ssm:SendCommand', `arn:aws:ec2:eu-central-1:${ACCOUNT}:instance/i-1`, 'no'],
+    ['sweep', 'dynamodb:PutItem', TABLE, 'no'],
+    ['answer', 'ssm:PutParameter', `arn:aws:ssm:eu-central-1:${ACCOUNT}:parameter/steward/prod/other`, 'no'],
+    ['answer', 'iam:PassRole', role('full-disk'), 'no'],
+  ])('%s: %s on %s: %s', async (name, action, resource, answer) => {
+    expect(await may(name, action, resource)).toBe(answer);
+  });
+});
+
+describe('what it is made from', () => {
+  test('a rule for each pattern, to the queue', () => {
+    const names = readdirSync('events').filter((n) => existsSync(`events/${n}/pattern.json`));
+    const rules = all('AWS::Events::Rule')
+      .map(([, r]) => r.Properties)
+      .filter((p) => p.EventPattern);
+    expect(rules.map((p) => p.Name).sort()).toEqual(names.map((n) => `steward-prod-${n}`).sort());
+    for (const n of names)
+      expect(rules.find((p) => p.Name === `steward-prod-${n}`)?.EventPattern).toEqual(
+        JSON.parse(readFileSync(`events/${n}/pattern.json`, 'utf8')),
+      );
+  });
+  test('the host documents, as they are', () => {
+    const deployed = Object.fromEntries(
+      all('AWS::SSM::Document').map(([, r]) => [r.Properties.Name, r.Properties.Content]),
+    );
+    expect(deployed).toEqual(Object.fromEntries(documents.map((d) => [`steward-prod-${d.name}`, d.content])));
+  });
+  test('twice the same', () => {
+    const plain = (t: Template) => text(t).replaceAll(/serverless\/steward\/prod\/[^/"]+/g, '');
+    expect(plain(pack(join(folder, 'two')))).toBe(plain(template));
+  });
+});
