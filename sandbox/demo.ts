@@ -27,8 +27,23 @@ const MARKS: Readonly<Record<string, readonly [string, (text: string) => string]
   closed: ['ended', color.green],
 };
 
-/** `+ 4.2 s  step     grow vol-… ` */
+/** Each guard with what it went by; a step that finishes one before it is let through by the same. */
+const printGuards = (text: string): void => {
+  if (text.includes('it finishes')) return;
+  text.split(' · ').forEach((guard, n) => {
+    const [name = '', ...reason] = guard.split(': ');
+    say(
+      `          ${color.green((n === 0 ? 'guards' : '').padEnd(8))} ${color.green('✓')} ${name.padEnd(9)} ${color.dim(reason.join(': '))}`,
+    );
+  });
+};
+
+/** `  4.2 s  step     grow vol-… ` */
 const print = (since: number, { at, what, say: text }: Line): void => {
+  if (what === 'guards') {
+    printGuards(text);
+    return;
+  }
   const [word, paint] = MARKS[what] ?? [what, color.dim];
   const offset = `${((at - since) / 1000).toFixed(1)} s`.padStart(8);
   say(`${color.dim(offset)}  ${paint(word.padEnd(8))} ${text.length > 210 ? `${text.slice(0, 207)}…` : text}`);

@@ -333,6 +333,7 @@ head -c 1000000 /dev/zero >/var/log/mounted/kept.1`),
   });
 
   test('a file that grows is named with its speed', async () => {
+    await host.must('head -c 250000000 /dev/zero >/var/filler');
     await host.must(
       '(while :; do head -c 200000 /dev/zero >>/var/log/runaway.log; sleep 0.1; done) >/dev/null 2>&1 & echo $! >/run/writer; sleep 0.5',
     );

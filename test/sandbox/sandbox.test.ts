@@ -1,0 +1,201 @@
+/** The real deploy on the local AWS, IAM enforced: what the parts promise one by one, kept by the whole. One start for all. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import {
+  GetFunctionConfigurationCommand,
+  InvokeCommand,
+  LambdaClient,
+  UpdateFunctionConfigurationCommand,
+} from '@aws-sdk/client-lambda';
+import { ListTopicsCommand, PublishCommand, SNSClient } from '@aws-sdk/client-sns';
+import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { jest } from '@jest/globals';
+import { type Sandbox, startSandbox } from '../../sandbox/start.ts';
+import { minutes } from '../../shared/core/time.ts';
+import type { Outcome } from '../../shared/runtime/heal.ts';
+import { breakDisk } from '../../world/fleet.ts';
+
+jest.setTimeout(90_000);
+const exec = promisify(execFile);
+
+let sandbox: Sandbox;
+const lost: unknown[] = [];
+const arnOf = (id: string) => `arn:aws:ec2:${sandbox.world.region}:${sandbox.world.account}:instance/${id}`;
+const web = (n: number) => {
+  const found = sandbox.fleet.web[n];
+  if (!found) throw new Error('the fleet is too small');
+  return found;
+};
+const latest = async (id: string) => (await sandbox.store.ofTarget(arnOf(id), 1))[0];
+const until = async <T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> => {
+  for (let tries = 0; tries < 200; tries++) {
+    const found = await ask();
+    if (found) return found;
+    await sleep(200);
+  }
+  throw new Error(`it did not happen within 40 s: ${what}`);
+};
+const invoke = async <T = Outcome>(payload: unknown, name = 'heal'): Promise<T> => {
+  const { Payload } = await new LambdaClient(sandbox.reach).send(
+    new InvokeCommand({ FunctionName: `steward-local-${name}`, Payload: Buffer.from(JSON.stringify(payload)) }),
+  );
+  return JSON.parse(Buffer.from(Payload ?? []).toString('utf8')) as T;
+};
+const steward = async (...args: string[]): Promise<{ code: number; out: string }> => {
+  const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], ...sandbox.environment };
+  try {
+    return { code: 0, out: (await exec(process.execPath, ['cli/bin.mjs', ...args], { env })).stdout };
+  } catch (e) {
+    const { code, stdout = '', stderr = '' } = e as { code: number; stdout?: string; stderr?: string };
+    return { code, out: stdout + stderr };
+  }
+};
+const sample = (name: string) =>
+  JSON.parse(readFileSync(`events/alarm/samples/${name}.json`, 'utf8')) as Record<string, unknown>;
+const sendToQueue = async (body: string) => {
+  const sqs = new SQSClient(sandbox.reach);
+  const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: 'steward-local-signals' }));
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: body }));
+};
+
+beforeAll(async () => {
+  sandbox = await startSandbox({ onFailure: (e) => lost.push(e) });
+  sandbox.skip(minutes(5));
+});
+afterAll(async () => {
+  await sandbox?.stop();
+});
+
+test('a disk fills: rule, queue, heal, roles, host; healthy, and nobody was denied or strayed', async () => {
+  const { id } = web(0);
+  breakDisk(sandbox.world, id, { path: '/srv', usedPercent: 93 });
+  sandbox.world.calls.length = 0;
+  sandbox.skip(minutes(4));
+  const incident = await until('healthy', async () => {
+    const found = await latest(id);
+    return found?.state === 'closed' && found;
+  });
+  expect(incident).toMatchObject({
+    end: 'healthy',
+    attempts: [{ rung: 'grow /srv' }, { rung: 'grow /srv', continues: true }],
+  });
+  const calls = sandbox.world.calls.filter((c) => c.principal.includes(':assumed-role/steward-local-'));
+  expect(calls.length).toBeGreaterThan(10);
+  expect(calls.filter((c) => !c.allowed)).toEqual([]);
+  const own = new Set([
+    id,
+    ...[...sandbox.world.ec2.volumes.values()].filter((v) => v.attachment?.instanceId === id).map((v) => v.id),
+  ]);
+  const changes = calls.filter((c) => ['ModifyVolume', 'SendCommand'].includes(c.operation));
+  for (const { input } of changes)
+    expect(
+      [...JSON.stringify(input).matchAll(/"((?:i|vol)-[0-9a-f]+)"/g)].every(([, name]) => own.has(name ?? '')),
+    ).toBe(true);
+  expect(lost).toEqual([]);
+});
+
+test('EventBridge, SNS and a direct action answer alike, and the same alarm twice changes nothing', async () => {
+  const before = await latest(web(0).id);
+  const forms = await Promise.all(
+    ['full-disk.eventbridge', 'full-disk.sns-raw', 'full-disk.lambda'].map((f) => invoke(sample(f))),
+  );
+  const answers = forms.map((o) => o.answers.map((a) => [a.target, a.remediation, a.verdict.do, a.state]));
+  expect(answers[1]).toEqual(answers[0]);
+  expect(answers[2]).toEqual(answers[0]);
+  expect(answers[0]).toHaveLength(1);
+  expect((await latest(web(0).id))?.attempts.length).toBeLessThanOrEqual(before?.attempts.length ?? 0);
+});
+
+test('what is published to the hook topic comes to heal through the queue', async () => {
+  const { Topics = [] } = await new SNSClient(sandbox.reach).send(new ListTopicsCommand({}));
+  const TopicArn = Topics.find((t) => t.TopicArn?.endsWith(':steward-local-hook'))?.TopicArn;
+  const message = JSON.stringify(sample('full-disk.sns-raw')).replaceAll(web(0).id, web(4).id);
+  await new SNSClient(sandbox.reach).send(new PublishCommand({ TopicArn, Message: message }));
+  expect(await until('an incident of web-5', () => latest(web(4).id))).toMatchObject({ end: 'healthy', attempts: [] });
+});
+
+test('explain: says what it would do, does and writes nothing', async () => {
+  const { id } = web(2);
+  breakDisk(sandbox.world, id, { path: '/srv', usedPercent: 90 });
+  sandbox.world.calls.length = 0;
+  const { answers } = await invoke({ explain: true, target: arnOf(id) });
+  expect(answers[0]?.verdict).toMatchObject({ do: 'act', plan: expect.stringContaining('grow vol-') });
+  expect(answers[0]?.guards?.length).toBe(10);
+  expect(sandbox.world.calls.filter((c) => c.operation === 'ModifyVolume')).toEqual([]);
+  expect(await latest(id)).toBeUndefined();
+});
+
+test('what cannot be read is kept, listed and can be dropped', async () => {
+  await sendToQueue('{"who": "knows"}');
+  const listed = await until('parked', async () => {
+    const { out } = await steward('parked', 'list', '--json');
+    return out.includes('who') && out;
+  });
+  expect(listed).toContain('none of the forms');
+  expect((await steward('parked', 'drop', '--all', '--yes')).code).toBe(0);
+});
+
+test('pause stops the next act, resume lets it go on', async () => {
+  expect((await steward('pause', '--reason', 'a test', '--for', '1h')).code).toBe(0);
+  const { answers } = await invoke({ explain: true, target: arnOf(web(2).id) });
+  expect(answers[0]?.refused).toMatchObject({ guard: 'switch' });
+  expect((await steward('resume')).code).toBe(0);
+});
+
+test('doctor ends a drill through the whole path', async () => {
+  const { code, out } = await steward('doctor');
+  expect(out).toContain('All is well');
+  expect(code).toBe(0);
+});
+
+test('serverless invoke gives a sample to heal', async () => {
+  const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], ...sandbox.environment };
+  const args = [
+    'invoke',
+    '-f',
+    'heal',
+    '--stage',
+    'local',
+    '--path',
+    'events/alarm/samples/full-disk.eventbridge.json',
+  ];
+  const { stdout } = await exec(process.execPath, ['node_modules/serverless/bin/serverless.js', ...args], { env });
+  expect(stdout).toContain('"remediation": "full-disk"');
+});
+
+test('a table that is not there: it does not start to guess, it says what to do', async () => {
+  const client = new LambdaClient(sandbox.reach);
+  const FunctionName = 'steward-local-heal';
+  const { Environment } = await client.send(new GetFunctionConfigurationCommand({ FunctionName }));
+  const set = (table: string) =>
+    client.send(
+      new UpdateFunctionConfigurationCommand({
+        FunctionName,
+        Environment: { Variables: { ...Environment?.Variables, STEWARD_TABLE: table } },
+      }),
+    );
+  await set('steward-gone');
+  try {
+    const failed = await invoke<{ errorMessage?: string }>(sample('full-disk.eventbridge'));
+    expect(failed.errorMessage).toMatch(/steward-gone does not exist.*deploy the stack|not authorized|AccessDenied/);
+  } finally {
+    await set(Environment?.Variables?.['STEWARD_TABLE'] ?? '');
+  }
+});
+
+test('npm run sandbox: reads commands, answers, ends', async () => {
+  const child = spawn(process.execPath, ['sandbox/shell.ts'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let out = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk;
+  });
+  child.stdin.end('fleet\nbreak disk web-1 /srv 93\nstatus\nnonsense\nquit\n');
+  const [code] = await once(child, 'exit');
+  expect(code).toBe(0);
+  expect(out).toContain('web-1');
+  expect(out).toContain('Steward local');
+  expect(out).toMatch(/there is no command nonsense/);
+});
