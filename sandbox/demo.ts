@@ -8,6 +8,7 @@ import color from 'picocolors';
 import type { Incident, Line } from '../shared/core/incident.ts';
 import { minutes, seconds } from '../shared/core/time.ts';
 import { breakDisk, fileSystemOf } from '../world/fleet.ts';
+import { type RealHost, realHost } from './realHost.ts';
 import { type Sandbox, startSandbox, WORK } from './start.ts';
 
 const say = (text = ''): void => console.log(text);
@@ -81,7 +82,24 @@ const stopwatch = ({ world }: Sandbox): (() => number | undefined) => {
   };
 };
 
-const firstAct = async (sandbox: Sandbox): Promise<void> => {
+/** With --real-hosts: a real kernel behind the first web server, where User Mode Linux can be had. */
+const maybeReal = async (sandbox: Sandbox): Promise<RealHost | undefined> => {
+  const [web] = sandbox.fleet.web;
+  if (!web || !process.argv.includes('--real-hosts')) return undefined;
+  const began = performance.now();
+  const host = await realHost(sandbox, web.id, '/srv', 93);
+  if (typeof host !== 'string') {
+    ready(
+      `a real Linux kernel answers for ${web.tags['Name']}, its /srv on a real XFS; the other hosts are simulated`,
+      performance.now() - began,
+    );
+    return host;
+  }
+  say(`  ${color.yellow('·')} ${host}: simulated hosts answer`);
+  return undefined;
+};
+
+const firstAct = async (sandbox: Sandbox, real: RealHost | undefined): Promise<void> => {
   const [web] = sandbox.fleet.web;
   if (!web) throw new Error('the fleet has no web server');
   say();
@@ -96,15 +114,17 @@ const firstAct = async (sandbox: Sandbox): Promise<void> => {
   sandbox.skip(minutes(3) + seconds(5));
   const since = Date.now();
   say();
-  const incident = await follow(sandbox, web.id, since, seconds(90));
+  const incident = await follow(sandbox, web.id, since, seconds(150));
   if (incident?.end !== 'healthy')
     throw new Error(`the incident did not end healthy: ${incident?.because ?? 'there is none'}`);
+  const df = real ? await real.df() : undefined;
+  await real?.stop();
   const { sizeBytes } = fileSystemOf(sandbox.world, web.id, '/srv');
   const calls = sandbox.world.calls.length;
   say();
-  say(
-    `   ${color.green('Healthy again')}: /srv has ${(sizeBytes / 2 ** 30).toFixed(1)} GiB. ${calls} calls to EC2, SSM, CloudWatch and STS, all under a role`,
-  );
+  if (df) say(`   df on the real host: ${df}`);
+  const size = df ? '' : `: /srv has ${(sizeBytes / 2 ** 30).toFixed(1)} GiB`;
+  say(`   ${color.green('Healthy again')}${size}. ${calls} calls to EC2, SSM, CloudWatch and STS, all under a role`);
   say(`   that reaches this instance and its volume only.`);
 };
 
@@ -143,12 +163,19 @@ const main = async (): Promise<void> => {
   try {
     const { all } = sandbox.fleet;
     const zones = new Set(all.map((i) => i.zone)).size;
-    say(`  ${color.green('✓')} a fleet: ${all.length} instances in ${zones} zones; their hosts are simulated`);
+    say(
+      `  ${color.green('✓')} a fleet: ${all.length} instances in ${zones} zones${process.argv.includes('--real-hosts') ? '' : '; their hosts are simulated'}`,
+    );
     // The hosts have been well for some minutes.
     sandbox.skip(minutes(5));
     await sleep(500);
     const eventToAct = stopwatch(sandbox);
-    await firstAct(sandbox);
+    const real = await maybeReal(sandbox);
+    try {
+      await firstAct(sandbox, real);
+    } finally {
+      await real?.stop();
+    }
     const ms = eventToAct();
     if (ms !== undefined) writeFileSync(`${WORK}demo.json`, `${JSON.stringify({ eventToActMs: ms })}\n`);
     await secondAct(sandbox);
