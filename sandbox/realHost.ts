@@ -68,6 +68,7 @@ export const realHost = async (
     return { status: exitCode === 0 ? 'Success' : 'Failed', stdout: identified, stderr, exitCode };
   };
   // One command after the other, as the agent does it.
+  let stopped = false;
   let last: Promise<unknown> = Promise.resolve();
   world.hostRunner = (id, document, parameters) => {
     if (id !== instanceId) return undefined;
@@ -78,6 +79,8 @@ export const realHost = async (
   return {
     df: async () => (await machine.must(`df -h ${path} | tail -n 1`)).trim(),
     stop: async () => {
+      if (stopped) return;
+      stopped = true;
       world.hostRunner = undefined;
       await last;
       await machine.stop();
