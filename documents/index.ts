@@ -1,5 +1,5 @@
 /** What runs on a host: these documents, by ARN, and nothing else. */
-import type { DocumentName } from '../shared/core/ports.ts';
+import type { DocumentName } from '../shared/core/documents.ts';
 import { command, type DocumentContent } from './document.ts';
 
 export const documents: readonly { readonly name: DocumentName; readonly content: DocumentContent }[] = [

@@ -4,7 +4,7 @@
  * the host is booted again after its volume has grown.
  */
 import { rmSync } from 'node:fs';
-import type { DocumentName } from '../shared/core/ports.ts';
+import type { DocumentName } from '../shared/core/documents.ts';
 import { bootHost, type HostMachine, makeDisk, prepare } from '../test/host/uml.ts';
 import { hostOf } from '../world/fleet.ts';
 import type { Run } from '../world/hosts.ts';

@@ -6,16 +6,17 @@ import {
   SSMClient,
 } from '@aws-sdk/client-ssm';
 import * as z from 'zod/mini';
-import { cleanReport, diskReport, growReport, hostFailure } from '../core/disk.ts';
+import { hostFailure } from '../core/disk.ts';
+import { type DocumentName, type Inspection, type ReportOf, reports } from '../core/documents.ts';
 import { InvalidInput } from '../core/errors.ts';
-import type { DocumentName, HostRun, Hosts } from '../core/ports.ts';
+import type { HostRun, Hosts } from '../core/ports.ts';
 import { partitionOf } from '../core/target.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
 
 /** How long SSM may take to hand a command to an agent that is online. Seconds; SSM's least is 30. */
 const DELIVERY_SECONDS = 60;
-/** How long a look waits for `inspect-disk`, which takes 2–5 s on a host. Milliseconds. */
+/** How long a look waits for an `inspect-…`, which takes 2–5 s on a host. Milliseconds. */
 const INSPECT_WAIT = 20_000;
 
 type Text = Readonly<Record<string, string>>;
@@ -26,11 +27,15 @@ export interface HostOptions extends ClientOptions {
   readonly sleep: (ms: number) => Promise<void>;
 }
 
-/** SSM puts parameters into the script as text: a path goes as base64, which cannot be anything but a path. */
+/** SSM puts parameters into the script as text: names and paths go as base64, which cannot be anything but that. */
+const ENCODED: readonly string[] = ['Mount', 'Unit', 'Config'];
 const encode = (parameters: Text): Text =>
-  'Mount' in parameters
-    ? { ...parameters, Mount: Buffer.from(parameters['Mount'] ?? '', 'utf8').toString('base64') }
-    : parameters;
+  Object.fromEntries(
+    Object.entries(parameters).map(([k, v]) => [
+      k,
+      ENCODED.includes(k) ? Buffer.from(v, 'utf8').toString('base64') : v,
+    ]),
+  );
 
 const answerOf = <T>(
   schema: z.ZodMiniType<T>,
@@ -61,6 +66,9 @@ const answerOf = <T>(
       return { state: 'lost', commandId, message: `the command ended as ${r.StatusDetails ?? r.Status}` };
   }
 };
+
+/** The cast only says what the table's type says: a name's own schema. */
+const schemaOf = <D extends DocumentName>(document: D) => reports[document] as unknown as z.ZodMiniType<ReportOf<D>>;
 
 const maybeJson = (text: string): unknown => {
   try {
@@ -139,12 +147,11 @@ export const ssmHosts = ({ account, stage, sleep, ...options }: HostOptions): Ho
         const seenAt = found.LastPingDateTime ? { seenAt: found.LastPingDateTime.getTime() } : {};
         return { state: found.PingStatus === 'Online' ? ('online' as const) : ('silent' as const), ...seenAt };
       }),
-    inspectDisk: async (id, detail, minAgeHours) => {
-      const { commandId } = await send(reader, id, 'inspect-disk', { Detail: detail, MinAgeHours: `${minAgeHours}` });
-      return wait(id, commandId, diskReport);
+    inspect: async <D extends Inspection>(id: string, document: D, parameters: Text) => {
+      const { commandId } = await send(reader, id, document, parameters);
+      return wait(id, commandId, schemaOf(document));
     },
     start: (id, document, parameters, token) => send(sender, id, document, { ...parameters, Token: token }),
-    cleanResult: (id, commandId) => result(id, commandId, cleanReport),
-    growResult: (id, commandId) => result(id, commandId, growReport),
+    result: (id, document, commandId) => result(id, commandId, schemaOf(document)),
   };
 };

@@ -1,13 +1,15 @@
 import {
+  DescribeInstanceStatusCommand,
   DescribeInstancesCommand,
   EC2Client,
   type Instance as Ec2Instance,
+  type InstanceStatus,
   paginateDescribeInstances,
 } from '@aws-sdk/client-ec2';
 import { InvalidInput, NotFound } from '../core/errors.ts';
-import type { Instance, Instances } from '../core/ports.ts';
+import type { Check, Checks, Instance, Instances } from '../core/ports.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
-import { calling } from './errors.ts';
+import { asOurs, calling } from './errors.ts';
 
 const STATES = ['pending', 'running', 'shutting-down', 'terminated', 'stopping', 'stopped'] as const;
 
@@ -30,6 +32,51 @@ const asInstance = (raw: Ec2Instance): Instance => {
   };
 };
 
+/** DescribeInstanceStatus takes so many ids at once. */
+const MOST_IDS = 100;
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  ok: 'ok',
+  impaired: 'impaired',
+  initializing: 'initializing',
+};
+/** An event that is over stays listed for a week, with such a description. Source: "Scheduled events for your instances", EC2 user guide. */
+const OVER = /^\[(Completed|Canceled)\]/;
+
+const asChecks = (raw: InstanceStatus): Checks => {
+  const state = STATES.find((s) => s === raw.InstanceState?.Name);
+  if (!state)
+    throw new InvalidInput(`EC2 tells the status of ${raw.InstanceId ?? 'an instance'} without a state that is known`);
+  const since = [raw.SystemStatus, raw.InstanceStatus, raw.AttachedEbsStatus]
+    .flatMap((s) => s?.Details ?? [])
+    .flatMap((d) => (d.ImpairedSince ? [d.ImpairedSince.getTime()] : []));
+  const check = (status: string | undefined): Check => CHECKS[status ?? ''] ?? 'unknown';
+  return {
+    state,
+    system: check(raw.SystemStatus?.Status),
+    instance: check(raw.InstanceStatus?.Status),
+    ...(raw.AttachedEbsStatus ? { ebs: check(raw.AttachedEbsStatus.Status) } : {}),
+    ...(since.length > 0 ? { impairedSince: Math.min(...since) } : {}),
+    events: (raw.Events ?? []).flatMap(({ Code, Description = '', NotBefore }) =>
+      Code && NotBefore && !OVER.test(Description)
+        ? [{ code: Code as Checks['events'][number]['code'], description: Description, notBefore: NotBefore.getTime() }]
+        : [],
+    ),
+  };
+};
+
+/** One id that is gone makes EC2 refuse the whole call: then each is asked for by itself. */
+const statuses = async (client: EC2Client, ids: readonly string[]): Promise<readonly InstanceStatus[]> => {
+  try {
+    const command = new DescribeInstanceStatusCommand({ IncludeAllInstances: true, InstanceIds: [...ids] });
+    return (await client.send(command)).InstanceStatuses ?? [];
+  } catch (e) {
+    if (!(asOurs(e, 'status') instanceof NotFound)) throw e;
+    if (ids.length <= 1) return [];
+    return (await Promise.all(ids.map((id) => statuses(client, [id])))).flat();
+  }
+};
+
 export const ec2Instances = (options: ClientOptions): Instances => {
   const client = new EC2Client(clientConfig(options, 3));
   return {
@@ -40,20 +87,38 @@ export const ec2Instances = (options: ClientOptions): Instances => {
         if (!found) throw new NotFound(`${id} does not exist`);
         return asInstance(found);
       }),
-    countByZone: ({ key, value }) =>
-      calling(`cannot count the instances tagged ${key}=${value}`, async () => {
+    checks: (ids) =>
+      calling(
+        `cannot read the status checks of ${ids.slice(0, 3).join(', ')}${ids.length > 3 ? ' …' : ''}`,
+        async () => {
+          const found: Record<string, Checks> = {};
+          for (let n = 0; n < ids.length; n += MOST_IDS)
+            for (const raw of await statuses(client, ids.slice(n, n + MOST_IDS)))
+              if (raw.InstanceId) found[raw.InstanceId] = asChecks(raw);
+          return found;
+        },
+      ),
+    members: (tag) =>
+      calling(`cannot list the instances tagged ${tag.key}=${tag.value}`, async () =>
+        (await tagged(client, tag)).map((i) => i.id),
+      ),
+    countByZone: (tag) =>
+      calling(`cannot count the instances tagged ${tag.key}=${tag.value}`, async () => {
         const zones: Record<string, number> = {};
-        const Filters = [
-          // EC2 takes `*` and `?` in a filter as wildcards.
-          { Name: `tag:${key}`, Values: [value.replaceAll(/[*?\\]/g, '\\$&')] },
-          { Name: 'instance-state-name', Values: ['pending', 'running'] },
-        ];
-        for await (const page of paginateDescribeInstances({ client, pageSize: 1000 }, { Filters }))
-          for (const i of (page.Reservations ?? []).flatMap((r) => r.Instances ?? [])) {
-            const zone = asInstance(i).zoneId;
-            zones[zone] = (zones[zone] ?? 0) + 1;
-          }
+        for (const { zoneId } of await tagged(client, tag)) zones[zoneId] = (zones[zoneId] ?? 0) + 1;
         return zones;
       }),
   };
+};
+
+const tagged = async (client: EC2Client, { key, value }: { key: string; value: string }): Promise<Instance[]> => {
+  const found: Instance[] = [];
+  const Filters = [
+    // EC2 takes `*` and `?` in a filter as wildcards.
+    { Name: `tag:${key}`, Values: [value.replaceAll(/[*?\\]/g, '\\$&')] },
+    { Name: 'instance-state-name', Values: ['pending', 'running'] },
+  ];
+  for await (const page of paginateDescribeInstances({ client, pageSize: 1000 }, { Filters }))
+    found.push(...(page.Reservations ?? []).flatMap((r) => r.Instances ?? []).map(asInstance));
+  return found;
 };

@@ -1,45 +1,28 @@
-/** All ports of one session: one account, one region, one set of credentials. Clients are made on first use. */
+/** All ports of one session: one account, one region, one set of credentials. Each adapter, and with it its SDK client, loads on first use. */
 import type { Ports } from '../core/ports.ts';
-import { cloudWatchAlarms, cloudWatchMetrics } from './cloudwatch.ts';
-import { type HostOptions, ssmHosts } from './hosts.ts';
-import { ec2Instances } from './instances.ts';
-import { ssmParameters } from './parameters.ts';
-import { ec2Volumes } from './volumes.ts';
+import type { HostOptions } from './hosts.ts';
 
-const once = <T>(make: () => T): (() => T) => {
-  let made: { value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
+type Methods = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>;
+
+/** A port whose adapter is loaded when it is first asked for something. */
+const lazily = <P extends object>(load: () => Promise<P>): P => {
+  let loaded: Promise<P> | undefined;
+  const asked =
+    (name: string) =>
+    async (...args: never[]): Promise<unknown> => {
+      loaded ??= load();
+      return ((await loaded) as Methods)[name]?.(...args);
+    };
+  // Whoever awaits a port must not take it for a promise.
+  return new Proxy({} as P, { get: (_, name) => (name === 'then' ? undefined : asked(String(name))) });
 };
 
-export const awsPorts = (options: HostOptions): Ports => {
-  const instances = once(() => ec2Instances(options));
-  const volumes = once(() => ec2Volumes(options));
-  const hosts = once(() => ssmHosts(options));
-  const metrics = once(() => cloudWatchMetrics(options));
-  const alarms = once(() => cloudWatchAlarms(options));
-  const parameters = once(() => ssmParameters(options));
-  return {
-    where: { account: options.account, region: options.region },
-    get instances() {
-      return instances();
-    },
-    get volumes() {
-      return volumes();
-    },
-    get hosts() {
-      return hosts();
-    },
-    get metrics() {
-      return metrics();
-    },
-    get alarms() {
-      return alarms();
-    },
-    get parameters() {
-      return parameters();
-    },
-  };
-};
+export const awsPorts = (options: HostOptions): Ports => ({
+  where: { account: options.account, region: options.region },
+  instances: lazily(() => import('./instances.ts').then((m) => m.ec2Instances(options))),
+  volumes: lazily(() => import('./volumes.ts').then((m) => m.ec2Volumes(options))),
+  hosts: lazily(() => import('./hosts.ts').then((m) => m.ssmHosts(options))),
+  metrics: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchMetrics(options))),
+  alarms: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchAlarms(options))),
+  parameters: lazily(() => import('./parameters.ts').then((m) => m.ssmParameters(options))),
+});

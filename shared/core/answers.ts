@@ -105,6 +105,8 @@ export const deny = (incident: Incident, { by, now, step, why }: Reply & { why?:
     no: `cannot deny incident ${incident.id}: ${because}`,
     remedy: `look at it: steward why ${incident.id}; to stop whatever it does: steward pause ${incident.target} --reason '…'`,
   });
+  const failed = failedUndo(incident);
+  if (failed && (!ask || ask.until <= now)) return withdrawn(incident, failed, { by, now, ...(why ? { why } : {}) });
   if (!ask || ask.until <= now) return no(`nothing is asked; it is ${incident.state}`);
   if (stepText(ask.step) !== step) return no(`it asks for another step by now: ${ask.plan}`);
   const because = `${by} said no to: ${ask.plan}${why ? ` (${why})` : ''}`;
@@ -116,6 +118,29 @@ export const deny = (incident: Incident, { by, now, step, why }: Reply & { why?:
     denied: { step, by, until: ask.until },
   };
 };
+
+/** What was asked to be put back and could not be. */
+const failedUndo = ({ undoWanted, attempts }: Incident): Attempt | undefined => {
+  const last = attempts.findLast((a) => a.undoes !== undefined);
+  const failed = last?.outcome?.kind === 'permanent' || last?.outcome?.kind === 'ambiguous';
+  return undoWanted && failed ? undoWanted.attempt : undefined;
+};
+
+/** A person no longer wants it put back, or has done so by hand: the incident goes on as if nobody had asked. */
+const withdrawn = (
+  { undoWanted: _, ...incident }: Incident,
+  attempt: Attempt,
+  { by, now, why }: { by: string; now: Time; why?: string },
+): Incident => ({
+  ...logged(
+    incident,
+    now,
+    'answer',
+    `${by} no longer asks to put back what attempt ${attempt.n} did (${attempt.plan})${why ? `: ${why}` : ''}`,
+  ),
+  state: 'open',
+  because: `${by} no longer asks for it to be put back`,
+});
 
 const current = (switches: Switches, now: Time): Pause[] =>
   switches.pauses.filter((p) => p.until === undefined || p.until > now);

@@ -1,6 +1,7 @@
 /** Whose budget a repair of an instance spends: its Auto Scaling group, else the group that its tag names, else itself. */
 import type { Instance, Ports } from './ports.ts';
-import type { Group } from './remediation.ts';
+import type { Facts, Group } from './remediation.ts';
+import { partitionOf } from './target.ts';
 
 /** Set by Auto Scaling on each of its instances. */
 const ASG_TAG = 'aws:autoscaling:groupName';
@@ -21,5 +22,32 @@ export const groupOfInstance = async (instance: Instance, ports: Ports, groupTag
     id: `${key === ASG_TAG ? 'asg' : 'group'}/${value}`,
     size: Object.values(zones).reduce((a, b) => a + b, 0),
     zones,
+  };
+};
+
+/** Its group, and who of it serves: for a remediation that interrupts. A member serves while it runs and its status checks pass. */
+export const membershipOf = async (
+  instance: Instance,
+  ports: Ports,
+  groupTag: string,
+): Promise<{ readonly group: Group; readonly serving: NonNullable<Facts['serving']> }> => {
+  const key = instance.tags[ASG_TAG] ? ASG_TAG : groupTag;
+  const value = instance.tags[key];
+  if (!value) return { group: aloneGroup(instance), serving: 'alone' };
+  const [group, members] = await Promise.all([
+    groupOfInstance(instance, ports, groupTag),
+    ports.instances.members({ key, value }),
+  ]);
+  const checks = await ports.instances.checks([...new Set([instance.id, ...members])]);
+  const serves = (id: string): boolean =>
+    checks[id]?.state === 'running' && checks[id].system === 'ok' && checks[id].instance === 'ok';
+  const { account, region } = ports.where;
+  const arnOf = (id: string) => `arn:${partitionOf(region)}:ec2:${region}:${account}:instance/${id}`;
+  return {
+    group,
+    serving: {
+      self: serves(instance.id),
+      others: members.filter((id) => id !== instance.id && serves(id)).map(arnOf),
+    },
   };
 };

@@ -6,7 +6,7 @@ import { maybeSamePerson } from './answers.ts';
 import { messageOf } from './errors.ts';
 import { type Incident, stepText } from './incident.ts';
 import type { Policy, Settings } from './policy.ts';
-import type { Facts, Risk } from './remediation.ts';
+import { type Facts, type Risk, riskOf } from './remediation.ts';
 import type { Chart, GroupRecord, Ledger, Pause, Switches } from './store.ts';
 import type { Target } from './target.ts';
 import { days, hours, iso, minutes, span, type Time } from './time.ts';
@@ -18,7 +18,11 @@ export interface Proposal {
   /** The account that Steward runs in. */
   readonly home: string;
   readonly target: Target;
-  readonly remediation: { readonly name: string; readonly risk: Risk };
+  readonly remediation: {
+    readonly name: string;
+    readonly risk: Risk;
+    readonly risks?: Readonly<Record<string, Risk>>;
+  };
   readonly act: Act<Json>;
   /** The attempt that it puts back: recovery is never blocked by age, window, attempts, budget or breaker. */
   readonly undoes?: number;
@@ -159,7 +163,8 @@ const inMode: Guard = (p) => {
       `it may be asked again after ${iso(incident.denied.until)}`,
       incident.denied.until,
     );
-  switch (settings.mode) {
+  const mode = settings.modes[riskOf(p.remediation, act.rung)];
+  switch (mode) {
     case 'off':
       return notOurs(
         p,
@@ -175,19 +180,31 @@ const inMode: Guard = (p) => {
       );
     case 'act':
       return `the policy lets ${p.remediation.name} act`;
-    case 'ask': {
-      const yes = incident.approval;
-      const asker = incident.undoWanted?.by ?? incident.askedBy;
-      if (yes && yes.step === step && yes.until > now && !(asker !== undefined && maybeSamePerson(asker, yes.by)))
-        return `${yes.by} approved it`;
-      return {
-        because: `a person${asker === undefined ? '' : ` other than ${asker}`} must approve it: ${act.plan}`,
-        remedy: `steward approve ${incident.id}`,
-        consequence: 'ask',
-        again: now + minutes(15),
-      };
-    }
+    case 'ask':
+      return approved(p) ?? ask(p, 'must approve it');
   }
+};
+
+/** Who said yes to exactly this step, and may. */
+const approved = ({ incident, act, now }: Proposal): string | undefined => {
+  const yes = incident.approval;
+  const asker = incident.undoWanted?.by ?? incident.askedBy;
+  return yes &&
+    yes.step === stepText(act.step) &&
+    yes.until > now &&
+    !(asker !== undefined && maybeSamePerson(asker, yes.by))
+    ? `${yes.by} approved it`
+    : undefined;
+};
+
+const ask = ({ incident, act, now }: Proposal, must: string) => {
+  const asker = incident.undoWanted?.by ?? incident.askedBy;
+  return {
+    because: `a person${asker === undefined ? '' : ` other than ${asker}`} ${must}: ${act.plan}`,
+    remedy: `steward approve ${incident.id}`,
+    consequence: 'ask' as const,
+    again: now + minutes(15),
+  };
 };
 
 const ofAge: Guard = (p) => {
@@ -195,7 +212,7 @@ const ofAge: Guard = (p) => {
   const age = p.incident.openedAt - p.incident.signals.lastAt;
   const limit = minutes(p.policy.signalMaxAgeMinutes);
   if (age < -limit)
-    return wait(
+    return escalate(
       p,
       `the signal is dated ${span(-age)} in the future: a clock is wrong`,
       'set the clock of the sender, or of this account',
@@ -222,7 +239,7 @@ const inWindow: Guard = (p) => {
         end,
       );
   }
-  if (p.remediation.risk === 'harmless' || p.policy.maintenance.length === 0) return 'no freeze';
+  if (riskOf(p.remediation, p.act.rung) === 'harmless' || p.policy.maintenance.length === 0) return 'no freeze';
   const open = p.policy.maintenance.some((w) => openUntil(w, p.now) !== undefined);
   if (open) return 'in a maintenance window';
   const next = nextOpening(p.policy.maintenance, p.now);
@@ -234,8 +251,17 @@ const inWindow: Guard = (p) => {
   );
 };
 
+/** More attempts than any ladder has rungs: the incident goes round in circles. */
+const MOST_ATTEMPTS = 40;
+
 const hasAttempts: Guard = (p) => {
   if (p.undoes !== undefined) return 'it puts something back';
+  if (p.incident.attempts.length >= MOST_ATTEMPTS)
+    return escalate(
+      p,
+      `${p.incident.attempts.length} attempts did not end it`,
+      'end it by hand: this incident acts no more',
+    );
   const lately = p.chart.recent.filter((d) => d.remediation === p.remediation.name && d.at > p.now - hours(24));
   const step = stepText(p.act.step);
   const same = lately.findLast((d) => d.step === step);
@@ -294,6 +320,24 @@ const inBudget: Guard = (p) => {
       .join(', ')} is healthy, or raise remediations.${p.remediation.name}.budget`,
     p.now + minutes(2),
   );
+};
+
+/** Never the last serving member of a group, unless a person says so. Those under repair may be interrupted any moment: they do not count. */
+const othersServe: Guard = (p) => {
+  if (p.undoes !== undefined) return 'it puts something back';
+  if (riskOf(p.remediation, p.act.rung) === 'harmless') return 'it interrupts nothing';
+  const { serving } = p.facts;
+  if (serving === undefined)
+    return wait(
+      p,
+      'which of its group serve could not be seen',
+      'grant the read permission, or wait until AWS answers',
+    );
+  if (serving === 'alone') return 'it stands alone: nothing else serves in its place, and nothing else is at stake';
+  if (!serving.self) return 'it does not serve';
+  const others = serving.others.filter((arn) => arn !== p.target.arn && !p.group.repairs[arn]);
+  if (others.length > 0) return `${others.length} others of ${p.facts.group?.id} serve`;
+  return approved(p) ?? ask(p, `must approve it, for no other member of ${p.facts.group?.id} serves now`);
 };
 
 /** Why the breaker is open because of what is seen now, if it is. */
@@ -372,6 +416,7 @@ const guards: readonly (readonly [string, Guard])[] = [
   ['window', inWindow],
   ['attempts', hasAttempts],
   ['budget', inBudget],
+  ['serving', othersServe],
   ['breaker', breakerClosed],
   ['cost', inCost],
   ['lease', leaseFree],

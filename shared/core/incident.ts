@@ -93,6 +93,7 @@ export interface Incident {
     readonly count: number;
     readonly kind: SignalKind;
     readonly cause: string;
+    readonly author?: string;
     readonly firstAt: Time;
     readonly lastAt: Time;
     readonly lastEventId: string;

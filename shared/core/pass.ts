@@ -10,11 +10,12 @@ import { commitOutcome, propose, type Reservation, reserve } from './gate.ts';
 import { isRefusal, type Refusal, scopeOf } from './guards.ts';
 import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
 import type { Settings } from './policy.ts';
+import { trusts } from './principal.ts';
 import type { Assessment, Facts } from './remediation.ts';
 import type { Signal } from './signal.ts';
 import { nextLook, start } from './step.ts';
 import type { Change, Chart, Switches } from './store.ts';
-import { hours, minutes, seconds, type Time } from './time.ts';
+import { hours, iso, minutes, seconds, type Time } from './time.ts';
 import { afterUndo, undoing } from './undo.ts';
 import type { Json, Verdict } from './verdict.ts';
 import type { Answer, Deps, Work } from './work.ts';
@@ -77,6 +78,7 @@ const openedBy = (signal: Signal, id: string, remediation: string, now: Time): I
     count: 1,
     kind: signal.kind,
     cause: signal.cause,
+    ...(signal.author === undefined ? {} : { author: signal.author }),
     firstAt: signal.at,
     lastAt: signal.at,
     lastEventId: signal.eventId,
@@ -92,13 +94,14 @@ const openedBy = (signal: Signal, id: string, remediation: string, now: Time): I
 /** The same event twice changes nothing; another one is counted. */
 const heard = (incident: Incident, signal: Signal | undefined, now: Time): Incident => {
   if (!signal || signal.kind === 'target.changed' || signal.eventId === incident.signals.lastEventId) return incident;
-  const { signals } = incident;
+  const { author: _, ...signals } = incident.signals;
   return {
     ...logged(incident, now, 'signal', signal.cause),
     signals: {
       ...signals,
       count: signals.count + 1,
       cause: signal.cause,
+      ...(signal.author === undefined ? {} : { author: signal.author }),
       lastAt: Math.max(signals.lastAt, signal.at),
       lastEventId: signal.eventId,
     },
@@ -198,6 +201,8 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       attempts: p.incident.attempts,
       options: p.settings.options,
       tags: deps.policy.tags,
+      signal: p.incident.signals,
+      trusts: (author: string) => trusts(deps.policy.trusted, author),
       uncovered: (tags: Readonly<Record<string, string>>) => {
         const { covered, because, remedy } = scopeOf(deps.policy, tags);
         return covered ? undefined : `${because}; to let Steward act, ${remedy}`;
@@ -349,13 +354,14 @@ const tryToAct = async (
 ): Promise<Answer> => {
   const { deps, work, now, incident } = p;
   const undo = act.rung === 'undo' ? (act.step as { undo: number }).undo : undefined;
-  if (incident.attempts.filter((a) => a.outcome?.kind === 'transient').length >= TRANSIENT_LIMIT)
+  const putOff = incident.attempts.filter((a) => a.outcome?.kind === 'transient' && a.outcome.at > now - hours(24));
+  if (putOff.length >= TRANSIENT_LIMIT)
     return conclude(
       p,
       {
         do: 'escalate',
-        because: `AWS put it off ${TRANSIENT_LIMIT} times: ${incident.attempts.at(-1)?.outcome?.because}`,
-        remedy: 'look at the account’s limits; a new alarm starts afresh',
+        because: `AWS put it off ${TRANSIENT_LIMIT} times within 24 h: ${putOff.at(-1)?.outcome?.because}`,
+        remedy: `look at the account’s limits; it is tried again after ${iso((putOff[0]?.outcome?.at ?? now) + hours(24))}`,
       },
       assessed,
     );
@@ -425,6 +431,8 @@ const refused = async (
     `${refusal.guard} refused to ${act.plan}: ${refusal.because}. To allow it: ${refusal.remedy}`,
   );
   const because = `${refusal.guard}: ${refusal.because}`;
+  // Whatever it waits for, what healed by itself is seen.
+  const again = Math.min(refusal.again, now + IDLE_LOOK);
   switch (refusal.consequence) {
     case 'not-ours':
       return { ...(await finish(p, { ...noted, end: 'not-ours' }, { do: 'nothing', because })), ...extra };
@@ -433,14 +441,14 @@ const refused = async (
         p,
         escalated(noted, { because, remedy: refusal.remedy }, now),
         act,
-        refusal.again,
+        again,
         extra,
         tells ? change : [],
       );
     case 'wait':
-      return rest(p, { ...noted, state: 'refused', because, remedy: refusal.remedy }, act, refusal.again, extra);
+      return rest(p, { ...noted, state: 'refused', because, remedy: refusal.remedy }, act, again, extra);
     case 'ask':
-      return rest(p, asking(noted, act, p.settings, refusal, now), act, refusal.again, extra);
+      return rest(p, asking(noted, act, p.settings, refusal, now), act, again, extra);
   }
 };
 

@@ -2,7 +2,7 @@
  * What a remediation may call. Its IAM role is generated from this list, each pass assumes it narrowed to one target, and a test proves that
  * it calls exactly this.
  */
-import type { Target } from './target.ts';
+import { matchesArn, type Target } from './target.ts';
 
 export interface Permission {
   /** `look`: held by every pass. `act`: held only while a step runs, after the gate has let it through. */
@@ -28,16 +28,13 @@ export interface PolicyDocument {
   readonly Statement: readonly Statement[];
 }
 
-const matches = (pattern: string, arn: string): boolean =>
-  new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`).test(arn);
-
 /** Our own documents: not touched by the target, so they stay, exact but for account and region, which are the target's. */
 const isOwnDocument = (pattern: string): boolean => pattern.includes(':document/steward-{stage}-');
 
 const narrow = (given: string, stage: string, target: Target, touched: readonly string[]): string[] => {
   if (given === '*') return ['*'];
   const pattern = given.replace('{stage}', stage);
-  if (!isOwnDocument(given)) return [target.arn, ...touched].filter((arn) => matches(pattern, arn));
+  if (!isOwnDocument(given)) return [target.arn, ...touched].filter((arn) => matchesArn(pattern, arn));
   // arn:*:ssm:*:*:document/steward-prod-x → the one of the target's account and region
   const [arn, , service, , , ...rest] = pattern.split(':');
   const partition = target.arn.split(':')[1] ?? 'aws';

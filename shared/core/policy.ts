@@ -59,7 +59,10 @@ export const commonSettings = {
 };
 
 export interface Settings {
+  /** For steps of the remediation's own risk. */
   readonly mode: Mode;
+  /** A mode that the policy names holds for every risk; else each risk has the preset's. */
+  readonly modes: Readonly<Record<Risk, Mode>>;
   readonly attemptsPerDay: number;
   readonly coolDownMinutes: number;
   readonly budget: { readonly max: number; readonly percent: number };
@@ -72,6 +75,7 @@ export interface Policy {
   readonly scope: 'tagged' | 'all';
   readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
   readonly accounts: readonly string[];
+  readonly trusted: readonly string[];
   readonly freeze: readonly Window[];
   readonly maintenance: readonly Window[];
   readonly breaker: {
@@ -127,6 +131,11 @@ export const policySchema = (remediations: readonly Configurable[]) =>
       [],
       'Other accounts that Steward may act in, beside its own; each needs its roles',
     ),
+    trusted: option(
+      z.array(z.string().check(z.regex(/^arn:[\w*-]+:[\w*-]*:[\w*-]*:[\d*]*:\S+$/))),
+      [],
+      'Principals whose changes are intended, as ARN patterns with *: the role of Terraform or CloudFormation. What they change is not put back',
+    ),
     freeze: option(z.array(window), [], 'Times in which nothing is done'),
     maintenance: option(
       z.array(window),
@@ -179,10 +188,15 @@ export const resolvePolicy = (
   const { version: _, preset, remediations: given, ...rest } = parsed;
   const settings = (r: Configurable): Settings => {
     const { mode, attemptsPerDay, coolDownMinutes, budget, costCapUsdPerMonth, askForHours, ...options } = (
-      given as Record<string, Omit<Settings, 'mode' | 'options'> & { mode?: Mode }>
-    )[r.name] as Omit<Settings, 'mode' | 'options'> & { mode?: Mode };
+      given as Record<string, Omit<Settings, 'mode' | 'modes' | 'options'> & { mode?: Mode }>
+    )[r.name] as Omit<Settings, 'mode' | 'modes' | 'options'> & { mode?: Mode };
     return {
       mode: modeOf(r.risk, preset, mode),
+      modes: {
+        harmless: modeOf('harmless', preset, mode),
+        interrupts: modeOf('interrupts', preset, mode),
+        destroys: modeOf('destroys', preset, mode),
+      },
       attemptsPerDay,
       coolDownMinutes,
       budget,

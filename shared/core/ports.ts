@@ -3,7 +3,7 @@
  * that nothing beyond the target can be changed through them.
  * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
  */
-import type { CleanReport, DiskReport, GrowReport } from './disk.ts';
+import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
 import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
@@ -18,8 +18,32 @@ export interface Instance {
   readonly devices: Readonly<Record<string, string>>;
 }
 
+/** A status check as EC2 has it. `unknown`: none has been made (it does not run), or the data do not suffice. */
+export type Check = 'ok' | 'impaired' | 'initializing' | 'unknown';
+export interface Checks {
+  readonly state: Instance['state'];
+  /** The hardware and hypervisor below it. */
+  readonly system: Check;
+  /** Its own network and software. */
+  readonly instance: Check;
+  /** Its volumes can be reached. Undefined: EC2 does not check that for it. */
+  readonly ebs?: Check;
+  /** Since when the first of them fails. */
+  readonly impairedSince?: Time;
+  /** What AWS will do to it. Those that are over are left out. */
+  readonly events: readonly {
+    readonly code: 'instance-stop' | 'instance-reboot' | 'instance-retirement' | 'system-reboot' | 'system-maintenance';
+    readonly description: string;
+    readonly notBefore: Time;
+  }[];
+}
+
 export interface Instances {
   describe(id: string): Promise<Instance>;
+  /** Those of them that exist. */
+  checks(ids: readonly string[]): Promise<Readonly<Record<string, Checks>>>;
+  /** Ids of the instances with this tag that are pending or running. */
+  members(tag: { key: string; value: string }): Promise<readonly string[]>;
   /** Instances with this tag, by zone, that are pending or running. */
   countByZone(tag: { key: string; value: string }): Promise<Readonly<Record<string, number>>>;
 }
@@ -61,22 +85,24 @@ export type HostRun<Report> =
   /** No answer within the document's time limit, or no agent took it. */
   | { readonly state: 'lost'; readonly commandId: string; readonly message: string };
 
-export type DocumentName = 'inspect-disk' | 'clean-disk' | 'grow-filesystem';
-
 export interface Hosts {
   /** Does the SSM agent answer? `seenAt` is its last ping. */
   agent(id: string): Promise<{ state: 'online' | 'silent' | 'absent'; seenAt?: Time }>;
-  /** Runs `inspect-disk` and waits up to 20 s for its answer. Read only. */
-  inspectDisk(id: string, detail: 'usage' | 'full', minAgeHours: number): Promise<HostRun<DiskReport>>;
+  /** Runs a document that only looks, and waits up to 20 s for its answer. */
+  inspect<D extends Inspection>(
+    id: string,
+    document: D,
+    parameters: Readonly<Record<string, string>>,
+  ): Promise<HostRun<ReportOf<D>>>;
   /** Starts a document that changes something. The host runs a token once. Resolves as soon as AWS has taken it. */
   start(
     id: string,
-    document: 'clean-disk' | 'grow-filesystem',
+    document: Change,
     parameters: Readonly<Record<string, string>>,
     token: string,
   ): Promise<{ commandId: string }>;
-  cleanResult(id: string, commandId: string): Promise<HostRun<CleanReport>>;
-  growResult(id: string, commandId: string): Promise<HostRun<GrowReport>>;
+  /** What came of a started document. */
+  result<D extends DocumentName>(id: string, document: D, commandId: string): Promise<HostRun<ReportOf<D>>>;
 }
 
 export interface Metrics {

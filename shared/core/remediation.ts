@@ -21,6 +21,11 @@ export interface Group {
 
 /** What the gate needs to know of a target, of whatever kind it is. Undefined means: could not be seen; then the gate refuses. */
 export interface Facts {
+  /**
+   * Whether the target serves now, and the ARNs of the other members of its group that do; 'alone': it has no group. An act that interrupts never
+   * takes the last one. Undefined: could not be seen.
+   */
+  readonly serving?: { readonly self: boolean; readonly others: readonly string[] } | 'alone' | undefined;
   readonly tags: Readonly<Record<string, string>> | undefined;
   /** It is Steward's own thing (the drill): no tag is asked for. */
   readonly ours?: true;
@@ -40,6 +45,10 @@ export interface Look<Options> {
   readonly options: Options;
   /** Names of the tags that the policy reads. */
   readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
+  /** What the latest signal said. A hint where to look, never proof. */
+  readonly signal: { readonly kind: SignalKind; readonly cause: string; readonly author?: string };
+  /** Is this principal one whose changes the policy takes as intended (the IaC role)? */
+  readonly trusts: (author: string) => boolean;
   /** Why the policy does not cover what carries these tags, and what it would take. Then it is not looked into any further. */
   readonly uncovered: (tags: Readonly<Record<string, string>>) => string | undefined;
 }
@@ -56,6 +65,8 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly targets: string;
   /** Rungs in the order in which they are tried, with one line each for people. */
   readonly ladder: Readonly<Record<string, string>>;
+  /** Rungs whose risk is another than the remediation's. */
+  readonly risks?: Readonly<Record<string, Risk>>;
   readonly permissions: readonly Permission[];
   /** The user's options, each with its default. */
   readonly options: z.ZodMiniType<Options>;
@@ -86,6 +97,12 @@ export interface Spec<Seen, Step extends Json, Options> {
   /** Why it cannot be undone, for the person who asks. Needed where there is no `undo`. */
   readonly noUndo?: string;
 }
+
+/** The risk of a step. Its rung's first word is the rung of the ladder: 'clean /srv' is on `clean`. */
+export const riskOf = (
+  { risk, risks }: { readonly risk: Risk; readonly risks?: Readonly<Record<string, Risk>> },
+  rung: string,
+): Risk => risks?.[rung.split(' ')[0] ?? ''] ?? risk;
 
 /** What one look came to. */
 export interface Assessment {

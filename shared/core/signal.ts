@@ -10,10 +10,23 @@ export type SignalKind =
   | 'disk.space-low'
   | 'disk.inodes-low'
   | 'memory.low'
+  | 'memory.oom-kill'
   | 'cpu.high'
   | 'cpu.credits-low'
+  | 'instance.unwatched'
   | 'instance.status-check-failed'
   | 'instance.system-check-failed'
+  | 'instance.ebs-check-failed'
+  /** AWS will stop, reboot or retire it at a known time. */
+  | 'instance.scheduled-event'
+  /** A spot instance goes in two minutes, or is likely to. */
+  | 'instance.interruption'
+  | 'container-instance.agent-disconnected'
+  /** Something may have been changed that must stay as it is declared. */
+  | 'trail.changed'
+  | 'flow-logs.changed'
+  | 'log-group.changed'
+  | 'log-agent.silent'
   | 'database.storage-low'
   | 'load-balancer.unhealthy-hosts'
   | 'steward.drill'
@@ -30,6 +43,8 @@ export interface Signal {
   readonly cause: string;
   /** The event's own id, so that a repeated event is recognised in the record. */
   readonly eventId: string;
+  /** ARN of who made the change that this is about, where the event says it. */
+  readonly author?: string;
   /** A person who asked for this, where one did: they cannot approve it too. */
   readonly askedBy?: string;
 }

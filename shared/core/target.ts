@@ -31,6 +31,10 @@ const resourceTarget =
 export const instanceTarget = resourceTarget('instance', /^i-([0-9a-f]{8}|[0-9a-f]{17})$/);
 export const volumeTarget = resourceTarget('volume', /^vol-([0-9a-f]{8}|[0-9a-f]{17})$/);
 
+/** Does the ARN match a pattern with `*`? */
+export const matchesArn = (pattern: string, arn: string): boolean =>
+  new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`).test(arn);
+
 /** 'arn:…:instance/i-0abc' → 'i-0abc'; 'arn:…:parameter/steward/drill' → 'steward/drill'. */
 export const idOf = (target: Target): string => {
   const resource = target.arn.split(':').slice(5).join(':');

@@ -30,7 +30,7 @@ export const afterUndo = (incident: Incident, healthy: boolean): Verdict | undef
     return {
       do: 'escalate',
       because: `putting it back failed: ${undo.outcome?.because ?? 'unknown'}`,
-      remedy: 'put it back by hand',
+      remedy: 'put it back by hand, then say so with steward deny, and this incident goes on',
     };
   }
   const harmful = incident.attempts.findLast((a) => a.effect === 'harmful' && !a.undoes);

@@ -105,11 +105,13 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     };
   const sent = commandOf(look.attempts.at(-1));
   const command =
-    sent &&
-    (sent.step.do === 'clean' ? await ports.hosts.cleanResult(id, sent.id) : await ports.hosts.growResult(id, sent.id));
+    sent && (await ports.hosts.result(id, sent.step.do === 'clean' ? 'clean-disk' : 'grow-filesystem', sent.id));
   // While a command works on the disk, measuring it would only see a half.
   if (command?.state === 'running') return { ...nothing, group, agent, command, blind: undefined };
-  const run = await ports.hosts.inspectDisk(id, 'full', look.options.cleanMinAgeHours);
+  const run = await ports.hosts.inspect(id, 'inspect-disk', {
+    Detail: 'full',
+    MinAgeHours: `${look.options.cleanMinAgeHours}`,
+  });
   if (run.state !== 'done')
     return {
       ...nothing,

@@ -8,7 +8,7 @@ import { Conflict, InvalidInput, messageOf } from '../core/errors.ts';
 import { type Answer, pass, type Work } from '../core/pass.ts';
 import type { Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { type Target, targetOf, typeOf } from '../core/target.ts';
+import { matchesArn, type Target, targetOf, typeOf } from '../core/target.ts';
 import { minutes } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import type { Wired } from './wire.ts';
@@ -21,9 +21,6 @@ export interface Outcome {
   /** Could not be read: where it is kept, and why. */
   readonly parked?: { readonly id: string; readonly because: string };
 }
-
-export const matches = (pattern: string, arn: string): boolean =>
-  new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(arn);
 
 /** A pass that lost a race is run again at once, so often; then the queue brings the message again. */
 const PASS_TRIES = 3;
@@ -75,7 +72,7 @@ const idle = (target: Target, because: string): Answer => ({
 const worksOf = async (signal: Signal, deps: Wired): Promise<Work[]> => {
   if (signal.kind !== 'target.changed')
     return remediations
-      .filter((r) => r.answers.includes(signal.kind) && matches(r.targets, signal.target.arn))
+      .filter((r) => r.answers.includes(signal.kind) && matchesArn(r.targets, signal.target.arn))
       .map((remediation) => ({ target: signal.target, remediation, signal }));
   const works = await Promise.all(
     remediations.map(async (remediation) => ({ remediation, target: await ownTarget(remediation, signal, deps) })),
@@ -87,7 +84,7 @@ const worksOf = async (signal: Signal, deps: Wired): Promise<Work[]> => {
 
 /** What changed may be the target itself, or something that belongs to one (a volume → its instance). */
 const ownTarget = async (remediation: Remediation, { target }: Signal, deps: Wired): Promise<Target | undefined> => {
-  if (matches(remediation.targets, target.arn)) return target;
+  if (matchesArn(remediation.targets, target.arn)) return target;
   if (!remediation.locate || typeOf(target) !== 'volume') return undefined;
   return remediation.locate(target, await deps.reach(remediation, target, { phase: 'look', touched: [] }));
 };
@@ -184,7 +181,7 @@ export const answerMessage = async (body: string, deps: Wired): Promise<Outcome>
 /** What would be done about a target, with or without an alarm. Writes nothing, does nothing. */
 export const plan = async (arn: string, only: string | undefined, deps: Wired): Promise<Outcome> => {
   const target = targetOf(arn);
-  const asked = only === undefined ? remediations.filter((r) => matches(r.targets, arn)) : [byName(only)];
+  const asked = only === undefined ? remediations.filter((r) => matchesArn(r.targets, arn)) : [byName(only)];
   if (asked.length === 0) throw new InvalidInput(`no remediation is for ${arn}`);
   const works = asked.flatMap((remediation) => {
     const [kind] = remediation.answers;

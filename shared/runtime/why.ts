@@ -5,11 +5,11 @@ import { InvalidInput, NotFound } from '../core/errors.ts';
 import type { Incident } from '../core/incident.ts';
 import type { Answer } from '../core/pass.ts';
 import type { Pause } from '../core/store.ts';
-import { instanceTarget, type Target, targetOf, volumeTarget } from '../core/target.ts';
+import { instanceTarget, matchesArn, type Target, targetOf, volumeTarget } from '../core/target.ts';
 import type { Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import type { AnswerDeps } from './answer.ts';
-import { answerEvent, matches, plan } from './heal.ts';
+import { answerEvent, plan } from './heal.ts';
 
 export interface Explained {
   /** The whole record. */
@@ -52,7 +52,7 @@ export const namedTarget = (text: string, deps: AnswerDeps): Target => {
         ? instanceTarget(where, text)
         : undefined;
   if (!target) throw new InvalidInput(`'${text}' is no target: give an instance id (i-…), an ARN or an incident's id`);
-  if (!remediations.some((r) => matches(r.targets, target.arn)))
+  if (!remediations.some((r) => matchesArn(r.targets, target.arn)))
     throw new InvalidInput(
       `no remediation looks at ${target.arn}: there are ${remediations.map((r) => `${r.name} (${r.targets})`).join(', ')}`,
     );

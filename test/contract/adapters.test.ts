@@ -386,7 +386,7 @@ const expectations: readonly Expectation[] = [
   },
   {
     name: 'hosts.inspectDisk',
-    run: ({ ports }, { one }) => ports.hosts.inspectDisk(one.id, 'usage', 24),
+    run: ({ ports }, { one }) => ports.hosts.inspect(one.id, 'inspect-disk', { Detail: 'usage', MinAgeHours: '24' }),
     is: () => ({
       state: 'done',
       commandId: expect.any(String),
@@ -399,9 +399,9 @@ const expectations: readonly Expectation[] = [
     run: async ({ ports, pass }, { one }) => {
       const { commandId } = await ports.hosts.start(one.id, 'clean-disk', { Mount: '/', MinAgeHours: '24' }, 'token-1');
       await pass(0);
-      const early = (await ports.hosts.cleanResult(one.id, commandId)).state;
+      const early = (await ports.hosts.result(one.id, 'clean-disk', commandId)).state;
       await pass(minutes(5));
-      return [early, await ports.hosts.cleanResult(one.id, commandId)];
+      return [early, await ports.hosts.result(one.id, 'clean-disk', commandId)];
     },
     is: () => ['running', expect.objectContaining({ state: 'done', report: expect.objectContaining({ path: '/' }) })],
     onMoto: { because: noHosts, is: () => 'InvalidInput' },
@@ -409,7 +409,7 @@ const expectations: readonly Expectation[] = [
   {
     name: 'hosts: a command that nobody sent, and a host that nobody has',
     run: async ({ ports }, { one }) => [
-      await failure(ports.hosts.growResult(one.id, '11111111-2222-4333-8444-555555555555')),
+      await failure(ports.hosts.result(one.id, 'grow-filesystem', '11111111-2222-4333-8444-555555555555')),
       await failure(ports.hosts.start(MISSING, 'clean-disk', {}, 'token-2')),
     ],
     is: () => ['Refused InvalidCommandId', 'Refused InvalidInstanceId'],

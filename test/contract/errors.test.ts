@@ -71,7 +71,7 @@ const calls: readonly Call[] = [
     operation: 'SendCommand',
     says: 'cannot run inspect-disk on i-',
     tries: 3,
-    run: (p, id) => p.hosts.inspectDisk(id, 'usage', 24),
+    run: (p, id) => p.hosts.inspect(id, 'inspect-disk', { Detail: 'usage', MinAgeHours: '24' }),
   },
   {
     service: 'ssm',
@@ -85,7 +85,7 @@ const calls: readonly Call[] = [
     operation: 'GetCommandInvocation',
     says: 'cannot read command 1 of i-',
     tries: 3,
-    run: (p, id) => p.hosts.growResult(id, '1'),
+    run: (p, id) => p.hosts.result(id, 'grow-filesystem', '1'),
   },
   {
     service: 'ssm',
@@ -212,7 +212,7 @@ test.each([
 ])('a host that answers %s', async (_, stdout, kind, says) => {
   const { world, id, ports } = setUp();
   world.hostRunner = async () => ({ status: 'Success', exitCode: 0, stdout, stderr: '' });
-  const error = await caught(ports.hosts.inspectDisk(id, 'usage', 24));
+  const error = await caught(ports.hosts.inspect(id, 'inspect-disk', { Detail: 'usage', MinAgeHours: '24' }));
   expect(error).toBeInstanceOf(kind);
   expect(error.message).toMatch(says);
 });
@@ -236,7 +236,7 @@ test.each([
 ])('a host that fails with %j %j', async (stdout, stderr, code, message, remedy) => {
   const { world, id, ports } = setUp();
   world.hostRunner = async () => ({ status: 'Failed', exitCode: 3, stdout, stderr });
-  expect(await ports.hosts.inspectDisk(id, 'usage', 24)).toEqual({
+  expect(await ports.hosts.inspect(id, 'inspect-disk', { Detail: 'usage', MinAgeHours: '24' })).toEqual({
     state: 'failed',
     commandId: expect.any(String),
     code,
@@ -248,7 +248,10 @@ test.each([
 test('a host that has gone silent: its command runs on, and is looked for later', async () => {
   const { world, id, ports } = setUp();
   world.hostRunner = () => new Promise(() => {});
-  expect(await ports.hosts.inspectDisk(id, 'usage', 24)).toEqual({ state: 'running', commandId: expect.any(String) });
+  expect(await ports.hosts.inspect(id, 'inspect-disk', { Detail: 'usage', MinAgeHours: '24' })).toEqual({
+    state: 'running',
+    commandId: expect.any(String),
+  });
 });
 
 test('nobody listens at the address', async () => {

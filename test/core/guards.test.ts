@@ -31,7 +31,9 @@ const paused = (scope: Pause['scope'], until?: number) => ({
     pauses: [{ scope, by: 'anna', why: 'a deploy', at: NOW - 1, ...(until === undefined ? {} : { until }) }],
   },
 });
-const withMode = (mode: Proposal['settings']['mode']) => ({ settings: { ...settings, mode } });
+const withMode = (mode: Proposal['settings']['mode']) => ({
+  settings: { ...settings, mode, modes: { harmless: mode, interrupts: mode, destroys: mode } },
+});
 const asked = (incident: Partial<Proposal['incident']>) => ({
   ...withMode('ask'),
   incident: { ...anIncident, ...incident },
@@ -41,6 +43,8 @@ const interrupts = { remediation: { name: 'full-disk', risk: 'interrupts' as con
 const noon = { cron: '0 12 * * *', minutes: 30, timezone: 'UTC', why: 'a release' };
 const midnight = { cron: '0 0 * * *', minutes: 30, timezone: 'UTC', why: '' };
 const policyWith = (change: Partial<Proposal['policy']>) => ({ policy: { ...aProposal.policy, ...change } });
+const serving = (seen: Proposal['facts']['serving']) => ({ facts: { ...aProposal.facts, serving: seen } });
+const memberArn = (name: string) => `arn:aws:ec2:eu-central-1:111122223333:instance/${name}`;
 const repairing = (...names: string[]) => ({
   group: {
     ...aProposal.group,
@@ -113,7 +117,7 @@ const refusals: readonly (readonly [string, Partial<Proposal>, string, Refusal['
     'a signal from the future',
     { incident: { ...anIncident, signals: { ...anIncident.signals, lastAt: NOW + hours(1) } } },
     'age',
-    'wait',
+    'escalate',
     /clock is wrong/,
   ],
   [
@@ -156,6 +160,28 @@ const refusals: readonly (readonly [string, Partial<Proposal>, string, Refusal['
     /cannot be/,
   ],
   ['two of ten under repair', repairing('i-1', 'i-2'), 'budget', 'wait', /2 of 10 in asg\/web under repair, 2 allowed/],
+  ['unknown who serves', { ...interrupts, ...serving(undefined) }, 'serving', 'wait', /which of its group serve/],
+  [
+    'the last that serves',
+    { ...interrupts, ...serving({ self: true, others: [] }) },
+    'serving',
+    'ask',
+    /no other member/,
+  ],
+  [
+    'all others under repair',
+    { ...interrupts, ...serving({ self: true, others: [memberArn('i-1')] }), ...repairing('i-1') },
+    'serving',
+    'ask',
+    /no other member of asg\/web serves now/,
+  ],
+  [
+    'attempts without end',
+    { incident: { ...anIncident, attempts: Array.from({ length: 40 }, () => ({}) as never) } },
+    'attempts',
+    'escalate',
+    /40 attempts did not end it/,
+  ],
   ['troubles cannot be counted', { troubled: undefined }, 'breaker', 'wait', /could not be counted/],
   ['six of ten', { troubled: { 'euc1-az1': 6 } }, 'breaker', 'escalate', /6 of 10 in asg\/web fell ill within 5 min/],
   [
@@ -192,6 +218,17 @@ const refusals: readonly (readonly [string, Partial<Proposal>, string, Refusal['
 ];
 
 const passes: readonly (readonly [string, Partial<Proposal>])[] = [
+  ['the last that serves, with nothing interrupted', serving({ self: true, others: [] })],
+  [
+    'the last that serves, approved',
+    { ...interrupts, ...serving({ self: true, others: [] }), incident: { ...anIncident, approval } },
+  ],
+  ['one that serves no more', { ...interrupts, ...serving({ self: false, others: [] }) }],
+  ['one that stands alone', { ...interrupts, ...serving('alone') }],
+  [
+    'a rung that is harmless of a remediation that interrupts',
+    { remediation: { ...interrupts.remediation, risks: { grow: 'harmless' } }, ...serving(undefined) },
+  ],
   ['nothing in the way', {}],
   ['a pause that is over', paused('all', NOW)],
   ['a pause of another group', paused('group/asg/api')],
@@ -244,6 +281,7 @@ describe('each guard', () => {
       'window',
       'attempts',
       'budget',
+      'serving',
       'breaker',
       'cost',
       'lease',
@@ -274,7 +312,7 @@ describe('each guard', () => {
 });
 
 describe('putting back', () => {
-  const recovery = new Set(['age', 'window', 'attempts', 'budget', 'breaker']);
+  const recovery = new Set(['serving', 'age', 'window', 'attempts', 'budget', 'breaker']);
   test.each(refusals)('%s', (_name, change, guard) => {
     const refused = first({ ...change, undoes: 1 });
     expect(refused?.guard).toBe(recovery.has(guard) ? undefined : guard);

@@ -140,7 +140,7 @@ describe('a pass', () => {
 
   test('explained: says what it would do, with every guard, and neither writes nor acts', async () => {
     const answer = await run({ signal: signal(), explain: true });
-    expect(answer).toMatchObject({ verdict: { do: 'act', plan: 'mend it' }, guards: { length: 10 } });
+    expect(answer).toMatchObject({ verdict: { do: 'act', plan: 'mend it' }, guards: { length: 11 } });
     expect(store.records.size).toBe(0);
     expect(c.did).toStrictEqual([]);
   });

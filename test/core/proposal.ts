@@ -34,7 +34,10 @@ export const anIncident: Incident = {
 };
 
 const policy = defaultPolicy([fullDisk]);
-export const settings = policy.remediations['full-disk'] as Proposal['settings'];
+export const settings: Proposal['settings'] = {
+  ...(policy.remediations['full-disk'] as Proposal['settings']),
+  modes: { harmless: 'act', interrupts: 'act', destroys: 'act' },
+};
 
 export const aProposal: Proposal = {
   now: NOW,
@@ -46,6 +49,7 @@ export const aProposal: Proposal = {
     tags: { 'steward:managed': 'true' },
     group: { id: 'asg/web', size: 10, zones: { 'euc1-az1': 5, 'euc1-az2': 5 } },
     zone: 'euc1-az1',
+    serving: { self: true, others: ['arn:aws:ec2:eu-central-1:111122223333:instance/i-0123456789abcdef1'] },
   },
   incident: anIncident,
   chart: { kind: 'chart', target: target.arn, version: 0, open: {}, recent: [] },

@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { documents } from '../../documents/index.ts';
-import type { DocumentName } from '../../shared/core/ports.ts';
+import type { DocumentName } from '../../shared/core/documents.ts';
 
 const WORK = fileURLToPath(new URL('../../.steward/', import.meta.url));
 const ROOT = `${WORK}host-root`;

@@ -63,6 +63,8 @@ const ports = (): Ports => {
         ...host.instance,
       }),
       countByZone: async () => ({ az1: 3, az2: 2 }),
+      checks: async () => ({}),
+      members: async () => [],
     },
     volumes: {
       describe: async (ids) => host.volumes.filter((v) => ids.includes(v.id)),
@@ -71,15 +73,14 @@ const ports = (): Ports => {
     },
     hosts: {
       agent: async () => ({ state: host.agent }),
-      inspectDisk: async () =>
+      inspect: (async () =>
         host.run ?? {
           state: 'done',
           commandId: 'i',
           report: { version: 1, at: '', os: '', kernel: '', mounts: [...host.mounts], cut: [] },
-        },
+        }) as unknown as Ports['hosts']['inspect'],
       start: changes,
-      cleanResult: async () => host.command,
-      growResult: async () => host.command,
+      result: (async () => host.command) as unknown as Ports['hosts']['result'],
     },
     metrics: { diskUsedPercent: async () => host.growth },
     alarms: { firing: async () => [] },
@@ -100,6 +101,8 @@ const assess = ({ attempts = [], options = {}, openedAt = NOW }: Given = {}): Pr
     attempts,
     options: { ...defaults, ...options },
     tags: { managed: 'steward:managed', ignore: 'steward:ignore', group: 'steward:group' },
+    signal: { kind: 'disk.space-low', cause: 'an alarm' },
+    trusts: () => false,
     uncovered: () => host.uncovered,
   });
 
@@ -402,7 +405,7 @@ describe('a disk', () => {
   test('that nobody answers for is not called healthy', async () => {
     const silent = {
       ...ports(),
-      hosts: { ...ports().hosts, inspectDisk: () => Promise.reject(new Unavailable('no answer')) },
+      hosts: { ...ports().hosts, inspect: () => Promise.reject(new Unavailable('no answer')) },
     };
     const look = {
       now: NOW,
@@ -410,6 +413,8 @@ describe('a disk', () => {
       attempts: [],
       options: defaults,
       tags: { managed: 'a', ignore: 'b', group: 'c' },
+      signal: { kind: 'disk.space-low' as const, cause: 'an alarm' },
+      trusts: () => false,
       uncovered: () => undefined,
     };
     await expect(fullDisk.assess(target, silent, look)).rejects.toThrow(Unavailable);

@@ -38,6 +38,8 @@ export interface Ailment {
   /** Of the signal that told of it. */
   since: number;
   cause: string;
+  /** True time of its last change. */
+  changedAt: number;
   responses: Record<string, Response>;
 }
 export interface Job {
@@ -214,6 +216,10 @@ export const kindOf = (remediation: string): Kind => TRAITS.find((t) => t.name =
 export const riskOf = (remediation: string): Remediation['risk'] =>
   TRAITS.find((t) => t.name === remediation)?.risk ?? 'destroys';
 
+/** It is there and its status checks pass. One that is just being interrupted does not look different yet. */
+export const serves = (p: Patient): boolean =>
+  p.exists && !p.stopped && !p.ailments['instance.status-check-failed'].ill;
+
 // ---- the patients -----------------------------------------------------------------------------------------------------------------------
 
 export interface Clinic {
@@ -236,7 +242,7 @@ const RESPONSES: readonly Response[] = ['cures', 'cures', 'cures', 'nothing', 'h
 const HABITS: readonly Patient['habit'][] = ['ladder', 'ladder', 'ladder', 'naive', 'creeping'];
 
 const createPatients = (random: Random): Patient[] => {
-  const well = (): Ailment => ({ ill: false, level: 1, half: false, since: 0, cause: '', responses: {} });
+  const well = (): Ailment => ({ ill: false, level: 1, half: false, since: 0, changedAt: 0, cause: '', responses: {} });
   // Groups of different sizes, and some that stand alone.
   const groups = [
     ...Array(5 + random.integer(4)).fill('asg/web'),
@@ -289,6 +295,13 @@ export const createClinic = ({ random, time, wall, after, onChange }: ClinicDeps
       tags: hidden === 'tags' ? undefined : { ...p.tags },
       group: hidden === 'group' ? undefined : { id, size: Object.values(zones).reduce((a, b) => a + b, 0), zones },
       zone: p.zone,
+      serving:
+        p.group === undefined
+          ? 'alone'
+          : {
+              self: serves(p),
+              others: patients.filter((m) => m !== p && m.group === p.group && serves(m)).map((m) => m.arn),
+            },
     };
   };
 
@@ -317,7 +330,7 @@ export const createClinic = ({ random, time, wall, after, onChange }: ClinicDeps
     if (!a.ill || response === 'nothing' || response === 'refused') return;
     if (response === 'harms') a.level++;
     else if (response === 'half' && !a.half) a.half = true;
-    else Object.assign(a, { ill: false, half: false, level: 1 });
+    else Object.assign(a, { ill: false, half: false, level: 1, changedAt: time() });
   };
 
   return {
@@ -327,11 +340,11 @@ export const createClinic = ({ random, time, wall, after, onChange }: ClinicDeps
     fallIll: (p, kind) => {
       const a = p.ailments[kind];
       if (a.ill || !p.exists) return;
-      Object.assign(a, { ill: true, level: 1, half: false, since: wall(), responses: {} });
+      Object.assign(a, { ill: true, level: 1, half: false, since: wall(), changedAt: time(), responses: {} });
       a.cause = `alarm ${kind}-${p.arn.split('/')[1]} went to ALARM`;
     },
     heal: (p, kind) => {
-      Object.assign(p.ailments[kind], { ill: false, half: false, level: 1 });
+      Object.assign(p.ailments[kind], { ill: false, half: false, level: 1, changedAt: time() });
     },
     isHealthy: (p, kind) => !p.ailments[kind].ill && !p.jobs.some((j) => j.kind === kind),
     signalOf: (p, kind) => {

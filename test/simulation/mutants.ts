@@ -68,6 +68,7 @@ export const mutants: readonly Mutant[] = [
     'if (others.length < allowed) return count;',
     'if (allowed > 0) return count;',
   ]),
+  mutant('the last that serves is taken', GUARDS, 3, ['if (others.length > 0) return `', 'if (p.now > 0) return `']),
   mutant('the budget is counted per pass', GATE, 3, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
   mutant('a place in the budget ends while the step still works', GATE, 36, [
     "if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;",
@@ -126,11 +127,11 @@ export const mutants: readonly Mutant[] = [
     'incident.denied.step === step && incident.denied.until > now',
     'incident.denied.until < 0',
   ]),
-  mutant('a yes to one step is a yes to any', GUARDS, 280, [
-    'if (yes && yes.step === step && yes.until > now',
-    'if (yes && yes.until > now',
+  mutant('a yes to one step is a yes to any', GUARDS, 280, ['    yes.step === stepText(act.step) &&\n', '']),
+  mutant('who asks may approve', GUARDS, 183, [
+    ' &&\n    !(asker !== undefined && maybeSamePerson(asker, yes.by))',
+    '',
   ]),
-  mutant('who asks may approve', GUARDS, 183, [' && !(asker !== undefined && maybeSamePerson(asker, yes.by)))', ')']),
   mutant('old signals act at once', GUARDS, 115, [
     'if (age > limit && p.incident.looks < 2)',
     'if (age > limit && p.incident.looks < 0)',
@@ -140,8 +141,8 @@ export const mutants: readonly Mutant[] = [
     'for (const w of p.policy.freeze.slice(9)) {',
   ]),
   mutant('what destroys needs no maintenance window', GUARDS, 26, [
-    "p.remediation.risk === 'harmless' || p.policy.maintenance.length === 0",
-    "p.remediation.risk !== 'interrupts' || p.policy.maintenance.length === 0",
+    "riskOf(p.remediation, p.act.rung) === 'harmless' || p.policy.maintenance.length === 0",
+    "riskOf(p.remediation, p.act.rung) !== 'interrupts' || p.policy.maintenance.length === 0",
   ]),
   mutant('the very same is done again', GUARDS, 3, ['  if (same)\n', '  if (same && p.now < 0)\n']),
   mutant('one attempt too many', GUARDS, 11, ['if (counted.length >= limit)', 'if (counted.length > limit)']),

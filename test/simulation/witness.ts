@@ -7,7 +7,7 @@ import type { Policy } from '../../shared/core/policy.ts';
 import type { Change, GroupRecord, Pause, StoreRecord } from '../../shared/core/store.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import type { Json } from '../../shared/core/verdict.ts';
-import { type Clinic, type Kind, kindOf, type Patient, priceOf, riskOf, type Step } from './clinic.ts';
+import { type Clinic, type Kind, kindOf, type Patient, priceOf, riskOf, type Step, serves } from './clinic.ts';
 import { LIFE_LIMIT, type Life, type Schedule, TRAVEL_LIMIT } from './schedule.ts';
 
 /** A violation ends the run. */
@@ -244,6 +244,27 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     );
   };
 
+  /** Somebody else of the group serves, as far as a pass could see; unless a person has said yes to it. */
+  const checkServing = (r: Reserved): void => {
+    const self = patientOf(r.target);
+    if (riskOf(r.remediation) === 'harmless' || self.group === undefined) return;
+    const since = schedule.time() - PASS_TIME;
+    const ails = (p: Patient) => p.ailments['instance.status-check-failed'];
+    // The pass may have seen it out of service, or another in service, just before that changed.
+    if (!serves(self) || ails(self).changedAt > since) return;
+    const said = approvals.some((a) => a.incident === r.incident && a.step === r.step && a.until > r.at);
+    const busy = new Set(holding(r.at, r.incident).map((o) => o.target));
+    const others = clinic.patients.filter((p) => p !== self && p.group === self.group && !busy.has(p.arn));
+    const mayServe = others.some(
+      (p) => (p.exists && !ails(p).ill) || ails(p).changedAt > since || (vanished.get(p.arn) ?? 0) > since,
+    );
+    check(
+      said || mayServe,
+      'never-the-last-that-serves',
+      () => `${r.attempt.token}: nothing else of ${self.group} serves`,
+    );
+  };
+
   /** What stood in the table before the pass read its clock, which it did before it asked the breaker. */
   const checkBreaker = (r: Reserved): void => {
     if (r.attempt.continues) return;
@@ -323,7 +344,7 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     checkTarget(r);
     // Recovery is never blocked by these.
     if (undo) checkUndo(r);
-    else for (const rule of [checkWindow, checkAttempts, checkBudget, checkBreaker]) rule(r);
+    else for (const rule of [checkWindow, checkAttempts, checkBudget, checkServing, checkBreaker]) rule(r);
     if (!undo && before) checkAge(r, before);
     reservations.set(attempt.token, r);
     checkCost(r);

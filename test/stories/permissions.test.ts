@@ -112,6 +112,8 @@ describe('a session reaches its own target only', () => {
     expect(await outcome(account, ports.volumes.grow(myVolume, 30))).toBe('Forbidden');
     const clean = ports.hosts.start(mine, 'clean-disk', { Mount: '/', MinAgeHours: '24', JournalMiB: '512' }, 't');
     expect(await outcome(account, clean)).toBe('Forbidden');
-    expect(await outcome(account, ports.hosts.inspectDisk(mine, 'usage', 24))).toBe('done');
+    expect(
+      await outcome(account, ports.hosts.inspect(mine, 'inspect-disk', { Detail: 'usage', MinAgeHours: '24' })),
+    ).toBe('done');
   });
 });
