@@ -1,5 +1,6 @@
 /** `steward`: reads the words, asks the function, shows the answer. It decides nothing. */
 import { CommanderError } from 'commander';
+import { InvalidInput } from '../shared/core/errors.ts';
 import { EXIT, Failure } from './failure.ts';
 import { paintOf } from './paint.ts';
 import { program } from './program.ts';
@@ -30,7 +31,9 @@ export const main = async (argv: readonly string[], io: Io): Promise<number> => 
   } catch (e) {
     if (e instanceof CommanderError) return e.exitCode === 0 ? EXIT.fine : EXIT.usage;
     return tell(
-      e instanceof Failure ? e : new Failure('failed', e instanceof Error ? e.message : String(e)),
+      e instanceof Failure
+        ? e
+        : new Failure(e instanceof InvalidInput ? 'invalid' : 'failed', e instanceof Error ? e.message : String(e)),
       argv,
       run,
     );

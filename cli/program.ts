@@ -218,6 +218,23 @@ export const program = (run: Run): Command => {
     '--all',
     'all of them',
   );
+  root
+    .command('backtest [files...]')
+    .description(
+      'what Steward would have done: past events, of files or of the account, through the very same guards and policy',
+    )
+    .option('--from <time>', 'from then on: 2026-11-01, or 30d (ago)')
+    .option('--to <time>', 'until then')
+    .option('--policy <file>', 'and what another steward.yml would have changed')
+    .option('--all', 'every case and every event that could not be read')
+    .addHelpText(
+      'after',
+      '\nFiles: JSON, JSON lines, .gz, folders of them; EventBridge events, alarm notifications, CloudTrail files. Without files the\naccount is asked with your own credentials: cloudwatch:DescribeAlarms, cloudwatch:DescribeAlarmHistory, cloudtrail:LookupEvents,\nec2:DescribeInstances. Nothing is changed there, and nothing leaves this machine.',
+    )
+    .action(async (files: string[], _o: unknown, command: Command) => {
+      const { backtestCommand } = await import('../backtest/command.ts');
+      await backtestCommand(files, command.optsWithGlobals(), io);
+    });
   add(root, 'doctor', 'is it deployed right? Ends with a harmless incident through the whole path', (s, o) =>
     doctor(s, o, run),
   ).option('--no-drill', 'only the checks');

@@ -33,6 +33,8 @@ export type Alarm = {
   tags: Record<string, string>;
   updatedAt: number;
   state: AlarmState;
+  /** Its changes of state; CloudWatch keeps them for 30 days. */
+  history: { at: number; from: StateValue; to: StateValue; reason: string }[];
   /** The metric's id in the events' configuration: AWS invents one per alarm. */
   readonly metricId: string;
 };
@@ -56,6 +58,7 @@ const COMPARISONS: Record<Comparison, { breaches: (value: number, threshold: num
 const enter = (world: World, alarm: Alarm, state: Omit<AlarmState, 'at'>) => {
   if (alarm.state.value === state.value) return;
   const before = alarm.state;
+  alarm.history.push({ at: world.clock.now(), from: before.value, to: state.value, reason: state.reason });
   alarm.state = { ...state, at: world.clock.now() };
   world.events.emit({
     source: 'aws.cloudwatch',
@@ -196,6 +199,7 @@ const toAlarm = (world: World, input: PutMetricAlarmCommandInput, known: Alarm |
       reasonData: undefined,
       at: world.clock.now(),
     },
+    history: known?.history ?? [],
     metricId: known?.metricId ?? world.random.uuid(),
   };
 };
@@ -283,6 +287,39 @@ export const alarmOperations: CloudWatchOperations = {
       .filter((alarm) => (input.ExtendedStatistic ?? input.Statistic ?? alarm.stat) === alarm.stat)
       .map((alarm) => describe(world, alarm));
     return { MetricAlarms };
+  },
+
+  /** Newest first, as the default is. The world knows only changes of state. */
+  DescribeAlarmHistory: (input, { world }) => {
+    const items = [...world.cloudwatch.alarms.values()]
+      .filter(({ name }) => (input.AlarmName ?? name) === name)
+      .filter(() => (input.HistoryItemType ?? 'StateUpdate') === 'StateUpdate')
+      .flatMap((alarm) => alarm.history.map((change) => ({ alarm, change })))
+      .filter(
+        ({ change: { at } }) => at >= (input.StartDate?.getTime() ?? 0) && at < (input.EndDate?.getTime() ?? Infinity),
+      )
+      .toSorted((a, b) => (input.ScanBy === 'TimestampAscending' ? 1 : -1) * (a.change.at - b.change.at));
+    const { items: shown, nextToken } = page(items, {
+      max: input.MaxRecords,
+      token: input.NextToken,
+      otherwise: 50,
+      invalidToken: 'InvalidNextToken',
+    });
+    return {
+      AlarmHistoryItems: shown.map(({ alarm, change }) => ({
+        AlarmName: alarm.name,
+        AlarmType: 'MetricAlarm' as const,
+        Timestamp: new Date(change.at),
+        HistoryItemType: 'StateUpdate' as const,
+        HistorySummary: `Alarm updated from ${change.from} to ${change.to}`,
+        HistoryData: JSON.stringify({
+          version: '1.0',
+          oldState: { stateValue: change.from },
+          newState: { stateValue: change.to, stateReason: change.reason },
+        }),
+      })),
+      ...(nextToken && { NextToken: nextToken }),
+    };
   },
 
   DeleteAlarms: (input, { world }) => {

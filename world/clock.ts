@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since 1970, as `Date.now()`. */
   now(): number;
+  /** When the next callback falls due, if there is one. */
+  next(): number | undefined;
   /** Runs `callback` once, at `time` (or with the next advance, if that has passed). Answers how to cancel it. */
   at(time: number, callback: () => void): () => void;
   /** Lets time pass: runs what falls due, in order of time and then of registration. */
@@ -49,6 +51,7 @@ export const createClock = (start: number = DEFAULT_START): Clock => {
 
   return {
     now: () => now,
+    next: () => queue[0]?.time,
     at,
     advance: (milliseconds) => {
       const end = now + milliseconds;

@@ -155,6 +155,7 @@ export const addDiskAlarm = (
       reasonData: undefined,
       at: world.clock.now(),
     },
+    history: [],
     metricId: world.random.uuid(),
   };
   world.cloudwatch.alarms.set(name, alarm);

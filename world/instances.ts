@@ -168,6 +168,7 @@ const refuse = (instance: Instance, verb: string) => {
 };
 
 export type NewInstance = {
+  id?: string;
   type?: string;
   imageId?: string;
   zone?: string;
@@ -186,7 +187,7 @@ export const makeInstance = (world: World, options: NewInstance = {}): Instance 
   const zone = options.zone ?? Object.keys(world.zones)[0] ?? `${region}a`;
   const index = Object.keys(world.zones).indexOf(zone);
   const instance: Instance = {
-    id: `i-${random.hex(17)}`,
+    id: options.id ?? `i-${random.hex(17)}`,
     reservationId: options.reservationId ?? `r-${random.hex(17)}`,
     type: options.type ?? 't3.medium',
     imageId: options.imageId ?? 'ami-0123456789abcdef0',

@@ -12,6 +12,8 @@ export type Transport = object;
 export interface ClientOptions {
   readonly region: string;
   readonly credentials?: Credentials;
+  /** Of a person's machine; a function has none. */
+  readonly profile?: string;
   readonly transport?: Transport;
 }
 
@@ -22,9 +24,10 @@ const TIMEOUTS = { connectionTimeout: 2_000, requestTimeout: 8_000 };
  * @param attempts for reads the SDK's own retries are welcome; for calls that change something and have no token, a repetition after a lost
  * reply would be blind: 1
  */
-export const clientConfig = ({ region, credentials, transport }: ClientOptions, attempts: number) => ({
+export const clientConfig = ({ region, credentials, profile, transport }: ClientOptions, attempts: number) => ({
   region,
   maxAttempts: attempts,
   requestHandler: transport ?? TIMEOUTS,
   ...(credentials ? { credentials } : {}),
+  ...(profile ? { profile } : {}),
 });

@@ -1,142 +1,31 @@
-/**
- * A whole account on a fake clock: the world's fleet behind its wire protocols, the remediations' roles enforced, Steward's own code from the
- * message to the assumed role. Only the table, the queue and the Lambda runtime are in memory. Hours pass in milliseconds.
- */
-import { read } from '../../events/read.ts';
-import { InvalidInput } from '../../shared/core/errors.ts';
-import type { Incident } from '../../shared/core/incident.ts';
-import { rolePolicy } from '../../shared/core/permissions.ts';
+/** A whole account on a fake clock: the world's fleet, the remediations' roles enforced, and Steward at work in it. */
+
+import { reports } from '../../shared/core/documents.ts';
+import type { Policy } from '../../shared/core/policy.ts';
 import { defaultPolicy } from '../../shared/core/policy.ts';
-import type { Store } from '../../shared/core/store.ts';
-import { seconds } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
-import { answerMessage, type Outcome } from '../../shared/runtime/heal.ts';
-import { sweep } from '../../shared/runtime/sweep.ts';
-import { reachAws, type Wired } from '../../shared/runtime/wire.ts';
 import { createClock } from '../../world/clock.ts';
 import { seedFleet } from '../../world/fleet.ts';
-import { addRole, addUser } from '../../world/iam.ts';
-import { memoryStore } from '../../world/memoryStore.ts';
-import { requestHandler } from '../../world/wire.ts';
+import { runSteward, type StewardOptions } from '../../world/steward.ts';
 import { createWorld, type WorldOptions } from '../../world/world.ts';
 
 export const STAGE = 'test';
-/** Least alarm delay: a minute's metric, two of three datapoints. */
-const STEP = seconds(1);
 
-export interface AccountOptions extends WorldOptions {
+export interface AccountOptions extends WorldOptions, Omit<StewardOptions, 'policy'> {
   readonly policy?: object;
-  /** EventBridge delivers nothing: what the sweep and its surveys find must be enough. */
-  readonly deaf?: boolean;
-  /** Another state table than the one in memory. */
-  readonly store?: Store;
-  /** Wraps each wait for AWS or for time: the bench subtracts them. */
-  readonly around?: <T>(what: 'call' | 'sleep', wait: () => Promise<T>) => Promise<T>;
 }
 
-export const createAccount = ({
-  policy = {},
-  deaf = false,
-  store: otherStore,
-  around = (_what, wait) => wait(),
-  ...options
-}: AccountOptions = {}) => {
-  const clock = createClock();
-  const world = createWorld({ enforce: true, clock, ...options });
-  const names = ['inspect-disk', 'clean-disk', 'grow-filesystem'];
-  const fleet = seedFleet(world, { documents: names.map((n) => `steward-${STAGE}-${n}`) });
-  for (const r of remediations)
-    addRole(world, `steward-${STAGE}-remedy-${r.name}`, [
-      rolePolicy(r.permissions, { stage: STAGE, optInTag: 'steward:managed' }),
-    ] as never);
-  const credentials = addUser(world, 'heal', [
-    { Statement: [{ Effect: 'Allow', Action: ['sts:AssumeRole', 'cloudwatch:ListTagsForResource'], Resource: '*' }] },
-  ]);
-
-  const memory = memoryStore();
-  const store = otherStore ?? memory;
-  const outcomes: Outcome[] = [];
-  const failures: unknown[] = [];
-  let awake = 0;
-  let made = 0;
-
-  const sleep = async (ms: number): Promise<void> => {
-    awake--;
-    await around('sleep', () => clock.sleep(ms));
-    awake++;
-  };
-  const background = (work: () => Promise<void>): void => {
-    awake++;
-    work()
-      .catch((e) => void failures.push(e))
-      .finally(() => awake--);
-  };
-  const wire = requestHandler(world);
-  const transport = {
-    ...wire,
-    handle: (...call: Parameters<typeof wire.handle>) => around('call', () => wire.handle(...call)),
-  };
-  const deps: Wired = {
-    now: () => clock.now(),
-    newId: () => `01J${(++made).toString().padStart(23, '0')}`,
-    store,
-    policy: defaultPolicy(remediations, policy),
-    home: world.account,
-    reach: reachAws({ stage: STAGE, region: world.region, now: () => clock.now(), sleep, transport, credentials }),
-    queue: {
-      send: async (messages) => {
-        for (const m of messages) clock.at(clock.now() + (m.delaySeconds ?? 0) * 1000, () => deliver(m.body));
-      },
-    },
-    alarmTags: async () => ({}),
-  };
-
-  /** As SQS does: a message whose handling fails comes again. */
-  const deliver = (body: string, tries = 1): void =>
-    background(async () => {
-      try {
-        outcomes.push(await answerMessage(body, deps));
-      } catch (e) {
-        if (tries >= 5) throw e;
-        clock.at(clock.now() + seconds(30), () => deliver(body, tries + 1));
-      }
-    });
-
-  /** The rules of the stack let only these through. */
-  const isListenedTo = (event: unknown): boolean => {
-    try {
-      const reading = read(event);
-      return 'signals' in reading;
-    } catch (e) {
-      if (e instanceof InvalidInput) return true;
-      throw e;
-    }
-  };
-  world.onEvent((event) => {
-    if (!deaf && isListenedTo(event)) deliver(JSON.stringify(event));
+export const createAccount = ({ policy = {}, deaf, store, around, stage = STAGE, ...options }: AccountOptions = {}) => {
+  const world = createWorld({ enforce: true, clock: createClock(), ...options });
+  const fleet = seedFleet(world, { documents: Object.keys(reports).map((n) => `steward-${stage}-${n}`) });
+  const checked: Policy = defaultPolicy(remediations, policy);
+  const steward = runSteward(world, {
+    policy: checked,
+    stage,
+    ...(deaf === undefined ? {} : { deaf }),
+    ...(store === undefined ? {} : { store }),
+    ...(around === undefined ? {} : { around }),
   });
-
-  /** Runs until nothing is left to do at this moment. */
-  const settle = async (): Promise<void> => {
-    do await new Promise(setImmediate);
-    while (awake > 0);
-  };
-  /** Lets time pass; the sweep runs each minute. Stops early when `until` holds. */
-  const run = async (ms: number, until: () => boolean = () => false): Promise<void> => {
-    const end = clock.now() + ms;
-    await settle();
-    while (clock.now() < end && !until()) {
-      const before = Math.floor(clock.now() / 60_000);
-      clock.advance(STEP);
-      if (Math.floor(clock.now() / 60_000) !== before) background(async () => void (await sweep(deps, world.region)));
-      await settle();
-    }
-    if (failures.length > 0) throw failures[0];
-  };
-
-  const incidents = (): Incident[] => [...memory.records.values()].filter((r) => r.kind === 'incident');
-  const incidentOf = (instanceId: string): Incident | undefined =>
-    incidents().findLast((i) => i.target.endsWith(instanceId));
-  return { clock, world, fleet, store: memory, deps, outcomes, run, deliver, incidents, incidentOf };
+  return { ...steward, fleet };
 };
 export type Account = ReturnType<typeof createAccount>;

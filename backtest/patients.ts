@@ -1,0 +1,52 @@
+/** A world in which what a past signal said is so: the target is there, and has the trouble. What the past does not tell is presumed, and said. */
+import type { Signal, SignalKind } from '../shared/core/signal.ts';
+import { idOf, typeOf } from '../shared/core/target.ts';
+import { breakDisk } from '../world/fleet.ts';
+import { makeInstance } from '../world/instances.ts';
+import type { World } from '../world/world.ts';
+
+export interface Presumed {
+  /** What was taken as given, in words. */
+  readonly say: string;
+}
+
+/** What is known of the account as it is now, by ARN. */
+export type Estate = Readonly<
+  Record<string, { readonly tags: Readonly<Record<string, string>>; readonly type?: string }>
+>;
+
+const instanceOf = (world: World, signal: Signal, estate: Estate, tags: Readonly<Record<string, string>>): string => {
+  const id = idOf(signal.target);
+  const known = estate[signal.target.arn];
+  if (!world.ec2.instances.has(id))
+    makeInstance(world, { id, running: true, tags: { ...(known?.tags ?? tags) }, type: known?.type ?? 'm6i.large' });
+  return id;
+};
+
+type Infect = (world: World, id: string) => string;
+
+/** How each trouble of an instance is brought about. */
+const INSTANCE: Partial<Record<SignalKind, Infect>> = {
+  'disk.space-low': (world, id) => {
+    breakDisk(world, id, { path: '/', usedPercent: 92 });
+    return 'its root file system is 92 % full, nothing can be cleaned';
+  },
+  'disk.inodes-low': (world, id) => {
+    breakDisk(world, id, { path: '/', inodesUsedPercent: 95 });
+    return 'its root file system has used 95 % of its inodes';
+  },
+};
+
+/** Makes it so. Undefined: nobody can say what such a target looks like. */
+export const presume = (
+  world: World,
+  signal: Signal,
+  estate: Estate,
+  tags: Readonly<Record<string, string>>,
+): Presumed | undefined => {
+  if (typeOf(signal.target) !== 'instance') return undefined;
+  const infect = INSTANCE[signal.kind];
+  if (!infect) return undefined;
+  const id = instanceOf(world, signal, estate, tags);
+  return { say: infect(world, id) };
+};

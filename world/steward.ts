@@ -1,0 +1,143 @@
+/**
+ * Steward on a fake clock: its own code from the message to the assumed role, against a world behind its wire protocols. Only the table, the queue
+ * and the Lambda runtime are in memory. Hours pass in milliseconds. The stories, the bench and the backtest run on this.
+ */
+import { read } from '../events/read.ts';
+import { InvalidInput } from '../shared/core/errors.ts';
+import type { Incident } from '../shared/core/incident.ts';
+import { rolePolicy } from '../shared/core/permissions.ts';
+import type { Policy } from '../shared/core/policy.ts';
+import type { Store } from '../shared/core/store.ts';
+import { minutes, seconds } from '../shared/core/time.ts';
+import { remediations } from '../shared/remediations/index.ts';
+import { answerMessage, type Outcome } from '../shared/runtime/heal.ts';
+import { sweep } from '../shared/runtime/sweep.ts';
+import { reachAws, type Wired } from '../shared/runtime/wire.ts';
+import { addRole, addUser } from './iam.ts';
+import { memoryStore } from './memoryStore.ts';
+import { requestHandler } from './wire.ts';
+import type { World } from './world.ts';
+
+export interface StewardOptions {
+  readonly policy: Policy;
+  readonly stage?: string;
+  /** EventBridge delivers nothing: what the sweep and its surveys find must be enough. */
+  readonly deaf?: boolean;
+  /** Another state table than the one in memory. */
+  readonly store?: Store;
+  /** Wraps each wait for AWS or for time: the bench subtracts them. */
+  readonly around?: <T>(what: 'call' | 'sleep', wait: () => Promise<T>) => Promise<T>;
+}
+
+export const runSteward = (
+  world: World,
+  { policy, stage = 'test', deaf = false, store: otherStore, around = (_what, wait) => wait() }: StewardOptions,
+) => {
+  const { clock } = world;
+  for (const r of remediations)
+    addRole(world, `steward-${stage}-remedy-${r.name}`, [
+      rolePolicy(r.permissions, { stage, optInTag: policy.tags.managed }),
+    ] as never);
+  const credentials = addUser(world, 'heal', [
+    { Statement: [{ Effect: 'Allow', Action: ['sts:AssumeRole', 'cloudwatch:ListTagsForResource'], Resource: '*' }] },
+  ]);
+
+  const memory = memoryStore();
+  const store = otherStore ?? memory;
+  const outcomes: Outcome[] = [];
+  const failures: unknown[] = [];
+  let awake = 0;
+  let inHand = 0;
+  let made = 0;
+
+  const sleep = async (ms: number): Promise<void> => {
+    awake--;
+    await around('sleep', () => clock.sleep(ms));
+    awake++;
+  };
+  const background = (work: () => Promise<void>): void => {
+    awake++;
+    inHand++;
+    work()
+      .catch((e) => void failures.push(e))
+      .finally(() => {
+        awake--;
+        inHand--;
+      });
+  };
+  const wire = requestHandler(world);
+  const transport = {
+    ...wire,
+    handle: (...call: Parameters<typeof wire.handle>) => around('call', () => wire.handle(...call)),
+  };
+  const deps: Wired = {
+    now: () => clock.now(),
+    newId: () => `01J${(++made).toString().padStart(23, '0')}`,
+    store,
+    policy,
+    home: world.account,
+    reach: reachAws({ stage, region: world.region, now: () => clock.now(), sleep, transport, credentials }),
+    queue: {
+      send: async (messages) => {
+        for (const m of messages) clock.at(clock.now() + (m.delaySeconds ?? 0) * 1000, () => deliver(m.body));
+      },
+    },
+    alarmTags: async () => ({}),
+  };
+
+  /** As SQS does: a message whose handling fails comes again. */
+  const deliver = (body: string, tries = 1): void =>
+    background(async () => {
+      try {
+        outcomes.push(await answerMessage(body, deps));
+      } catch (e) {
+        if (tries >= 5) throw e;
+        clock.at(clock.now() + seconds(30), () => deliver(body, tries + 1));
+      }
+    });
+
+  /** The rules of the stack let only these through. */
+  const isListenedTo = (event: unknown): boolean => {
+    try {
+      const reading = read(event);
+      return 'signals' in reading;
+    } catch (e) {
+      if (e instanceof InvalidInput) return true;
+      throw e;
+    }
+  };
+  world.onEvent((event) => {
+    if (!deaf && isListenedTo(event)) deliver(JSON.stringify(event));
+  });
+
+  /** Runs until nothing is left to do at this moment. */
+  const settle = async (): Promise<void> => {
+    do await new Promise(setImmediate);
+    while (awake > 0);
+  };
+  /** To whatever is next: something due in the world, or the time at which the sweep runs. */
+  const nextStep = (every: number): number => {
+    const now = clock.now();
+    return Math.max(0, Math.min((clock.next() ?? Number.POSITIVE_INFINITY) - now, every - (now % every)));
+  };
+  /** Lets time pass; the sweep runs each minute, or as rarely as is said. Stops early when `until` holds. */
+  const run = async (ms: number, until: () => boolean = () => false, sweepEvery = minutes(1)): Promise<void> => {
+    const end = clock.now() + ms;
+    await settle();
+    while (clock.now() < end && !until()) {
+      const before = Math.floor(clock.now() / sweepEvery);
+      clock.advance(Math.min(nextStep(sweepEvery), end - clock.now()));
+      if (Math.floor(clock.now() / sweepEvery) !== before)
+        background(async () => void (await sweep(deps, world.region)));
+      await settle();
+    }
+    if (failures.length > 0) throw failures[0];
+  };
+  /** Something is being handled, even if it sleeps just now. */
+  const isBusy = (): boolean => inHand > 0;
+
+  const incidents = (): Incident[] => [...memory.records.values()].filter((r) => r.kind === 'incident');
+  const incidentOf = (instanceId: string): Incident | undefined =>
+    incidents().findLast((i) => i.target.endsWith(instanceId));
+  return { clock, world, store: memory, deps, outcomes, run, isBusy, deliver, incidents, incidentOf };
+};
