@@ -13,8 +13,8 @@ export type Metric = {
   points: Point[];
 };
 
-/** One-minute points live 15 days in CloudWatch; nobody here looks back further than a day. */
-const KEPT = 86_400_000;
+/** One-minute points live 15 days in CloudWatch; nobody here looks back further than a week. */
+const KEPT = 8 * 86_400_000;
 
 export const metricKey = (namespace: string, name: string, dimensions: Readonly<Record<string, string>>) =>
   `${namespace}\n${name}\n${Object.keys(dimensions)

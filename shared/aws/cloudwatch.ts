@@ -1,21 +1,21 @@
 import {
   CloudWatchClient,
-  GetMetricDataCommand,
+  type Metric as CloudWatchMetric,
   ListMetricsCommand,
   ListTagsForResourceCommand,
   type MetricAlarm,
   type MetricDataResult,
   paginateDescribeAlarms,
+  paginateGetMetricData,
+  paginateListMetrics,
 } from '@aws-sdk/client-cloudwatch';
 import { type AlarmMetric, signalsOfAlarm } from '../core/alarm.ts';
 import { InvalidInput } from '../core/errors.ts';
-import type { Alarms, Metrics } from '../core/ports.ts';
+import type { Point } from '../core/forecast.ts';
+import type { Alarms, Metrics, Range } from '../core/ports.ts';
 import type { Signal } from '../core/signal.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
-
-/** The agent reports once a minute; five minutes are enough for a trend over hours. Seconds. */
-const TREND_PERIOD = 300;
 
 /** GetMetricData takes so many queries at once. */
 const MOST_METRICS = 500;
@@ -23,37 +23,58 @@ const MOST_METRICS = 500;
 const pointsOf = ({ Timestamps = [], Values = [] }: MetricDataResult): { at: number; value: number }[] =>
   Timestamps.flatMap((at, i) => (Values[i] === undefined ? [] : [{ at: at.getTime(), value: Values[i] }]));
 
+const asDimensions = (dimensions: Readonly<Record<string, string>>) =>
+  Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value }));
+
 export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
   const client = new CloudWatchClient(clientConfig(options, 3));
+
+  /** One result for each metric, in their order. */
+  const averages = async (metrics: readonly CloudWatchMetric[], { from, to, period }: Range) => {
+    const found: (readonly Point[])[] = [];
+    for (let n = 0; n < metrics.length; n += MOST_METRICS) {
+      const some = metrics.slice(n, n + MOST_METRICS);
+      const results = new Map<string, Point[]>();
+      const asked = {
+        StartTime: new Date(from),
+        EndTime: new Date(to),
+        ScanBy: 'TimestampAscending' as const,
+        MetricDataQueries: some.map((Metric, i) => ({
+          Id: `m${i}`,
+          MetricStat: { Metric, Period: period / 1000, Stat: 'Average' },
+        })),
+      };
+      // A long answer comes in pages, and one metric may be spread over several.
+      for await (const { MetricDataResults = [] } of paginateGetMetricData({ client }, asked))
+        for (const r of MetricDataResults)
+          results.set(r.Id ?? '', [...(results.get(r.Id ?? '') ?? []), ...pointsOf(r)]);
+      found.push(...some.map((_, i) => results.get(`m${i}`) ?? []));
+    }
+    return found;
+  };
+
   return {
-    diskUsedPercent: (instanceId, path, { from, to }) =>
-      calling(`cannot read the disk metrics of ${instanceId}`, async () => {
-        // The agent's dimensions differ by its configuration (device, fstype, ImageId …): the metric is found, not assumed.
+    series: ({ namespace, name, dimensions }, range) =>
+      calling(`cannot read ${name} of ${Object.values(dimensions).join(' ')}`, async () => {
+        // An agent's dimensions differ by its configuration (device, fstype, ImageId …): the metric is found, not assumed.
         const { Metrics: found = [] } = await client.send(
-          new ListMetricsCommand({
-            Namespace: 'CWAgent',
-            MetricName: 'disk_used_percent',
-            Dimensions: [
-              { Name: 'InstanceId', Value: instanceId },
-              { Name: 'path', Value: path },
-            ],
-          }),
+          new ListMetricsCommand({ Namespace: namespace, MetricName: name, Dimensions: asDimensions(dimensions) }),
         );
-        if (found.length === 0) return [];
-        const { MetricDataResults = [] } = await client.send(
-          new GetMetricDataCommand({
-            StartTime: new Date(from),
-            EndTime: new Date(to),
-            ScanBy: 'TimestampAscending',
-            MetricDataQueries: found.slice(0, MOST_METRICS).map((Metric, i) => ({
-              Id: `used${i}`,
-              MetricStat: { Metric, Period: TREND_PERIOD, Stat: 'Average' },
-            })),
-          }),
-        );
+        const all = await averages(found.slice(0, MOST_METRICS), range);
         // A volume that came back under another device name has a metric for each name, for two weeks: the one that goes on counts.
-        const [series = []] = MetricDataResults.map(pointsOf).sort((a, b) => (b.at(-1)?.at ?? 0) - (a.at(-1)?.at ?? 0));
+        const [series = []] = [...all].sort((a, b) => (b.at(-1)?.at ?? 0) - (a.at(-1)?.at ?? 0));
         return series;
+      }),
+    all: ({ namespace, name }, range) =>
+      calling(`cannot read ${name} of everything`, async () => {
+        const metrics: CloudWatchMetric[] = [];
+        const asked = { Namespace: namespace, MetricName: name, RecentlyActive: 'PT3H' as const };
+        for await (const { Metrics: found = [] } of paginateListMetrics({ client }, asked)) metrics.push(...found);
+        const points = await averages(metrics, range);
+        return metrics.map(({ Dimensions = [] }, i) => ({
+          dimensions: Object.fromEntries(Dimensions.map((d) => [d.Name ?? '', d.Value ?? ''])),
+          points: points[i] ?? [],
+        }));
       }),
   };
 };

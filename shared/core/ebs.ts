@@ -1,5 +1,6 @@
 /** What AWS says of EBS volumes, as numbers. Sources beside each; prices as of November 2026. */
-import { hours, type Time } from './time.ts';
+import { lineThrough, type Point } from './forecast.ts';
+import { hours } from './time.ts';
 
 const GIB = 2 ** 30;
 export const gib = (bytes: number): number => bytes / GIB;
@@ -70,15 +71,8 @@ export const wantedGiB = (now: {
 /** A forecast of seven hours from a shorter time than this would be a guess: one jump would be taken for a slope. */
 const LEAST_SPAN = hours(1);
 
-/** Median of all pairwise slopes (Theil–Sen), in units per hour: one clean-up or one burst does not bend it. Undefined with under 5 points, or within an hour. */
-export const growthPerHour = (points: readonly { at: Time; value: number }[]): number | undefined => {
-  // Every pair counts, so a long series is thinned to 60 points first.
-  const step = Math.max(1, Math.ceil(points.length / 60));
-  const thin = points.filter((_, i) => i % step === 0);
-  if (thin.length < 5 || (thin.at(-1)?.at ?? 0) - (thin[0]?.at ?? 0) < LEAST_SPAN) return undefined;
-  const slopes = thin.flatMap((a, i) =>
-    thin.slice(i + 1).flatMap((b) => (b.at > a.at ? [((b.value - a.value) / (b.at - a.at)) * hours(1)] : [])),
-  );
-  slopes.sort((a, b) => a - b);
-  return slopes[Math.floor(slopes.length / 2)];
-};
+/** In units per hour: one clean-up or one burst does not bend it. Undefined with under 5 points, or within an hour. */
+export const growthPerHour = (points: readonly Point[]): number | undefined =>
+  points.length < 5 || (points.at(-1)?.at ?? 0) - (points[0]?.at ?? 0) < LEAST_SPAN
+    ? undefined
+    : lineThrough(points)?.slope;

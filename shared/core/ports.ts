@@ -4,6 +4,7 @@
  * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
  */
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
+import type { Point } from './forecast.ts';
 import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
@@ -105,13 +106,25 @@ export interface Hosts {
   result<D extends DocumentName>(id: string, document: D, commandId: string): Promise<HostRun<ReportOf<D>>>;
 }
 
+export interface Metric {
+  readonly namespace: string;
+  readonly name: string;
+  readonly dimensions: Readonly<Record<string, string>>;
+}
+export interface Range {
+  readonly from: Time;
+  readonly to: Time;
+  /** Milliseconds; a whole number of minutes. */
+  readonly period: number;
+}
 export interface Metrics {
-  /** Percent used of a file system as the CloudWatch agent reports it, oldest first. Empty: there is no such metric. */
-  diskUsedPercent(
-    instanceId: string,
-    path: string,
-    window: { from: Time; to: Time },
-  ): Promise<readonly { at: Time; value: number }[]>;
+  /** Averages of the metric that has at least these dimensions, oldest first; of several the one that goes on. Empty: there is none. */
+  series(metric: Metric, range: Range): Promise<readonly Point[]>;
+  /** Averages of every metric of that name that had data lately. Each costs: CloudWatch bills $0.01 per 1,000 metrics asked for. */
+  all(
+    metric: Pick<Metric, 'namespace' | 'name'>,
+    range: Range,
+  ): Promise<readonly { readonly dimensions: Metric['dimensions']; readonly points: readonly Point[] }[]>;
 }
 
 export interface Alarms {

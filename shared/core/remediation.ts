@@ -74,7 +74,7 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly attemptsPerDay?: number;
 
   /** A cheap bulk look for trouble that no event reported. */
-  readonly survey?: (ports: Ports) => Promise<readonly Signal[]>;
+  readonly survey?: (ports: Ports, at: { readonly now: Time; readonly options: Options }) => Promise<readonly Signal[]>;
   /** The target of a `target.changed` signal about something that belongs to it (a volume → its instance). */
   readonly locate?: (changed: Target, ports: Ports) => Promise<Target | undefined>;
   /** Reads, never writes. */
@@ -130,9 +130,11 @@ export interface Remediation
     | 'before'
     | 'effect'
     | 'undo'
+    | 'survey'
     | 'options'
   > {
   readonly options: z.ZodMiniType<unknown>;
+  readonly survey: ((ports: Ports, at: { now: Time; options: unknown }) => Promise<readonly Signal[]>) | undefined;
   readonly assess: (target: Target, ports: Ports, look: Look<unknown>) => Promise<Assessment>;
   readonly run: (step: Json, ports: Ports, token: string) => Promise<Json>;
   readonly touches: (step: Json, target: Target) => readonly string[];
@@ -147,11 +149,12 @@ const judged = (attempts: readonly Attempt[]): Attempt | undefined => {
 };
 
 export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<Seen, Step, Options>): Remediation => {
-  const { observe, facts, describe, isHealthy, decide, act, touches, before, effect, undo, ...traits } = spec;
+  const { observe, facts, describe, isHealthy, decide, act, touches, before, effect, undo, survey, ...traits } = spec;
   // The casts undo what closing over the types did: steps and options come back only from this very spec.
   const asLook = (look: Look<unknown>) => look as Look<Options>;
   return {
     ...traits,
+    survey: survey ? (ports, at) => survey(ports, { now: at.now, options: at.options as Options }) : undefined,
     assess: async (target, ports, raw) => {
       const seen = await observe(target, ports, asLook(raw));
       const last = judged(raw.attempts);

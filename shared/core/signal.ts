@@ -9,6 +9,10 @@ import type { Time } from './time.ts';
 export type SignalKind =
   | 'disk.space-low'
   | 'disk.inodes-low'
+  /** Not yet, but soon, by its trend. */
+  | 'disk.forecast'
+  | 'memory.forecast'
+  | 'cpu.credits-forecast'
   | 'memory.low'
   | 'memory.oom-kill'
   | 'cpu.high'

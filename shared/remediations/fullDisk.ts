@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import type { CleanReport, GrowReport, Mount } from '../core/disk.ts';
 import { growthPerHour, maxGiB, usdPerMonth, wantedGiB } from '../core/ebs.ts';
 import { NotFound } from '../core/errors.ts';
+import { FITS, type Forecast, forecast, forecastText, type Point } from '../core/forecast.ts';
 import { aloneGroup, groupOfInstance } from '../core/group.ts';
 import type { Attempt } from '../core/incident.ts';
 import {
@@ -10,6 +11,7 @@ import {
   fills,
   hasUnusedBelow,
   inTrouble,
+  isHalfFull,
   isRepairable,
   sizeText,
   stateOf,
@@ -19,10 +21,11 @@ import {
   volumesOf,
 } from '../core/mounts.ts';
 import { option } from '../core/policy.ts';
-import type { HostRun, Instance, Ports, Volume } from '../core/ports.ts';
+import type { HostRun, Instance, Metric, Ports, Volume } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Group, type Look } from '../core/remediation.ts';
+import type { Signal } from '../core/signal.ts';
 import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
-import { hours, minutes, seconds, span } from '../core/time.ts';
+import { days, hours, minutes, seconds, span, type Time } from '../core/time.ts';
 import type { Act, Json, Verdict } from '../core/verdict.ts';
 
 const percent = z.int().check(z.gte(20), z.lte(99));
@@ -40,6 +43,11 @@ const options = z.strictObject({
   grow: option(z.boolean(), true, 'May it grow volumes?'),
   maxGiB: option(z.int().check(z.gte(10), z.lte(65_536)), 1_024, 'No volume is grown beyond this'),
   ignoreMounts: option(z.array(z.string()), [], 'Mount points that are not its business'),
+  forecast: option(
+    z.boolean(),
+    true,
+    'Look once an hour which disks will be full within a day, and act before they are. CloudWatch bills about $0.015 a month for each disk',
+  ),
 });
 type Options = z.output<typeof options>;
 
@@ -68,6 +76,8 @@ interface Seen {
   /** The policy does not cover it, and why: then its host was not asked. */
   readonly uncovered: string | undefined;
   readonly volumes: Readonly<Record<string, Volume>>;
+  /** Mounts that will be in trouble soon, by a trend that was asked about. */
+  readonly soon: Readonly<Record<string, Forecast>>;
   /** Bytes an hour by mount, where CloudWatch knows. */
   readonly growth: Readonly<Record<string, number | undefined>>;
 }
@@ -90,7 +100,16 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   if (instance.state === 'terminated' || instance.state === 'shutting-down')
     throw new NotFound(`${id} is ${instance.state}`);
   const uncovered = look.uncovered(instance.tags);
-  const nothing = { target, instance, uncovered, command: undefined, mounts: undefined, volumes: {}, growth: {} };
+  const nothing = {
+    target,
+    instance,
+    uncovered,
+    command: undefined,
+    mounts: undefined,
+    volumes: {},
+    soon: {},
+    growth: {},
+  };
   if (uncovered !== undefined)
     return { ...nothing, group: aloneGroup(instance), agent: { state: 'absent' }, blind: undefined };
   if (instance.state !== 'running')
@@ -121,7 +140,8 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       blind: run.state === 'running' ? 'its SSM agent has not answered yet' : run.message,
     };
   const mounts = run.report.mounts.filter((m) => isRepairable(m) && !look.options.ignoreMounts.includes(m.path));
-  const troubled = inTrouble(mounts, look.options);
+  const soon = look.signal.kind === 'disk.forecast' ? await trends(mounts, id, ports, look) : {};
+  const troubled = illOf({ mounts, soon }, look.options);
   const ids = [...new Set(troubled.flatMap((m) => volumesOf(m, instance)))];
   // One that was detached meanwhile is not known; the instance is still there.
   const volumes = ids.length > 0 ? await ports.volumes.describe(ids).catch(noneIfGone) : [];
@@ -138,8 +158,40 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     mounts,
     blind: undefined,
     volumes: Object.fromEntries(volumes.map((v) => [v.id, v])),
+    soon,
     growth: Object.fromEntries(growth),
   };
+};
+
+/** In trouble now, the fullest first; then what will be. */
+const illOf = ({ mounts = [], soon }: Pick<Seen, 'mounts' | 'soon'>, o: Options): readonly Mount[] => [
+  ...inTrouble(mounts, o),
+  ...mounts.filter((m) => soon[m.path] && !troubleOf(m, o)),
+];
+
+const USED = { namespace: 'CWAgent', name: 'disk_used_percent' } as const;
+const usageOf = (id: string, path: string): Metric => ({ ...USED, dimensions: { InstanceId: id, path } });
+
+const trends = async (
+  mounts: readonly Mount[],
+  id: string,
+  { metrics }: Ports,
+  { now, options: o }: Look<Options>,
+): Promise<Record<string, Forecast>> => {
+  const found = await Promise.all(
+    mounts
+      .filter((m) => isHalfFull(m) && !troubleOf(m, o))
+      .map(async (m) => {
+        const [hour = [], week = []] = await Promise.all(
+          FITS.map((f) => metrics.series(usageOf(id, m.path), { from: now - f.window, to: now, period: f.period })),
+        );
+        // What the metric forgets to say the host itself says: a disk that was cleaned since then is no longer on the line.
+        const here: Point = { at: now, value: usedPercent(m) };
+        const trend = forecast({ '1 h': [...hour, here], '7 d': [...week, here] }, o.usedPercent, now);
+        return trend ? ([[m.path, trend]] as const) : [];
+      }),
+  );
+  return Object.fromEntries(found.flat());
 };
 
 const bytesPerHour = async (
@@ -148,7 +200,11 @@ const bytesPerHour = async (
   ports: Ports,
   { now }: Look<Options>,
 ): Promise<number | undefined> => {
-  const points = await ports.metrics.diskUsedPercent(id, m.path, { from: now - hours(7), to: now });
+  const points = await ports.metrics.series(usageOf(id, m.path), {
+    from: now - hours(7),
+    to: now,
+    period: minutes(5),
+  });
   const slope = growthPerHour(points);
   return slope === undefined ? undefined : (slope / 100) * m.sizeBytes;
 };
@@ -168,16 +224,21 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     return { do: 'nothing', because: 'it is stopped: its disks fill no further' };
   if (command?.state === 'running') return atWork(look);
   if (!mounts) return unseen(seen, blind ?? 'the host could not be asked', look);
-  const [worst] = inTrouble(mounts, o);
+  const [worst] = illOf(seen, o);
   if (!worst) return { do: 'wait', until: now + minutes(1), because: 'no file system is in trouble' };
   const trouble = troubleOf(worst, o) ?? 'space';
   if (worst.readOnly)
     return {
       do: 'escalate',
-      because: `${stateOf(worst, trouble)} and mounted read-only: the kernel does that after errors, and room would not help`,
+      because: `${stateIn(seen, worst, trouble, look)} and mounted read-only: the kernel does that after errors, and room would not help`,
       remedy: 'look into the kernel log, check the file system, or restore the volume',
     };
   return cleaning(seen, worst, trouble, look) ?? growing(seen, worst, trouble, look);
+};
+
+const stateIn = ({ soon }: Seen, m: Mount, trouble: Trouble, { now, options }: Look<Options>): string => {
+  const trend = soon[m.path];
+  return `${stateOf(m, trouble)}${trend ? ` and ${forecastText(trend, options.usedPercent, now)}` : ''}`;
 };
 
 /** A document ends by its own time limit; SSM says so. A command that SSM does not even know any more is for a person. */
@@ -203,7 +264,7 @@ const unseen = ({ agent, instance }: Seen, because: string, { now, openedAt }: L
 };
 
 /** The first rung. Undefined: there is nothing worth cleaning, or that has been done. */
-const cleaning = ({ instance }: Seen, m: Mount, trouble: Trouble, look: Look<Options>): Verdict<Step> | undefined => {
+const cleaning = (seen: Seen, m: Mount, trouble: Trouble, look: Look<Options>): Verdict<Step> | undefined => {
   const o = look.options;
   if (!o.clean || tried(look, 'clean', m.path) || tried(look, 'grow-volume', m.path)) return undefined;
   const bytes = m.cleanable.reduce((sum, c) => sum + c.bytes, 0);
@@ -222,10 +283,10 @@ const cleaning = ({ instance }: Seen, m: Mount, trouble: Trouble, look: Look<Opt
       minAgeHours: o.cleanMinAgeHours,
       journalMiB: o.journalMiB,
       expectBytes: bytes,
-      instance: instance.id,
+      instance: seen.instance.id,
     },
     plan: `clean ${m.path}: ${places.join(', ')}`,
-    because: `${stateOf(m, trouble)}, and ${trouble === 'space' ? sizeText(bytes) : `${files} files`} can go without loss`,
+    because: `${stateIn(seen, m, trouble, look)}, and ${trouble === 'space' ? sizeText(bytes) : `${files} files`} can go without loss`,
   };
 };
 
@@ -233,7 +294,7 @@ type Stuck = (because: string, remedy: string) => Verdict<Step>;
 
 const growing = (seen: Seen, m: Mount, trouble: Trouble, look: Look<Options>): Verdict<Step> => {
   const cause = causeOf(m);
-  const is = stateOf(m, trouble);
+  const is = stateIn(seen, m, trouble, look);
   const stuck: Stuck = (because, remedy) => ({
     do: 'escalate',
     because: `${is}, and ${because}${fills(m, trouble)}${cause ? `. ${cause}` : ''}`,
@@ -389,6 +450,8 @@ const enlargement = (
 // ---- effect -----------------------------------------------------------------------------------------------------------------------------
 
 interface Before {
+  /** It was not in trouble yet. */
+  readonly early?: boolean;
   readonly availableBytes: number;
   readonly sizeBytes: number;
   readonly usedInodes: number;
@@ -399,8 +462,8 @@ const effect = (attempt: Attempt<Step>, seen: Seen, { now, options }: Look<Optio
   const m = seen.mounts.find((x) => x.path === attempt.step.path);
   // It was there and writable when the step began.
   if (!m || m.readOnly) return 'harmful';
-  if (!troubleOf(m, options)) return 'effective';
   const was = attempt.before as unknown as Before;
+  if (!was.early && !troubleOf(m, options)) return 'effective';
   switch (attempt.step.do) {
     case 'clean':
       return helped(m, was) ? 'effective' : 'ineffective';
@@ -443,6 +506,34 @@ const act = async (step: Step, ports: Ports, token: string): Promise<Json> => {
   }
 };
 
+// ---- forecast ---------------------------------------------------------------------------------------------------------------------------
+
+/** Disks that a clear trend leads to the limit. What is under half of it, or over it already, is not asked for. */
+const forecasts = async ({ metrics, where }: Ports, now: Time, o: Options): Promise<readonly Signal[]> => {
+  const [hourly, weekly] = await Promise.all(
+    FITS.map((f) => metrics.all(USED, { from: now - f.window, to: now, period: f.period })),
+  );
+  const keyOf = (d: Metric['dimensions']): string => JSON.stringify(Object.entries(d).sort());
+  const weeks = new Map((weekly ?? []).map((m) => [keyOf(m.dimensions), m.points]));
+  return (hourly ?? []).flatMap(({ dimensions: d, points }) => {
+    const { InstanceId: id, path } = d;
+    if (!id || !path || o.ignoreMounts.includes(path) || (points.at(-1)?.value ?? 100) >= o.usedPercent) return [];
+    const trend = forecast({ '1 h': points, '7 d': weeks.get(keyOf(d)) ?? [] }, o.usedPercent, now);
+    return trend
+      ? [
+          {
+            kind: 'disk.forecast' as const,
+            target: instanceTarget(where, id),
+            at: now,
+            cause: `forecast: ${path} ${forecastText(trend, o.usedPercent, now)}`,
+            // Said again within a day it is the same one.
+            eventId: `forecast:${id}:${path}@${Math.floor(now / days(1))}`,
+          },
+        ]
+      : [];
+  });
+};
+
 export const fullDisk = defineRemediation<Seen, Step, Options>({
   name: 'full-disk',
   title: 'makes room on a disk of an EC2 instance (Linux) that fills, or runs out of inodes',
@@ -451,7 +542,7 @@ limit, rotated logs, core dumps, unused container images), never what is open or
 EBS volume by max(10 GiB, 10 %, seven hours of growth), then partition, LVM and file system (ext4, XFS, Btrfs). What it cannot do, or what
 would only hide a cause, goes to a person with what fills the disk. An incident closes only when \`df\` on the host is under the limit.
 It never shrinks, moves or deletes anything else, never grows instance-store or multi-attached disks, and never above \`maxGiB\`.`,
-  answers: ['disk.space-low', 'disk.inodes-low'],
+  answers: ['disk.space-low', 'disk.inodes-low', 'disk.forecast'],
   risk: 'harmless',
   targets: 'arn:*:ec2:*:*:instance/*',
   ladder: {
@@ -492,19 +583,23 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
     { for: 'act', actions: ['ec2:ModifyVolume'], resources: ['arn:*:ec2:*:*:volume/*'] },
   ],
   options,
-  survey: async (ports) =>
-    (await ports.alarms.firing(1_000)).filter((s) => s.kind === 'disk.space-low' || s.kind === 'disk.inodes-low'),
+  survey: async (ports, { now, options: o }) => {
+    const firing = await ports.alarms.firing(1_000);
+    const alarmed = firing.filter((s) => s.kind === 'disk.space-low' || s.kind === 'disk.inodes-low');
+    return o.forecast && now % hours(1) < minutes(5) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
+  },
   locate: async (changed, ports) => {
     const instance = await ports.volumes.attachedTo(idOf(changed));
     return instance ? instanceTarget(changed, instance) : undefined;
   },
   observe,
   facts: ({ instance, group }) => ({ tags: instance.tags, group, zone: instance.zoneId }),
-  describe: (seen, { options: o }) => {
+  describe: (seen, look) => {
+    const { options: o } = look;
     if (seen.uncovered !== undefined) return `not looked into: ${seen.uncovered}`;
     if (seen.command?.state === 'running') return 'the host is at work on it';
     if (!seen.mounts) return `its disks cannot be seen: ${seen.blind ?? 'unknown'}`;
-    const ill = inTrouble(seen.mounts, o);
+    const ill = illOf(seen, o);
     if (ill.length === 0)
       return seen.mounts.length === 0
         ? 'it has no file system that is watched'
@@ -516,12 +611,15 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
     return ill
       .map(
         (m) =>
-          `${stateOf(m, troubleOf(m, o) ?? 'space')} (${m.filesystem}, ${sizeText(m.sizeBytes)}, ${volumesOf(m, seen.instance).join(' + ') || 'no EBS volume'})`,
+          `${stateIn(seen, m, troubleOf(m, o) ?? 'space', look)} (${m.filesystem}, ${sizeText(m.sizeBytes)}, ${volumesOf(m, seen.instance).join(' + ') || 'no EBS volume'})`,
       )
       .join('; ');
   },
-  isHealthy: ({ mounts, command }, { options: o }) =>
-    mounts !== undefined && command?.state !== 'running' && mounts.length > 0 && inTrouble(mounts, o).length === 0,
+  isHealthy: ({ mounts, soon, command }, { options: o }) =>
+    mounts !== undefined &&
+    command?.state !== 'running' &&
+    mounts.length > 0 &&
+    illOf({ mounts, soon }, o).length === 0,
   decide,
   act,
   touches: (step, target) =>
@@ -529,8 +627,14 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
       ? [`arn:${partitionOf(target.region)}:ec2:${target.region}:${target.account}:volume/${step.volume}`]
       : [],
   before: (seen, step) => {
+    const early = seen.soon[step.path] ? { early: true } : {};
     const m = seen.mounts?.find((x) => x.path === step.path);
-    return { availableBytes: m?.availableBytes ?? 0, sizeBytes: m?.sizeBytes ?? 0, usedInodes: m?.inodes?.used ?? 0 };
+    return {
+      ...early,
+      availableBytes: m?.availableBytes ?? 0,
+      sizeBytes: m?.sizeBytes ?? 0,
+      usedInodes: m?.inodes?.used ?? 0,
+    };
   },
   effect,
   noUndo: 'a volume cannot shrink, and what was cleaned can be fetched or written again',

@@ -53,7 +53,8 @@ const survey = async (deps: Wired, region: string): Promise<{ signals: Signal[];
 const look = async (r: Remediation, everything: Target, deps: Wired): Promise<readonly Signal[]> => {
   const settings = deps.policy.remediations[r.name];
   if (!r.survey || !settings || settings.mode === 'off') return [];
-  return r.survey(await deps.reach(r, everything, { phase: 'look', touched: [] }));
+  const ports = await deps.reach(r, everything, { phase: 'look', touched: [] });
+  return r.survey(ports, { now: deps.now(), options: settings.options });
 };
 
 /** Trouble that lasts although an incident ended says so again after an hour. */

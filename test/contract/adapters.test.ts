@@ -141,7 +141,12 @@ const sizeOf = async ({ ports }: Account, id: string) => {
   const [volume] = await ports.volumes.describe([id]);
   return [volume?.sizeGiB, volume?.modification?.state, volume?.modification?.targetGiB];
 };
-const window = ({ now }: Fleet) => ({ from: now - hours(3), to: now + minutes(1) });
+const window = ({ now }: Fleet) => ({ from: now - hours(3), to: now + minutes(1), period: minutes(5) });
+const usage = (id: string, path: string) => ({
+  namespace: 'CWAgent',
+  name: 'disk_used_percent',
+  dimensions: { InstanceId: id, path },
+});
 const sessionOf = (id: string, remediation = 'full-disk') => ({
   remediation,
   stage: 'test',
@@ -263,8 +268,8 @@ const expectations: readonly Expectation[] = [
     is: () => 'NotFound',
   },
   {
-    name: 'metrics.diskUsedPercent: oldest first',
-    run: ({ ports }, fleet) => ports.metrics.diskUsedPercent(fleet.one.id, '/data', window(fleet)),
+    name: 'metrics.series: oldest first',
+    run: ({ ports }, fleet) => ports.metrics.series(usage(fleet.one.id, '/data'), window(fleet)),
     is: ({ now }) => [
       { at: expect.closeTo(now - minutes(30), -6), value: 50 },
       { at: expect.closeTo(now - minutes(20), -6), value: 61 },
@@ -272,16 +277,20 @@ const expectations: readonly Expectation[] = [
     ],
   },
   {
-    name: 'metrics.diskUsedPercent: of two names of one disk the one that goes on',
+    name: 'metrics.series: of two names of one disk the one that goes on',
     run: async ({ ports }, fleet) =>
-      (await ports.metrics.diskUsedPercent(fleet.two.id, '/data', window(fleet))).map(({ value }) => value),
+      (await ports.metrics.series(usage(fleet.two.id, '/data'), window(fleet))).map(({ value }) => value),
     is: () => [50, 61, 72.5],
   },
   {
-    name: 'metrics.diskUsedPercent: no such metric, and nothing in the window',
+    name: 'metrics.series: no such metric, and nothing in the window',
     run: async ({ ports }, { one, now }) => [
-      await ports.metrics.diskUsedPercent(one.id, '/other', { from: now - hours(1), to: now }),
-      await ports.metrics.diskUsedPercent(one.id, '/data', { from: now - hours(9), to: now - hours(8) }),
+      await ports.metrics.series(usage(one.id, '/other'), { from: now - hours(1), to: now, period: minutes(5) }),
+      await ports.metrics.series(usage(one.id, '/data'), {
+        from: now - hours(9),
+        to: now - hours(8),
+        period: minutes(5),
+      }),
     ],
     is: () => [[], []],
   },

@@ -104,9 +104,13 @@ const calls: readonly Call[] = [
   {
     service: 'cloudwatch',
     operation: 'ListMetrics',
-    says: 'cannot read the disk metrics of i-',
+    says: 'cannot read disk_used_percent of i-',
     tries: 3,
-    run: (p, id) => p.metrics.diskUsedPercent(id, '/', { from: 0, to: 1 }),
+    run: (p, id) =>
+      p.metrics.series(
+        { namespace: 'CWAgent', name: 'disk_used_percent', dimensions: { InstanceId: id, path: '/' } },
+        { from: 0, to: 1, period: 300_000 },
+      ),
   },
   {
     service: 'cloudwatch',

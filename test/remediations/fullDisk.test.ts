@@ -82,7 +82,7 @@ const ports = (): Ports => {
       start: changes,
       result: (async () => host.command) as unknown as Ports['hosts']['result'],
     },
-    metrics: { diskUsedPercent: async () => host.growth },
+    metrics: { series: async () => host.growth, all: async () => [] },
     alarms: { firing: async () => [] },
     parameters: { get: changes, put: changes },
     where: target,
