@@ -1,6 +1,7 @@
 /** A world in which what a past signal said is so: the target is there, and has the trouble. What the past does not tell is presumed, and said. */
 import type { Signal, SignalKind } from '../shared/core/signal.ts';
 import { idOf, typeOf } from '../shared/core/target.ts';
+import { addTrail } from '../world/cloudtrail.ts';
 import { breakDisk } from '../world/fleet.ts';
 import { makeInstance } from '../world/instances.ts';
 import type { World } from '../world/world.ts';
@@ -37,6 +38,12 @@ const INSTANCE: Partial<Record<SignalKind, Infect>> = {
   },
 };
 
+const trailOf = (world: World, { kind, target }: Signal, tags: Readonly<Record<string, string>>): string => {
+  const stopped = kind === 'trail.stopped';
+  addTrail(world, idOf(target), { tags: { ...tags }, logging: !stopped, validation: stopped });
+  return stopped ? 'it is stopped' : 'its log files are not validated';
+};
+
 /** Makes it so. Undefined: nobody can say what such a target looks like. */
 export const presume = (
   world: World,
@@ -44,6 +51,7 @@ export const presume = (
   estate: Estate,
   tags: Readonly<Record<string, string>>,
 ): Presumed | undefined => {
+  if (signal.kind.startsWith('trail.')) return { say: trailOf(world, signal, tags) };
   if (typeOf(signal.target) !== 'instance') return undefined;
   const infect = INSTANCE[signal.kind];
   if (!infect) return undefined;

@@ -6,6 +6,7 @@ import * as z from 'zod/mini';
 import { InvalidInput } from '../shared/core/errors.ts';
 import type { Signal } from '../shared/core/signal.ts';
 import * as alarm from './alarm/signal.ts';
+import * as cloudtrail from './cloudtrail/signal.ts';
 import * as ebsVolume from './ebs-volume/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
 import { type Envelope, envelope } from './envelope.ts';
@@ -22,6 +23,7 @@ export type Reading =
 /** Every event that Steward listens to, by source and detail-type. Each folder has the pattern of its rule beside its parser. */
 const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> = {
   'aws.cloudwatch/CloudWatch Alarm State Change': alarm.fromEventBridge,
+  'aws.cloudtrail/AWS API Call via CloudTrail': cloudtrail.fromEventBridge,
   'aws.ec2/EC2 Instance State-change Notification': ec2InstanceState.fromEventBridge,
   'aws.ec2/EBS Volume Notification': ebsVolume.fromEventBridge,
   'aws.ssm/EC2 Command Invocation Status-change Notification': ssmCommand.fromEventBridge,

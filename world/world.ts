@@ -1,6 +1,7 @@
 /** One seeded, in-memory model of the fleet services. All of it is plain data and tables of functions; only the clock moves it. */
 
 import { type Clock, createClock } from './clock.ts';
+import { type CloudTrailState, createCloudTrailState } from './cloudtrail.ts';
 import { type AlarmAction, type CloudWatchState, createCloudWatchState, startMetrics } from './cloudwatch.ts';
 import { createEc2State, type Ec2State } from './ec2.ts';
 import { createEventBus, type EventBus } from './events.ts';
@@ -64,6 +65,7 @@ export type World = {
   readonly ec2: Ec2State;
   readonly ssm: SsmState;
   readonly cloudwatch: CloudWatchState;
+  readonly cloudtrail: CloudTrailState;
   readonly iam: IamState;
   /** SSM documents by name; `addDocument` makes one. */
   readonly documents: SsmState['documents'];
@@ -122,6 +124,7 @@ export const createWorld = ({
     ssm,
     documents: ssm.documents,
     cloudwatch,
+    cloudtrail: createCloudTrailState(),
     iam: createIamState(account),
     hosts: new Map(),
     lag: createLag(clock, random.fork('lag')),

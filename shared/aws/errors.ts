@@ -44,6 +44,7 @@ const NOT_FOUND = new Set([
   'ParameterNotFound',
   'ResourceNotFoundException',
   'ResourceNotFound',
+  'TrailNotFoundException',
 ]);
 
 interface SdkError {

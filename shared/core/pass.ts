@@ -202,6 +202,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       options: p.settings.options,
       tags: deps.policy.tags,
       signal: p.incident.signals,
+      declared: deps.policy,
       trusts: (author: string) => trusts(deps.policy.trusted, author),
       uncovered: (tags: Readonly<Record<string, string>>) => {
         const { covered, because, remedy } = scopeOf(deps.policy, tags);

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod/mini';
 import type { Risk } from './remediation.ts';
+import { type DeclaredTrail, declaredTrail } from './trails.ts';
 
 export const MODES = ['off', 'watch', 'ask', 'act'] as const;
 export type Mode = (typeof MODES)[number];
@@ -76,6 +77,7 @@ export interface Policy {
   readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
   readonly accounts: readonly string[];
   readonly trusted: readonly string[];
+  readonly trails: Readonly<Record<string, DeclaredTrail>>;
   readonly freeze: readonly Window[];
   readonly maintenance: readonly Window[];
   readonly breaker: {
@@ -135,6 +137,11 @@ export const policySchema = (remediations: readonly Configurable[]) =>
       z.array(z.string().check(z.regex(/^arn:[\w*-]+:[\w*-]*:[\w*-]*:[\d*]*:\S+$/))),
       [],
       'Principals whose changes are intended, as ARN patterns with *: the role of Terraform or CloudFormation. What they change is not put back',
+    ),
+    trails: option(
+      z.record(z.string(), declaredTrail),
+      {},
+      'What CloudTrail trails must be, by name: { audit: { bucket: my-logs } }. A trail named here is Steward’s to restore, tagged or not. What is not declared is taken from the trail’s own history of 90 days',
     ),
     freeze: option(z.array(window), [], 'Times in which nothing is done'),
     maintenance: option(

@@ -8,6 +8,7 @@ import type { Point } from './forecast.ts';
 import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
+import type { Trails } from './trails.ts';
 
 export interface Instance {
   readonly id: string;
@@ -144,6 +145,7 @@ export interface Ports {
   readonly metrics: Metrics;
   readonly alarms: Alarms;
   readonly parameters: Parameters;
+  readonly trails: Trails;
   /** Where these ports reach. */
   readonly where: Pick<Target, 'account' | 'region'>;
 }

@@ -6,6 +6,7 @@ import type { Ports } from './ports.ts';
 import type { Signal, SignalKind } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
+import type { DeclaredTrail } from './trails.ts';
 import type { Json, Verdict } from './verdict.ts';
 
 export type Risk = 'harmless' | 'interrupts' | 'destroys';
@@ -36,6 +37,10 @@ export interface Facts {
 /** Judged by a later look. `pending`: too early to tell. */
 export type Effect = 'pending' | 'effective' | 'ineffective' | 'harmful';
 
+export interface Declared {
+  readonly trails: Readonly<Record<string, DeclaredTrail>>;
+}
+
 export interface Look<Options> {
   readonly now: Time;
   /** When the incident was opened: what cannot be seen for long after that goes to a person. */
@@ -45,12 +50,20 @@ export interface Look<Options> {
   readonly options: Options;
   /** Names of the tags that the policy reads. */
   readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
+  /** What the policy says that things must be. */
+  readonly declared: Declared;
   /** What the latest signal said. A hint where to look, never proof. */
   readonly signal: { readonly kind: SignalKind; readonly cause: string; readonly author?: string };
   /** Is this principal one whose changes the policy takes as intended (the IaC role)? */
   readonly trusts: (author: string) => boolean;
   /** Why the policy does not cover what carries these tags, and what it would take. Then it is not looked into any further. */
   readonly uncovered: (tags: Readonly<Record<string, string>>) => string | undefined;
+}
+
+export interface Surveying<Options> {
+  readonly now: Time;
+  readonly options: Options;
+  readonly declared: Declared;
 }
 
 export interface Spec<Seen, Step extends Json, Options> {
@@ -74,7 +87,7 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly attemptsPerDay?: number;
 
   /** A cheap bulk look for trouble that no event reported. */
-  readonly survey?: (ports: Ports, at: { readonly now: Time; readonly options: Options }) => Promise<readonly Signal[]>;
+  readonly survey?: (ports: Ports, at: Surveying<Options>) => Promise<readonly Signal[]>;
   /** The target of a `target.changed` signal about something that belongs to it (a volume → its instance). */
   readonly locate?: (changed: Target, ports: Ports) => Promise<Target | undefined>;
   /** Reads, never writes. */
@@ -134,7 +147,7 @@ export interface Remediation
     | 'options'
   > {
   readonly options: z.ZodMiniType<unknown>;
-  readonly survey: ((ports: Ports, at: { now: Time; options: unknown }) => Promise<readonly Signal[]>) | undefined;
+  readonly survey: ((ports: Ports, at: Surveying<unknown>) => Promise<readonly Signal[]>) | undefined;
   readonly assess: (target: Target, ports: Ports, look: Look<unknown>) => Promise<Assessment>;
   readonly run: (step: Json, ports: Ports, token: string) => Promise<Json>;
   readonly touches: (step: Json, target: Target) => readonly string[];
@@ -154,7 +167,7 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
   const asLook = (look: Look<unknown>) => look as Look<Options>;
   return {
     ...traits,
-    survey: survey ? (ports, at) => survey(ports, { now: at.now, options: at.options as Options }) : undefined,
+    survey: survey ? (ports, at) => survey(ports, at as Surveying<Options>) : undefined,
     assess: async (target, ports, raw) => {
       const seen = await observe(target, ports, asLook(raw));
       const last = judged(raw.attempts);

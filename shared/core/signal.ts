@@ -27,7 +27,8 @@ export type SignalKind =
   | 'instance.interruption'
   | 'container-instance.agent-disconnected'
   /** Something may have been changed that must stay as it is declared. */
-  | 'trail.changed'
+  | 'trail.stopped'
+  | 'trail.weakened'
   | 'flow-logs.changed'
   | 'log-group.changed'
   | 'log-agent.silent'

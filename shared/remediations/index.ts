@@ -2,5 +2,6 @@
 import type { Remediation } from '../core/remediation.ts';
 import { drill } from './drill.ts';
 import { fullDisk } from './fullDisk.ts';
+import { trailStopped, trailWeakened } from './trail.ts';
 
-export const remediations: readonly Remediation[] = [fullDisk, drill];
+export const remediations: readonly Remediation[] = [fullDisk, trailStopped, trailWeakened, drill];

@@ -54,7 +54,7 @@ const look = async (r: Remediation, everything: Target, deps: Wired): Promise<re
   const settings = deps.policy.remediations[r.name];
   if (!r.survey || !settings || settings.mode === 'off') return [];
   const ports = await deps.reach(r, everything, { phase: 'look', touched: [] });
-  return r.survey(ports, { now: deps.now(), options: settings.options });
+  return r.survey(ports, { now: deps.now(), options: settings.options, declared: deps.policy });
 };
 
 /** Trouble that lasts although an incident ended says so again after an hour. */

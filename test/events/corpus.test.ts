@@ -116,6 +116,7 @@ check.each([
 
 check('every other event from EventBridge is ignored by name, unless its envelope is a template', () => {
   const ours = ['aws.cloudwatch/CloudWatch Alarm State Change', 'aws.ec2/EC2 Instance State-change Notification'];
+  ours.push('aws.cloudtrail/AWS API Call via CloudTrail');
   ours.push('aws.ec2/EBS Volume Notification', 'aws.ssm/EC2 Command Invocation Status-change Notification');
   const others = all.filter(
     ({ event }) => 'detail-type' in event && !ours.includes(`${event.source}/${event['detail-type']}`),
@@ -170,8 +171,10 @@ check('our own samples have no key that real events of their type lack', () => {
   );
   // Composite alarms are in the corpus as alarm actions only; what is told of an alarm is the same in both.
   const told = of('alarm-lambda').map(({ event }) => ({ detail: event.alarmData }));
+  // A record is the same in a trail's files as in EventBridge's envelope.
+  const recorded = of('cloudtrail').map(({ event }) => ({ detail: event }));
   const real = (type: string | undefined) =>
-    new Set([...(seen.get(type) ?? []).map(({ event }) => event), ...told].flatMap((e) => keysOf(e)));
+    new Set([...(seen.get(type) ?? []).map(({ event }) => event), ...told, ...recorded].flatMap((e) => keysOf(e)));
   const compared = sampleNames.filter((n) => !n.startsWith('other/') && seen.has(typeOf(sample(n))));
   expect(compared.length).toBeGreaterThan(30);
   for (const name of compared) {

@@ -15,6 +15,9 @@ const HOME = 'eu-central-1:111122223333';
 const WEB1 = `arn:aws:ec2:${HOME}:instance/i-a08ff49b6f7726327`;
 const VOLUME = `arn:aws:ec2:${HOME}:volume/vol-cd424e42a851214aa`;
 /** Two minutes before the simulated account begins. The envelope has full seconds; CloudWatch's own times have milliseconds. */
+const TRAIL = `arn:aws:cloudtrail:${HOME}:trail/audit`;
+const ANNA = 'arn:aws:iam::111122223333:user/anna';
+const TERRAFORM = 'arn:aws:sts::111122223333:assumed-role/terraform/run-7';
 const AT = Date.parse('2026-01-15T07:58:00Z');
 const FORMS = ['eventbridge', 'sns', 'sns-raw', 'lambda'] as const;
 
@@ -128,6 +131,7 @@ const changes: readonly (readonly [name: string, target: string, cause: string, 
 
 /** Understood, and nothing to Steward. */
 const ignored: Readonly<Record<string, string>> = {
+  'cloudtrail/stop-logging-failed': 'nothing to act on',
   'ssm-command/clean-in-progress': 'nothing to act on',
   'ssm-command/inspect-success': 'nothing to act on',
   'ssm-command/whole-command': 'not an event that Steward listens to',
@@ -206,6 +210,38 @@ describe('alarms', () => {
   });
 });
 
+/** [name, kind, trail, cause, author] */
+const calls: readonly (readonly [string, string, string, string, string | undefined])[] = [
+  ['cloudtrail/stop-logging', 'trail.stopped', TRAIL, 'StopLogging by ', ANNA],
+  ['cloudtrail/stop-logging-by-arn', 'trail.stopped', TRAIL, 'StopLogging by ', ANNA],
+  ['cloudtrail/stop-logging-by-iac', 'trail.stopped', TRAIL, 'StopLogging by ', TERRAFORM],
+  ['cloudtrail/delete-trail', 'trail.stopped', TRAIL, 'DeleteTrail by ', ANNA],
+  ['cloudtrail/update-trail', 'trail.weakened', TRAIL, 'UpdateTrail by ', ANNA],
+  ['cloudtrail/put-event-selectors', 'trail.weakened', TRAIL, 'PutEventSelectors by ', ANNA],
+  ['cloudtrail/by-steward', 'target.changed', TRAIL, 'UpdateTrail by ', undefined],
+];
+
+describe('API calls', () => {
+  test.each(calls)('%s', (name, kind, target, cause, author) => {
+    const event = sample(name);
+    expect(readAll(event)).toEqual([
+      {
+        signals: [
+          {
+            kind,
+            target: targetOf(target),
+            at: AT,
+            cause: expect.stringContaining(cause),
+            eventId: event.detail.eventID,
+            ...(author === undefined ? {} : { author }),
+          },
+        ],
+      },
+    ]);
+    expect(rulesFor(event)).toEqual([name.split('/')[0]]);
+  });
+});
+
 describe('changes', () => {
   test.each(changes)('%s', (name, target, cause, heard) => {
     const event = sample(name);
@@ -269,6 +305,7 @@ test('every sample is in one of the tables above', () => {
   const listed = [
     ...Object.keys(alarms).flatMap((name) => FORMS.map((form) => `alarm/${name}.${form}`)),
     ...changes.map(([name]) => name),
+    ...calls.map(([name]) => name),
     ...Object.keys(ignored),
     ...Object.keys(unreadable),
     ...own,
@@ -278,7 +315,13 @@ test('every sample is in one of the tables above', () => {
 });
 
 test('what a rule lets through is never ignored', () => {
-  expect(Object.keys(patterns).sort()).toEqual(['alarm', 'ebs-volume', 'ec2-instance-state', 'ssm-command']);
+  expect(Object.keys(patterns).sort()).toEqual([
+    'alarm',
+    'cloudtrail',
+    'ebs-volume',
+    'ec2-instance-state',
+    'ssm-command',
+  ]);
   for (const name of sampleNames.filter((n) => rulesFor(sample(n)).length > 0 && !(n in unreadable)))
     expect([name, readAll(sample(name))]).toEqual([name, [{ signals: [expect.anything()] }]]);
 });

@@ -86,7 +86,7 @@ const ports = (): Ports => {
     alarms: { firing: async () => [] },
     parameters: { get: changes, put: changes },
     where: target,
-  };
+  } satisfies Partial<Ports> as unknown as Ports;
 };
 
 interface Given {
@@ -102,6 +102,7 @@ const assess = ({ attempts = [], options = {}, openedAt = NOW }: Given = {}): Pr
     options: { ...defaults, ...options },
     tags: { managed: 'steward:managed', ignore: 'steward:ignore', group: 'steward:group' },
     signal: { kind: 'disk.space-low', cause: 'an alarm' },
+    declared: { trails: {} },
     trusts: () => false,
     uncovered: () => host.uncovered,
   });
@@ -414,6 +415,7 @@ describe('a disk', () => {
       options: defaults,
       tags: { managed: 'a', ignore: 'b', group: 'c' },
       signal: { kind: 'disk.space-low' as const, cause: 'an alarm' },
+      declared: { trails: {} },
       trusts: () => false,
       uncovered: () => undefined,
     };

@@ -1,9 +1,16 @@
 /** Each remediation calls what it declares, all of it and nothing else, on its own target only. IAM's verdicts are those of a policy engine. */
+import {
+  DeleteTrailCommand,
+  PutEventSelectorsCommand,
+  StopLoggingCommand,
+  UpdateTrailCommand,
+} from '@aws-sdk/client-cloudtrail';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { signalMessage } from '../../events/steward/signal.ts';
 import { targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
+import { addTrail } from '../../world/cloudtrail.ts';
 import { breakDisk } from '../../world/fleet.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
@@ -15,13 +22,29 @@ const STEPS = minutes(30);
 const callsAs = ({ world }: Account, remediation: string) =>
   world.calls.filter((c) => c.principal.includes(`/steward-test-remedy-${remediation}/`));
 
+/** A trail for each way to lose one. */
+const loseTrails = async ({ world, run }: Account): Promise<void> => {
+  const { cloudtrail } = clientsOf(world);
+  for (const name of ['stopped', 'deleted', 'changed', 'selected']) addTrail(world, name, { bucket: 'declared' });
+  const EventSelectors = [{ IncludeManagementEvents: false, ReadWriteType: 'All' as const }];
+  const calls = Promise.all([
+    cloudtrail.send(new StopLoggingCommand({ Name: 'stopped' })),
+    cloudtrail.send(new DeleteTrailCommand({ Name: 'deleted' })),
+    cloudtrail.send(new UpdateTrailCommand({ Name: 'changed', EnableLogFileValidation: false })),
+    cloudtrail.send(new PutEventSelectorsCommand({ TrailName: 'selected', EventSelectors })),
+  ]);
+  await run(minutes(1));
+  await calls;
+};
+
 /** One account in which every remediation climbs its whole ladder. */
 const workedThrough = async (): Promise<Account> => {
-  const account = createAccount();
+  const account = createAccount({ policy: { trails: { deleted: { bucket: 'declared' } } } });
   await account.run(minutes(4));
   const [web, , worker] = [account.fleet.web[0]?.id ?? '', 0, account.fleet.workers[0]?.id ?? ''];
   breakDisk(account.world, web, { path: '/srv', usedPercent: 93, cleanableBytes: GiB });
   breakDisk(account.world, worker, { path: '/scratch', usedPercent: 95 });
+  await loseTrails(account);
   const drill = `arn:aws:ssm:${account.world.region}:${account.world.account}:parameter/steward/test/drill`;
   await clientsOf(account.world).ssm.send(
     new PutParameterCommand({ Name: '/steward/test/drill', Value: 'broken', Type: 'String' }),
@@ -40,10 +63,15 @@ const workedThrough = async (): Promise<Account> => {
     expect.arrayContaining([
       ['full-disk', 'healthy'],
       ['drill', 'healthy'],
+      ['trail-stopped', 'healthy'],
+      ['trail-weakened', 'healthy'],
     ]),
   );
   return account;
 };
+
+/** AWS asks for these too when a call says so: CreateTrail with tags. */
+const ALONG: Readonly<Record<string, readonly string[]>> = { 'cloudtrail:CreateTrail': ['cloudtrail:AddTags'] };
 
 describe('declared = called', () => {
   let account: Account;
@@ -55,7 +83,7 @@ describe('declared = called', () => {
     const declared = new Set(remediations.find((r) => r.name === name)?.permissions.flatMap((p) => p.actions));
     const calls = callsAs(account, name);
     expect(calls.filter((c) => !c.allowed)).toEqual([]);
-    expect(new Set(calls.map((c) => c.action))).toEqual(declared);
+    expect(new Set(calls.flatMap((c) => [c.action, ...(ALONG[c.action] ?? [])]))).toEqual(declared);
   });
 
   test('and under its own role, heal asks for nothing but sessions', () => {

@@ -204,6 +204,9 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'ssm:GetCommandInvocation': 'SSM has no resource-level permission for it',
   'cloudwatch:GetMetricData': 'CloudWatch has no resource-level permission for metrics',
   'cloudwatch:ListMetrics': 'CloudWatch has no resource-level permission for metrics',
+  'cloudtrail:DescribeTrails': 'a survey lists all of them; AWS gives it no resource',
+  'cloudtrail:GetTrailStatus': 'a survey asks each trail that it listed, before it knows which is in trouble',
+  'cloudtrail:LookupEvents': 'AWS gives it no resource',
   'cloudwatch:DescribeAlarms': 'a survey lists all of them; composite alarms need the wildcard',
 };
 

@@ -1,4 +1,5 @@
 /** SDK clients that talk to a world without sockets. */
+import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { SSMClient } from '@aws-sdk/client-ssm';
@@ -15,6 +16,7 @@ export const clientsOf = (world: World, credentials: Credentials = rootCredentia
     ec2: new EC2Client(options),
     ssm: new SSMClient(options),
     cloudwatch: new CloudWatchClient(options),
+    cloudtrail: new CloudTrailClient(options),
     sts: new STSClient(options),
   };
 };

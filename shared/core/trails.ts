@@ -1,0 +1,78 @@
+/** CloudTrail's trails: what they record, who changed them, and what they must be. */
+import * as z from 'zod/mini';
+import type { Time } from './time.ts';
+
+/** `trails` in steward.yml: what a trail must be, by its name. */
+export const declaredTrail = z.strictObject({
+  bucket: z.string().check(z.minLength(3), z.maxLength(63)),
+  prefix: z.optional(z.string()),
+  kmsKey: z.optional(z.string()),
+  multiRegion: z._default(z.boolean(), true),
+  globalEvents: z._default(z.boolean(), true),
+  validation: z._default(z.boolean(), true),
+});
+export type DeclaredTrail = z.output<typeof declaredTrail>;
+
+/** What can be put back by one call. */
+export type TrailSettings = {
+  readonly bucket: string;
+  readonly prefix?: string;
+  readonly kmsKey?: string;
+  readonly multiRegion: boolean;
+  /** IAM, STS and CloudFront, whose events have no region. */
+  readonly globalEvents: boolean;
+  /** Digest files: without them a changed log file does not show. */
+  readonly validation: boolean;
+};
+export interface Trail {
+  readonly arn: string;
+  readonly name: string;
+  readonly settings: TrailSettings;
+  readonly logging: boolean;
+  /** Reads and writes of the management plane are all recorded. */
+  readonly management: boolean;
+  /** CloudTrail's own words on why it cannot write, where it cannot. */
+  readonly deliveryError?: string;
+  /** The organisation's, which a member account cannot change. */
+  readonly organization: boolean;
+  readonly tags: Readonly<Record<string, string>>;
+}
+/** A recorded call about a trail. */
+export interface TrailChange {
+  readonly at: Time;
+  readonly call: string;
+  readonly author: string;
+  /** What it became: of CreateTrail and UpdateTrail. */
+  readonly settings?: TrailSettings;
+  /** Given at its creation. */
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+export interface Trails {
+  /** The trails whose home is this region. */
+  own(): Promise<readonly Pick<Trail, 'arn' | 'name' | 'settings' | 'logging'>[]>;
+  /** Undefined: there is none of that name. */
+  describe(arn: string): Promise<Trail | undefined>;
+  /** Calls that changed it within 90 days, newest first. CloudTrail shows them some minutes late, and may lack any. */
+  history(name: string): Promise<readonly TrailChange[]>;
+  start(arn: string): Promise<void>;
+  update(arn: string, settings: TrailSettings): Promise<void>;
+  create(name: string, settings: TrailSettings, tags: Readonly<Record<string, string>>): Promise<void>;
+  /** Records all management events again, whatever else it selects. */
+  recordManagement(arn: string): Promise<void>;
+}
+
+/** Settings that are weaker than they must be, in words. */
+export const weakerThan = (is: TrailSettings, must: Partial<TrailSettings>): readonly string[] => {
+  const lacks = (what: keyof TrailSettings, words: string) => (must[what] === true && !is[what] ? [words] : []);
+  const differs = (what: 'bucket' | 'prefix' | 'kmsKey', words: string) =>
+    must[what] !== undefined && must[what] !== is[what] ? [`${words} ${is[what] ?? 'none'}, not ${must[what]}`] : [];
+  return [
+    ...lacks('multiRegion', 'it records one region only'),
+    ...lacks('globalEvents', 'it does not record global services (IAM, STS)'),
+    ...lacks('validation', 'its log files are not validated'),
+    ...differs('bucket', 'its bucket is'),
+    ...differs('prefix', 'its prefix is'),
+    ...differs('kmsKey', 'its key is'),
+  ];
+};
