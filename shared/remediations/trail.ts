@@ -33,7 +33,7 @@ interface Seen {
   /** What it must be, as far as anybody says. */
   readonly must: Partial<TrailSettings>;
   /** From where that is known. */
-  readonly by: 'steward.yml' | 'its history' | 'nothing but the rules that hold for every trail';
+  readonly by: 'as steward.yml declares' | 'as its history says' | 'by the rules that hold for every trail';
   readonly changes: readonly TrailChange[];
   readonly author: string | undefined;
   /** The author is one whose changes the policy takes as intended. */
@@ -61,13 +61,13 @@ const mustBe = (
     const { prefix, kmsKey, ...rest } = said;
     return {
       must: { ...rest, ...(prefix === undefined ? {} : { prefix }), ...(kmsKey === undefined ? {} : { kmsKey }) },
-      by: 'steward.yml',
+      by: 'as steward.yml declares',
     };
   }
   const before = stood(changes, now);
   return before
-    ? { must: { ...before, ...RULES }, by: 'its history' }
-    : { must: RULES, by: 'nothing but the rules that hold for every trail' };
+    ? { must: { ...before, ...RULES }, by: 'as its history says' }
+    : { must: RULES, by: 'by the rules that hold for every trail' };
 };
 
 const observe = async (target: Target, { trails }: Ports, look: Look<Options>): Promise<Seen> => {
@@ -77,7 +77,7 @@ const observe = async (target: Target, { trails }: Ports, look: Look<Options>): 
   const known = mustBe(name, changes, look);
   const carried = trail?.tags ?? changes.find((c) => c.tags)?.tags;
   const tags =
-    known.by === 'steward.yml' ? { [look.tags.managed]: 'true', ...carried, ...managed(carried, look) } : carried;
+    known.by === 'as steward.yml declares' ? { [look.tags.managed]: 'true', ...carried, ...managed(carried, look) } : carried;
   return {
     target,
     name,
@@ -184,7 +184,7 @@ const decideStopped = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     do: 'act',
     rung: 'recreate',
     step: { do: 'recreate', trail: name, settings, tags: seen.tags ?? {} },
-    plan: `create trail ${name} again, into ${bucket}, as ${seen.by} says`,
+    plan: `create trail ${name} again, into ${bucket}, ${seen.by}`,
     because: describe(seen),
   };
 };
@@ -200,7 +200,7 @@ const decideWeakened = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     do: 'act',
     rung: restore ? 'restore' : 'select',
     step: restore ? { do: 'restore', trail: target.arn, settings } : { do: 'select', trail: target.arn },
-    plan: restore ? `restore trail ${name} as ${seen.by} says` : `let trail ${name} record all management events`,
+    plan: restore ? `restore trail ${name}, ${seen.by}` : `let trail ${name} record all management events`,
     because: describe(seen),
   };
 };
