@@ -6,7 +6,7 @@ import { reports } from '../shared/core/documents.ts';
 import type { Incident } from '../shared/core/incident.ts';
 import type { Policy } from '../shared/core/policy.ts';
 import type { Signal } from '../shared/core/signal.ts';
-import { hours, minutes, type Time } from '../shared/core/time.ts';
+import { minutes, type Time } from '../shared/core/time.ts';
 import { createClock } from '../world/clock.ts';
 import { addDocument } from '../world/documents.ts';
 import { runSteward } from '../world/steward.ts';
@@ -15,7 +15,7 @@ import type { PastEvent } from './past.ts';
 import { type Estate, presume } from './patients.ts';
 
 const STAGE = 'backtest';
-/** After an event the world runs on for so long, unless the next comes before. */
+/** After an event the world runs on for so long, unless the next comes before. What waits for a person then is presumed to be dealt with. */
 const AFTERMATH = minutes(45);
 
 export interface Case {
@@ -59,9 +59,6 @@ interface Told {
   readonly signal: Signal;
 }
 
-/** Where nothing happens for long, what waits is looked at only so often. */
-const SELDOM = hours(12);
-
 const WAITS: readonly Incident['state'][] = ['open', 'acting', 'waiting'];
 
 /** One account and region, from its first event to its last. */
@@ -74,12 +71,23 @@ const runPlace = async (told: readonly Told[], policy: Policy, estate: Estate): 
   for (const name of Object.keys(reports)) addDocument(world, `steward-${STAGE}-${name}`);
   const steward = runSteward(world, { policy, stage: STAGE });
   const presumedTags = policy.scope === 'tagged' ? { [policy.tags.managed]: 'true' } : {};
+  const ended = new Map<string, Pick<Case, 'incident'>>();
+  /** As it stands goes into the answer; then it is over, as if somebody had seen to it. */
+  const dealtWith = async (): Promise<void> => {
+    for (const i of steward.incidents().filter((x) => x.state !== 'closed')) {
+      ended.set(i.id, summary(i));
+      await steward.store.write({ put: { ...i, state: 'closed', end: 'gone', closedAt: world.clock.now() } });
+    }
+  };
   const cases: { case: Case; ids: readonly string[] }[] = [];
   const busy = (): boolean => steward.isBusy() || steward.incidents().some((i) => WAITS.includes(i.state));
   for (const [n, { past, signal }] of told.entries()) {
     const gap = past.at - world.clock.now();
     if (gap > 0) await steward.run(Math.min(gap, AFTERMATH), () => !busy());
-    await steward.run(past.at - world.clock.now(), () => false, SELDOM);
+    if (past.at > world.clock.now()) {
+      await dealtWith();
+      await steward.run(past.at - world.clock.now(), () => false, Number.POSITIVE_INFINITY);
+    }
     const presumed = presume(world, signal, estate, presumedTags);
     const known = new Set(steward.incidents().map((i) => i.id));
     const heard = steward.incidents().map((i) => `${i.id}/${i.signals.count}`);
@@ -106,7 +114,7 @@ const runPlace = async (told: readonly Told[], policy: Policy, estate: Estate): 
   await steward.run(AFTERMATH, () => !busy());
   const incidents = new Map(steward.incidents().map((i) => [i.id, i]));
   return cases.flatMap(({ case: c, ids }) =>
-    ids.length === 0 ? [c] : ids.flatMap((id) => ({ ...c, ...summary(incidents.get(id)) })),
+    ids.length === 0 ? [c] : ids.flatMap((id) => ({ ...c, ...(ended.get(id) ?? summary(incidents.get(id))) })),
   );
 };
 

@@ -3,7 +3,7 @@ import type { Signal, SignalKind } from '../shared/core/signal.ts';
 import { idOf, typeOf } from '../shared/core/target.ts';
 import { addTrail } from '../world/cloudtrail.ts';
 import { breakDisk } from '../world/fleet.ts';
-import { makeInstance } from '../world/instances.ts';
+import { impair, makeInstance } from '../world/instances.ts';
 import type { World } from '../world/world.ts';
 
 export interface Presumed {
@@ -31,6 +31,27 @@ const INSTANCE: Partial<Record<SignalKind, Infect>> = {
   'disk.space-low': (world, id) => {
     breakDisk(world, id, { path: '/', usedPercent: 92 });
     return 'its root file system is 92 % full, nothing can be cleaned';
+  },
+  'instance.status-check-failed': (world, id) => {
+    impair(world, id, { instance: true });
+    return 'its instance status check fails, and a reboot cures it';
+  },
+  'instance.system-check-failed': (world, id) => {
+    impair(world, id, { system: true }, 'restart');
+    return 'its system status check fails, and other hardware cures it';
+  },
+  'instance.ebs-check-failed': (world, id) => {
+    impair(world, id, { ebs: true }, 'restart');
+    return 'its EBS status check fails, and other hardware cures it';
+  },
+  'instance.scheduled-event': (world, id) => {
+    const notBefore = world.clock.now() + 3 * 86_400_000;
+    world.ec2.instances.get(id)?.scheduled.push({ code: 'instance-retirement', description: 'presumed', notBefore });
+    return 'AWS retires it in three days';
+  },
+  'instance.interruption': (world, id) => {
+    Object.assign(world.ec2.instances.get(id) ?? {}, { spot: true });
+    return 'it is a spot instance that stands alone';
   },
   'disk.inodes-low': (world, id) => {
     breakDisk(world, id, { path: '/', inodesUsedPercent: 95 });

@@ -8,7 +8,9 @@ import type { Signal } from '../shared/core/signal.ts';
 import * as alarm from './alarm/signal.ts';
 import * as cloudtrail from './cloudtrail/signal.ts';
 import * as ebsVolume from './ebs-volume/signal.ts';
+import * as ec2Health from './ec2-health/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
+import * as ec2Spot from './ec2-spot/signal.ts';
 import { type Envelope, envelope } from './envelope.ts';
 import { jsonOf, parsed, text } from './parse.ts';
 import * as ssmCommand from './ssm-command/signal.ts';
@@ -25,6 +27,9 @@ const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> 
   'aws.cloudwatch/CloudWatch Alarm State Change': alarm.fromEventBridge,
   'aws.cloudtrail/AWS API Call via CloudTrail': cloudtrail.fromEventBridge,
   'aws.ec2/EC2 Instance State-change Notification': ec2InstanceState.fromEventBridge,
+  'aws.ec2/EC2 Instance Rebalance Recommendation': ec2Spot.fromEventBridge,
+  'aws.ec2/EC2 Spot Instance Interruption Warning': ec2Spot.fromEventBridge,
+  'aws.health/AWS Health Event': ec2Health.fromEventBridge,
   'aws.ec2/EBS Volume Notification': ebsVolume.fromEventBridge,
   'aws.ssm/EC2 Command Invocation Status-change Notification': ssmCommand.fromEventBridge,
 };

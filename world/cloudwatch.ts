@@ -2,6 +2,7 @@
 import * as api from '@aws-sdk/client-cloudwatch';
 import { type Alarm, type AlarmAction, alarmOperations, evaluateAlarms } from './alarms.ts';
 import { alarmArn } from './arns.ts';
+import { checkGroups } from './autoscaling.ts';
 import { type Metric, metricOperations } from './metrics.ts';
 import { publishHostMetrics } from './publish.ts';
 import { defineService, jsonWords, type Operations } from './service.ts';
@@ -31,6 +32,7 @@ export const startMetrics = (world: World) => {
   const tick = () => {
     evaluateAlarms(world);
     publishHostMetrics(world);
+    checkGroups(world);
     clock.at((Math.floor(clock.now() / MINUTE) + 1) * MINUTE, tick);
   };
   clock.at(Math.ceil(clock.now() / MINUTE) * MINUTE, tick);

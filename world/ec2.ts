@@ -30,7 +30,17 @@ export type Instance = {
   clientToken: string | undefined;
   rootDevice: string;
   /** A failing status check, set by whoever breaks the instance. */
-  impaired: { system: boolean; instance: boolean };
+  impaired: { system: boolean; instance: boolean; ebs: boolean };
+  /** Since when, while any of them is. */
+  impairedSince: number | undefined;
+  /** What ends it: a reboot, other hardware, or nothing. */
+  cure: 'reboot' | 'restart' | 'nothing';
+  /** What AWS has announced. */
+  scheduled: { code: string; description: string; notBefore: number }[];
+  spot: boolean;
+  /** AWS's own, lost at a stop. */
+  publicIp: string | undefined;
+  autoRecovery: 'default' | 'disabled';
   profileArn: string | undefined;
   /** Counts starts, stops and reboots, so that a late transition of an earlier one does nothing. */
   turn: number;

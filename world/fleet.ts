@@ -1,5 +1,6 @@
 /** A fleet to work on: two Auto Scaling groups over three zones and two machines that stand alone. And how to break it. */
 import type { Alarm } from './alarms.ts';
+import { addGroup } from './autoscaling.ts';
 import { addDocument } from './documents.ts';
 import { makeVolume } from './ebs.ts';
 import type { Instance, VolumeType } from './ec2.ts';
@@ -260,6 +261,7 @@ export const seedFleet = (
   const legacy = alone('legacy', 't3.medium', { [MANAGED_TAG]: 'true', [IGNORE_TAG]: 'true' }, [
     { path: '/data', gib: 30, filesystem: 'ext4', on: 'disk' },
   ]);
+  for (const name of ['web', 'workers']) addGroup(world, name);
   return { web: servers, workers: jobs, database, legacy, all: [...servers, ...jobs, database, legacy] };
 };
 

@@ -37,6 +37,17 @@ const filters: FilterTable<Instance & { world: World }> = {
   'block-device-mapping.volume-id': ({ id, world }) => attached(world, id).map((volume) => volume.id),
 };
 
+/** DescribeInstanceStatus has filters of its own; an instance's id is not among them. */
+const statusOf = (failed: boolean) => [failed ? 'impaired' : 'ok'];
+const statusFilters: FilterTable<Instance & { world: World }> = {
+  'availability-zone': ({ zone }) => [zone],
+  'instance-state-name': ({ state }) => [state],
+  'system-status.status': ({ impaired }) => statusOf(impaired.system),
+  'instance-status.status': ({ impaired }) => statusOf(impaired.instance),
+  'attached-ebs-status.status': ({ impaired }) => statusOf(impaired.ebs),
+  'event.code': ({ scheduled }) => scheduled.map((e) => e.code),
+};
+
 const attached = (world: World, instanceId: string) =>
   [...world.ec2.volumes.values()].filter(({ attachment }) => attachment?.instanceId === instanceId);
 
@@ -83,6 +94,12 @@ const describeInstance = (world: World, instance: Instance): ApiInstance => ({
   EbsOptimized: true,
   EnaSupport: true,
   Monitoring: { State: 'disabled' },
+  MaintenanceOptions: { AutoRecovery: instance.autoRecovery },
+  ...(instance.spot && { InstanceLifecycle: 'spot' as const }),
+  ...(instance.publicIp && {
+    PublicIpAddress: instance.publicIp,
+    NetworkInterfaces: [{ Association: { IpOwnerId: 'amazon', PublicIp: instance.publicIp } }],
+  }),
   RootDeviceName: instance.rootDevice,
   RootDeviceType: 'ebs',
   BlockDeviceMappings: attached(world, instance.id).flatMap(({ id, attachment }) =>
@@ -168,6 +185,9 @@ const refuse = (instance: Instance, verb: string) => {
 };
 
 export type NewInstance = {
+  spot?: boolean;
+  publicIp?: string;
+  autoRecovery?: 'default' | 'disabled';
   id?: string;
   type?: string;
   imageId?: string;
@@ -202,7 +222,13 @@ export const makeInstance = (world: World, options: NewInstance = {}): Instance 
     reason: undefined,
     clientToken: options.clientToken,
     rootDevice: '/dev/xvda',
-    impaired: { system: false, instance: false },
+    impaired: { system: false, instance: false, ebs: false },
+    impairedSince: undefined,
+    cure: 'reboot',
+    scheduled: [],
+    spot: options.spot ?? false,
+    publicIp: options.publicIp,
+    autoRecovery: options.autoRecovery ?? 'default',
     profileArn: options.profileArn,
     turn: 0,
   };
@@ -219,14 +245,36 @@ export const makeInstance = (world: World, options: NewInstance = {}): Instance 
   return instance;
 };
 
-const start = (world: World, instance: Instance) =>
+/** A failing check and what ends it. `since` now, unless it fails already. */
+export const impair = (
+  world: World,
+  id: string,
+  checks: Partial<Instance['impaired']>,
+  cure: Instance['cure'] = 'reboot',
+) => {
+  const instance = world.ec2.instances.get(id);
+  if (!instance) throw new Error(`the world has no instance ${id}`);
+  Object.assign(instance.impaired, checks);
+  instance.impairedSince ??= world.clock.now();
+  instance.cure = cure;
+};
+const mend = (instance: Instance) => {
+  instance.impaired = { system: false, instance: false, ebs: false };
+  instance.impairedSince = undefined;
+};
+
+export const startInstance = (world: World, instance: Instance, then: () => void = () => {}) =>
   transition(world, instance, {
     first: 'pending',
     ms: world.settle.instanceStart,
-    arrive: () => enter(world, instance, 'running'),
+    arrive: () => {
+      enter(world, instance, 'running');
+      then();
+    },
   });
+const start = startInstance;
 
-const terminate = (world: World, instance: Instance) => {
+export const terminateInstance = (world: World, instance: Instance) => {
   if (instance.state === 'terminated' || instance.state === 'shutting-down') return;
   instance.reason = byUser(world, 'initiated');
   transition(world, instance, {
@@ -244,11 +292,17 @@ const terminate = (world: World, instance: Instance) => {
   });
 };
 
-const checkStatus = (failed: boolean, initializing: boolean) => {
+const checkStatus = (failed: boolean, initializing: boolean, since: number | undefined) => {
   const Status = failed ? 'failed' : initializing ? 'initializing' : 'passed';
   return {
     Status: failed ? ('impaired' as const) : initializing ? ('initializing' as const) : ('ok' as const),
-    Details: [{ Name: 'reachability' as const, Status: Status as 'failed' | 'initializing' | 'passed' }],
+    Details: [
+      {
+        Name: 'reachability' as const,
+        Status: Status as 'failed' | 'initializing' | 'passed',
+        ...(failed && since !== undefined && { ImpairedSince: new Date(since) }),
+      },
+    ],
   };
 };
 
@@ -270,7 +324,7 @@ export const instanceOperations: Ec2Operations = {
     const wanted = find(world, input.InstanceIds)
       .filter(({ state }) => input.IncludeAllInstances || state === 'running')
       .map((instance) => ({ ...instance, world }));
-    const { items, nextToken } = page(applyFilters(wanted, input.Filters, filters), {
+    const { items, nextToken } = page(applyFilters(wanted, input.Filters, statusFilters), {
       max: input.MaxResults,
       token: input.NextToken,
       otherwise: 1000,
@@ -284,8 +338,21 @@ export const instanceOperations: Ec2Operations = {
         AvailabilityZone: instance.zone,
         AvailabilityZoneId: world.zones[instance.zone],
         InstanceState: stateOf(instance.state),
-        SystemStatus: off ? notApplicable : checkStatus(instance.impaired.system, initializing),
-        InstanceStatus: off ? notApplicable : checkStatus(instance.impaired.instance, initializing),
+        SystemStatus: off ? notApplicable : checkStatus(instance.impaired.system, initializing, instance.impairedSince),
+        InstanceStatus: off
+          ? notApplicable
+          : checkStatus(instance.impaired.instance, initializing, instance.impairedSince),
+        AttachedEbsStatus: off
+          ? notApplicable
+          : {
+              Status: instance.impaired.ebs ? ('impaired' as const) : ('ok' as const),
+              Details: [],
+            },
+        Events: instance.scheduled.map((e) => ({
+          Code: e.code as 'instance-stop',
+          Description: e.description,
+          NotBefore: new Date(e.notBefore),
+        })),
       };
     });
     return { InstanceStatuses, ...(nextToken && { NextToken: nextToken }) };
@@ -326,7 +393,8 @@ export const instanceOperations: Ec2Operations = {
     StartingInstances: changeEach(world, input.InstanceIds, (instance) => {
       if (instance.state === 'pending' || instance.state === 'running') return;
       if (instance.state !== 'stopped') refuse(instance, 'started');
-      Object.assign(instance, { launchTime: world.clock.now(), reason: undefined });
+      Object.assign(instance, { launchTime: world.clock.now(), reason: undefined, scheduled: [] });
+      if (instance.cure !== 'nothing') mend(instance);
       start(world, instance);
     }),
   }),
@@ -351,12 +419,12 @@ export const instanceOperations: Ec2Operations = {
       const host = world.hosts.get(instance.id);
       if (host) host.downUntil = world.clock.now() + world.settle.reboot;
       instance.runningSince = world.clock.now();
-      instance.impaired.instance = false;
+      if (instance.cure === 'reboot') mend(instance);
     });
     return {};
   },
 
   TerminateInstances: (input, { world }) => ({
-    TerminatingInstances: changeEach(world, input.InstanceIds, (instance) => terminate(world, instance)),
+    TerminatingInstances: changeEach(world, input.InstanceIds, (instance) => terminateInstance(world, instance)),
   }),
 };

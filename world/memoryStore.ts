@@ -66,10 +66,10 @@ export const memoryStore = (): MemoryStore => {
           .slice(0, limit),
       ),
     find: async (id) => structuredClone(incidents().find((i) => i.id === id)),
-    troubled: async (group, since, limit, except) => {
+    troubled: async (group, since, limit, except, until = Number.MAX_SAFE_INTEGER) => {
       const zones: Record<string, number> = {};
       for (const i of incidents()
-        .filter((x) => x.group === group && x.openedAt >= since && x.id !== except)
+        .filter((x) => x.group === group && x.openedAt >= since && x.openedAt <= until && x.id !== except)
         .sort((a, b) => a.openedAt - b.openedAt)
         .slice(0, limit))
         zones[i.zone ?? 'unknown'] = (zones[i.zone ?? 'unknown'] ?? 0) + 1;

@@ -3,8 +3,8 @@ import type { _InstanceType } from '@aws-sdk/client-ec2';
 import type { Ec2Operations } from './ec2.ts';
 import { AwsError } from './service.ts';
 
-/** vCPUs and MiB (EC2's instance type pages): the handful that the fleet uses, all current generation and EBS only. */
-export const INSTANCE_TYPES: Readonly<Record<string, { vcpus: number; mib: number; arm?: true }>> = {
+/** vCPUs and MiB (EC2's instance type pages): the handful that the fleet uses, all current generation. */
+export const INSTANCE_TYPES: Readonly<Record<string, { vcpus: number; mib: number; arm?: true; disks?: true }>> = {
   't3.micro': { vcpus: 2, mib: 1024 },
   't3.medium': { vcpus: 2, mib: 4096 },
   't4g.small': { vcpus: 2, mib: 2048, arm: true },
@@ -13,6 +13,10 @@ export const INSTANCE_TYPES: Readonly<Record<string, { vcpus: number; mib: numbe
   'm7g.large': { vcpus: 2, mib: 8192, arm: true },
   'r6i.large': { vcpus: 2, mib: 16_384 },
   'c6i.large': { vcpus: 2, mib: 4096 },
+  'c6i.xlarge': { vcpus: 4, mib: 8192 },
+  'r6i.xlarge': { vcpus: 4, mib: 32_768 },
+  't3.large': { vcpus: 2, mib: 8192 },
+  'm6id.large': { vcpus: 2, mib: 8192, disks: true },
 };
 
 const REGIONS = ['eu-central-1', 'eu-west-1', 'us-east-1', 'us-west-2'];
@@ -59,12 +63,15 @@ export const placeOperations: Ec2Operations = {
       InstanceTypes: Object.entries(INSTANCE_TYPES)
         .filter(([type]) => (input.InstanceTypes ?? [type]).includes(type as _InstanceType))
         .filter(([type]) => inValues(type, input.Filters, 'instance-type'))
-        .map(([type, { vcpus, mib, arm }]) => ({
+        .map(([type, { vcpus, mib, arm, disks }]) => ({
           InstanceType: type as _InstanceType,
           CurrentGeneration: true,
           BareMetal: false,
           Hypervisor: 'nitro' as const,
-          InstanceStorageSupported: false,
+          InstanceStorageSupported: disks ?? false,
+          BurstablePerformanceSupported: type.startsWith('t'),
+          // "Simplified automatic recovery" is not for types with instance-store disks.
+          AutoRecoverySupported: !disks,
           VCpuInfo: { DefaultVCpus: vcpus },
           MemoryInfo: { SizeInMiB: mib },
           ProcessorInfo: { SupportedArchitectures: [arm ? ('arm64' as const) : ('x86_64' as const)] },

@@ -1,4 +1,5 @@
 /** The services that the world has. A new one is a line here and a file with its behaviours. */
+import { autoScalingService } from './autoscaling.ts';
 import { cloudTrailService } from './cloudtrail.ts';
 import { cloudWatchService } from './cloudwatch.ts';
 import { ec2Service } from './ec2.ts';
@@ -6,4 +7,11 @@ import type { Service } from './service.ts';
 import { ssmService } from './ssm.ts';
 import { stsService } from './sts.ts';
 
-export const services: readonly Service[] = [ec2Service, ssmService, cloudWatchService, cloudTrailService, stsService];
+export const services: readonly Service[] = [
+  ec2Service,
+  ssmService,
+  cloudWatchService,
+  cloudTrailService,
+  autoScalingService,
+  stsService,
+];

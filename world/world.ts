@@ -1,5 +1,6 @@
 /** One seeded, in-memory model of the fleet services. All of it is plain data and tables of functions; only the clock moves it. */
 
+import { type AutoScalingState, createAutoScalingState } from './autoscaling.ts';
 import { type Clock, createClock } from './clock.ts';
 import { type CloudTrailState, createCloudTrailState } from './cloudtrail.ts';
 import { type AlarmAction, type CloudWatchState, createCloudWatchState, startMetrics } from './cloudwatch.ts';
@@ -66,6 +67,7 @@ export type World = {
   readonly ssm: SsmState;
   readonly cloudwatch: CloudWatchState;
   readonly cloudtrail: CloudTrailState;
+  readonly autoscaling: AutoScalingState;
   readonly iam: IamState;
   /** SSM documents by name; `addDocument` makes one. */
   readonly documents: SsmState['documents'];
@@ -125,6 +127,7 @@ export const createWorld = ({
     documents: ssm.documents,
     cloudwatch,
     cloudtrail: createCloudTrailState(),
+    autoscaling: createAutoScalingState(),
     iam: createIamState(account),
     hosts: new Map(),
     lag: createLag(clock, random.fork('lag')),

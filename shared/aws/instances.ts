@@ -1,13 +1,20 @@
 import {
   DescribeInstanceStatusCommand,
   DescribeInstancesCommand,
+  DescribeInstanceTypesCommand,
   EC2Client,
   type Instance as Ec2Instance,
+  type Filter,
   type InstanceStatus,
+  type InstanceTypeInfo,
+  paginateDescribeInstanceStatus,
   paginateDescribeInstances,
+  RebootInstancesCommand,
+  StartInstancesCommand,
+  StopInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import { InvalidInput, NotFound } from '../core/errors.ts';
-import type { Check, Checks, Instance, Instances } from '../core/ports.ts';
+import type { Check, Checks, Instance, Instances, Traits } from '../core/ports.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { asOurs, calling } from './errors.ts';
 
@@ -24,6 +31,10 @@ const asInstance = (raw: Ec2Instance): Instance => {
     // Older answers know only the zone's name; the id is the same place in every account.
     zoneId: raw.Placement?.AvailabilityZoneId ?? raw.Placement?.AvailabilityZone ?? 'unknown',
     type: raw.InstanceType ?? 'unknown',
+    launchedAt: raw.LaunchTime?.getTime() ?? 0,
+    spot: raw.InstanceLifecycle === 'spot',
+    losesAddress: (raw.NetworkInterfaces ?? []).some((n) => n.Association?.IpOwnerId === 'amazon'),
+    autoRecovery: raw.MaintenanceOptions?.AutoRecovery !== 'disabled',
     devices: Object.fromEntries(
       (raw.BlockDeviceMappings ?? []).flatMap((d) =>
         d.DeviceName && d.Ebs?.VolumeId ? [[d.DeviceName, d.Ebs.VolumeId]] : [],
@@ -77,8 +88,39 @@ const statuses = async (client: EC2Client, ids: readonly string[]): Promise<read
   }
 };
 
+const asTraits = (raw: InstanceTypeInfo): Traits => ({
+  type: raw.InstanceType ?? 'unknown',
+  vcpus: raw.VCpuInfo?.DefaultVCpus ?? 0,
+  memoryMiB: raw.MemoryInfo?.SizeInMiB ?? 0,
+  architectures: raw.ProcessorInfo?.SupportedArchitectures ?? [],
+  instanceStore: raw.InstanceStorageSupported ?? false,
+  burstable: raw.BurstablePerformanceSupported ?? false,
+  autoRecovery: raw.AutoRecoverySupported ?? false,
+  currentGeneration: raw.CurrentGeneration ?? false,
+});
+
+const withStatus = async (client: EC2Client, filter: Filter): Promise<InstanceStatus[]> => {
+  const found: InstanceStatus[] = [];
+  const pages = paginateDescribeInstanceStatus({ client, pageSize: 1000 }, { Filters: [filter] });
+  for await (const { InstanceStatuses = [] } of pages) found.push(...InstanceStatuses);
+  return found;
+};
+
+/** Filters of DescribeInstanceStatus that find trouble: each finds another kind, and filters are joined by "and". */
+const TROUBLED = [
+  { Name: 'system-status.status', Values: ['impaired'] },
+  { Name: 'instance-status.status', Values: ['impaired'] },
+  { Name: 'attached-ebs-status.status', Values: ['impaired'] },
+  {
+    Name: 'event.code',
+    Values: ['instance-stop', 'instance-retirement', 'instance-reboot', 'system-reboot', 'system-maintenance'],
+  },
+];
+
 export const ec2Instances = (options: ClientOptions): Instances => {
   const client = new EC2Client(clientConfig(options, 3));
+  // Each names the end state, or may be done twice without harm, but none is repeated behind our back.
+  const writer = new EC2Client(clientConfig(options, 1));
   return {
     describe: (id) =>
       calling(`cannot describe ${id}`, async () => {
@@ -97,6 +139,35 @@ export const ec2Instances = (options: ClientOptions): Instances => {
               if (raw.InstanceId) found[raw.InstanceId] = asChecks(raw);
           return found;
         },
+      ),
+    traits: (types) =>
+      calling(`cannot look up the instance types ${types.join(', ')}`, async () => {
+        // A filter, not InstanceTypes: one that is not there must not hide the others.
+        const { InstanceTypes = [] } = await client.send(
+          new DescribeInstanceTypesCommand({ Filters: [{ Name: 'instance-type', Values: [...types] }] }),
+        );
+        return Object.fromEntries(InstanceTypes.map(asTraits).map((t) => [t.type, t]));
+      }),
+    troubled: () =>
+      calling('cannot list the status checks that fail', async () => {
+        const found = (await Promise.all(TROUBLED.map((filter) => withStatus(client, filter)))).flat();
+        const byId = new Map(found.map((raw) => [raw.InstanceId ?? '', raw]));
+        return [...byId].map(([id, raw]) => ({ id, checks: asChecks(raw) }));
+      }),
+    reboot: (id) =>
+      calling(
+        `cannot reboot ${id}`,
+        async () => void (await writer.send(new RebootInstancesCommand({ InstanceIds: [id] }))),
+      ),
+    stop: (id) =>
+      calling(
+        `cannot stop ${id}`,
+        async () => void (await writer.send(new StopInstancesCommand({ InstanceIds: [id] }))),
+      ),
+    start: (id) =>
+      calling(
+        `cannot start ${id}`,
+        async () => void (await writer.send(new StartInstancesCommand({ InstanceIds: [id] }))),
       ),
     members: (tag) =>
       calling(`cannot list the instances tagged ${tag.key}=${tag.value}`, async () =>

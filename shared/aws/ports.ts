@@ -25,5 +25,6 @@ export const awsPorts = (options: HostOptions): Ports => ({
   metrics: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchMetrics(options))),
   alarms: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchAlarms(options))),
   trails: lazily(() => import('./trails.ts').then((m) => m.cloudTrails(options))),
+  groups: lazily(() => import('./groups.ts').then((m) => m.autoScalingGroups(options))),
   parameters: lazily(() => import('./parameters.ts').then((m) => m.ssmParameters(options))),
 });

@@ -283,13 +283,13 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
         }
         return undefined;
       }),
-    troubled: (group, since, limit, except) =>
+    troubled: (group, since, limit, except, until = Number.MAX_SAFE_INTEGER) =>
       asked(`cannot count the troubles of ${group}`, async () => {
         const items = await query(
           {
             IndexName: 'byGroup',
-            KeyConditionExpression: 'groupId = :g AND openedAt >= :since',
-            ExpressionAttributeValues: marshall({ ':g': group, ':since': since }),
+            KeyConditionExpression: 'groupId = :g AND openedAt BETWEEN :since AND :until',
+            ExpressionAttributeValues: marshall({ ':g': group, ':since': since, ':until': until }),
           },
           // `except` may be among them.
           limit + 1,

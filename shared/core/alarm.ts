@@ -44,6 +44,7 @@ const METRICS: Readonly<Record<string, readonly [SignalKind, Namer]>> = {
   CPUCreditBalance: ['cpu.credits-low', instance],
   StatusCheckFailed: ['instance.status-check-failed', instance],
   StatusCheckFailed_Instance: ['instance.status-check-failed', instance],
+  StatusCheckFailed_AttachedEBS: ['instance.ebs-check-failed', instance],
   StatusCheckFailed_System: ['instance.system-check-failed', instance],
   FreeStorageSpace: ['database.storage-low', named('rds', 'db:', 'DBInstanceIdentifier')],
   UnHealthyHostCount: ['load-balancer.unhealthy-hosts', named('elasticloadbalancing', '', 'TargetGroup')],

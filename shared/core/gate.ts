@@ -103,21 +103,37 @@ export const propose = async (
   };
 };
 
-/** Members of the group newly in trouble, by zone, this one included. Undefined where the table cannot say: then the breaker refuses. */
+/**
+ * Members of the group newly in trouble, by zone, this one included: lately, or at about the time at which this one was. A step that waited for
+ * something to mend itself is not late for the storm that it belongs to. Undefined where the table cannot say: then the breaker refuses.
+ */
 const troubled = async (
   store: Store,
   { facts, incident, policy, now }: Omit<Proposal, 'group' | 'ledger' | 'troubled'>,
 ) => {
-  if (!facts.group) return {};
+  const { group } = facts;
+  if (!group) return {};
+  const within = minutes(policy.breaker.withinMinutes);
+  const count = (since: Time, until?: Time) => store.troubled(group.id, since, group.size + 1, incident.id, until);
+  const zone = facts.zone ?? 'unknown';
+  const withSelf = (others: Readonly<Record<string, number>>) => ({ ...others, [zone]: (others[zone] ?? 0) + 1 });
   try {
-    const since = now - minutes(policy.breaker.withinMinutes);
-    const others = await store.troubled(facts.group.id, since, facts.group.size + 1, incident.id);
-    const zone = facts.zone ?? 'unknown';
-    return incident.openedAt >= since ? { ...others, [zone]: (others[zone] ?? 0) + 1 } : others;
+    const since = now - within;
+    if (incident.openedAt >= since) return withSelf(await count(since));
+    const [lately, then] = await Promise.all([
+      count(since),
+      count(incident.openedAt - within, incident.openedAt + within),
+    ]);
+    return more(lately, withSelf(then));
   } catch (e) {
     if (e instanceof StewardError) return undefined;
     throw e;
   }
+};
+
+const more = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) => {
+  const sum = (zones: Readonly<Record<string, number>>) => Object.values(zones).reduce((x, n) => x + n, 0);
+  return sum(b) > sum(a) ? b : a;
 };
 
 const isSoon = (ms: number): boolean => ms >= minutes(3) && ms <= minutes(10);

@@ -4,7 +4,7 @@ import type { Facts, Group } from './remediation.ts';
 import { partitionOf } from './target.ts';
 
 /** Set by Auto Scaling on each of its instances. */
-const ASG_TAG = 'aws:autoscaling:groupName';
+export const ASG_TAG = 'aws:autoscaling:groupName';
 
 export const aloneGroup = ({ id, zoneId }: Instance): Group => ({
   id: `instance/${id}`,

@@ -181,7 +181,7 @@ const inMode: Guard = (p) => {
     case 'act':
       return `the policy lets ${p.remediation.name} act`;
     case 'ask':
-      return approved(p) ?? ask(p, 'must approve it');
+      return (act.recovers && putsBack(p)) || (approved(p) ?? ask(p, 'must approve it'));
   }
 };
 
@@ -207,8 +207,17 @@ const ask = ({ incident, act, now }: Proposal, must: string) => {
   };
 };
 
+/** Recovery is never blocked by age, window, attempts, budget or breaker: why this is recovery, if it is. */
+const putsBack = ({ undoes, act, incident }: Proposal): string | undefined => {
+  if (undoes !== undefined) return 'it puts something back';
+  return act.recovers && incident.attempts.some((a) => a.effect === 'effective')
+    ? 'it ends an interruption that an earlier step began'
+    : undefined;
+};
+
 const ofAge: Guard = (p) => {
-  if (p.undoes !== undefined) return 'it puts something back';
+  const back = putsBack(p);
+  if (back) return back;
   const age = p.incident.openedAt - p.incident.signals.lastAt;
   const limit = minutes(p.policy.signalMaxAgeMinutes);
   if (age < -limit)
@@ -228,7 +237,8 @@ const ofAge: Guard = (p) => {
 };
 
 const inWindow: Guard = (p) => {
-  if (p.undoes !== undefined) return 'it puts something back';
+  const back = putsBack(p);
+  if (back) return back;
   for (const w of p.policy.freeze) {
     const end = openUntil(w, p.now);
     if (end !== undefined)
@@ -255,7 +265,8 @@ const inWindow: Guard = (p) => {
 const MOST_ATTEMPTS = 40;
 
 const hasAttempts: Guard = (p) => {
-  if (p.undoes !== undefined) return 'it puts something back';
+  const back = putsBack(p);
+  if (back) return back;
   if (p.incident.attempts.length >= MOST_ATTEMPTS)
     return escalate(
       p,
@@ -302,7 +313,8 @@ export const allowedRepairs = (size: number, budget: { max: number; percent: num
   Math.max(1, Math.min(budget.max, Math.floor((size * budget.percent) / 100)));
 
 const inBudget: Guard = (p) => {
-  if (p.undoes !== undefined) return 'it puts something back';
+  const back = putsBack(p);
+  if (back) return back;
   const { group } = p.facts;
   if (!group) return wait(p, 'its group could not be seen', 'grant the read permission, or wait until AWS answers');
   if (!Number.isInteger(group.size) || group.size < 1)
@@ -324,7 +336,8 @@ const inBudget: Guard = (p) => {
 
 /** Never the last serving member of a group, unless a person says so. Those under repair may be interrupted any moment: they do not count. */
 const othersServe: Guard = (p) => {
-  if (p.undoes !== undefined) return 'it puts something back';
+  const back = putsBack(p);
+  if (back) return back;
   if (riskOf(p.remediation, p.act.rung) === 'harmless') return 'it interrupts nothing';
   const { serving } = p.facts;
   if (serving === undefined)
@@ -357,7 +370,8 @@ export const tripped = (p: Pick<Proposal, 'facts' | 'troubled' | 'policy'>): str
 };
 
 const breakerClosed: Guard = (p) => {
-  if (p.undoes !== undefined) return 'it puts something back';
+  const back = putsBack(p);
+  if (back) return back;
   if (p.act.continues) return 'it finishes what is under way';
   if (p.troubled === undefined)
     return wait(p, 'how many of its group are in trouble could not be counted', 'wait until the state table answers');

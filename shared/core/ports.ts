@@ -5,6 +5,7 @@
  */
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
 import type { Point } from './forecast.ts';
+import type { Groups } from './groups.ts';
 import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
@@ -16,6 +17,12 @@ export interface Instance {
   readonly tags: Readonly<Record<string, string>>;
   readonly zoneId: string;
   readonly type: string;
+  readonly launchedAt: Time;
+  readonly spot: boolean;
+  /** A public address that it loses when it is stopped: AWS's own, no Elastic IP. */
+  readonly losesAddress: boolean;
+  /** AWS moves it to other hardware by itself, unless its type cannot (`Traits.autoRecovery`). */
+  readonly autoRecovery: boolean;
   /** Device name as given at attachment (`/dev/sdf`) → volume id. */
   readonly devices: Readonly<Record<string, string>>;
 }
@@ -40,10 +47,31 @@ export interface Checks {
   }[];
 }
 
+/** What an instance type is. */
+export interface Traits {
+  readonly type: string;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  readonly architectures: readonly string[];
+  /** It has disks that are empty after a stop. */
+  readonly instanceStore: boolean;
+  readonly burstable: boolean;
+  readonly autoRecovery: boolean;
+  readonly currentGeneration: boolean;
+}
+
 export interface Instances {
   describe(id: string): Promise<Instance>;
   /** Those of them that exist. */
   checks(ids: readonly string[]): Promise<Readonly<Record<string, Checks>>>;
+  /** Those of the types that there are here. */
+  traits(types: readonly string[]): Promise<Readonly<Record<string, Traits>>>;
+  /** Ids of running instances that fail a status check, and of those for which AWS has announced something. */
+  troubled(): Promise<readonly { readonly id: string; readonly checks: Checks }[]>;
+  reboot(id: string): Promise<void>;
+  /** Without force: what hangs goes on hanging. */
+  stop(id: string): Promise<void>;
+  start(id: string): Promise<void>;
   /** Ids of the instances with this tag that are pending or running. */
   members(tag: { key: string; value: string }): Promise<readonly string[]>;
   /** Instances with this tag, by zone, that are pending or running. */
@@ -146,6 +174,7 @@ export interface Ports {
   readonly alarms: Alarms;
   readonly parameters: Parameters;
   readonly trails: Trails;
+  readonly groups: Groups;
   /** Where these ports reach. */
   readonly where: Pick<Target, 'account' | 'region'>;
 }

@@ -104,8 +104,14 @@ export interface Store {
   closed(day: string, limit: number): Promise<readonly Incident[]>;
   ofTarget(target: string, limit: number): Promise<readonly Incident[]>;
   find(id: string): Promise<Incident | undefined>;
-  /** Incidents of a group opened since then, by zone id, without `except`; stops counting at `limit`. */
-  troubled(group: string, since: Time, limit: number, except: string): Promise<Readonly<Record<string, number>>>;
+  /** Incidents of a group opened since then (and until then), by zone id, without `except`; stops counting at `limit`. */
+  troubled(
+    group: string,
+    since: Time,
+    limit: number,
+    except: string,
+    until?: Time,
+  ): Promise<Readonly<Record<string, number>>>;
 
   park(parked: Parked): Promise<void>;
   parked(limit: number): Promise<readonly Parked[]>;

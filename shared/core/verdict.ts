@@ -11,6 +11,8 @@ export interface Act<Step> {
   readonly step: Step;
   /** This step finishes the rung that the attempt before it began (volume grown → file system grown): it is not an attempt more. */
   readonly continues?: boolean;
+  /** It ends an interruption that an effective step of this very incident began: nothing but a pause keeps it from that. */
+  readonly recovers?: boolean;
   /** What it adds to the bill. Absent means nothing. */
   readonly cost?: { readonly usdPerMonth: number; readonly what: string };
   /** In words, for people: "grow /data from 20 to 30 GiB". */

@@ -2,6 +2,7 @@
 import type { Remediation } from '../core/remediation.ts';
 import { drill } from './drill.ts';
 import { fullDisk } from './fullDisk.ts';
+import { instanceImpaired } from './instanceImpaired.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 
-export const remediations: readonly Remediation[] = [fullDisk, trailStopped, trailWeakened, drill];
+export const remediations: readonly Remediation[] = [fullDisk, instanceImpaired, trailStopped, trailWeakened, drill];

@@ -77,7 +77,9 @@ const observe = async (target: Target, { trails }: Ports, look: Look<Options>): 
   const known = mustBe(name, changes, look);
   const carried = trail?.tags ?? changes.find((c) => c.tags)?.tags;
   const tags =
-    known.by === 'as steward.yml declares' ? { [look.tags.managed]: 'true', ...carried, ...managed(carried, look) } : carried;
+    known.by === 'as steward.yml declares'
+      ? { [look.tags.managed]: 'true', ...carried, ...managed(carried, look) }
+      : carried;
   return {
     target,
     name,

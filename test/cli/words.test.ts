@@ -89,7 +89,7 @@ test('what a person sees at three in the morning', async () => {
             MiB, rotated-logs 3.0 GiB
   because   / is 87 % full, and 4.1 GiB can go without loss
   seen      / is 87 % full (xfs, 8.0 GiB, vol-3c25632b92409d3fb)
-  since     2026-01-15 08:07:00 UTC, 63 s ago
+  since     2026-01-15 08:07:00 UTC, 64 s ago
   group     asg/web, 5 members
   incident  01J00000000000000000000001
 
@@ -99,7 +99,7 @@ What happened
                              (15/01/26 08:05:00)] were greater than the threshold (85.0) (minimum 2
                              datapoints for OK -> ALARM transition).
   08:07:00        saw        / is 87 % full (xfs, 8.0 GiB, vol-3c25632b92409d3fb)
-  08:07:03  +3 s  held back  mode refused to clean /: a person must approve it: clean /. To allow
+  08:07:03  +4 s  held back  mode refused to clean /: a person must approve it: clean /. To allow
                              it: steward approve 01J00000000000000000000001
 
 What the guards say now
@@ -117,7 +117,7 @@ What the guards say now
   ✓  lease     no one else is at work on it
 
 What comes next
-  It will clean /, once a person says yes. It looks again in 15 min, at 08:23:06.
+  It will clean /, once a person says yes. It looks again in 15 min, at 08:23:07.
   To allow it: steward approve 01J00000000000000000000001
   To forbid it: steward deny 01J00000000000000000000001
   To stop it: steward pause i-a08ff49b6f7726327 --reason '…'

@@ -116,6 +116,8 @@ check.each([
 
 check('every other event from EventBridge is ignored by name, unless its envelope is a template', () => {
   const ours = ['aws.cloudwatch/CloudWatch Alarm State Change', 'aws.ec2/EC2 Instance State-change Notification'];
+  ours.push('aws.health/AWS Health Event', 'aws.ec2/EC2 Spot Instance Interruption Warning');
+  ours.push('aws.ec2/EC2 Instance Rebalance Recommendation');
   ours.push('aws.cloudtrail/AWS API Call via CloudTrail');
   ours.push('aws.ec2/EBS Volume Notification', 'aws.ssm/EC2 Command Invocation Status-change Notification');
   const others = all.filter(

@@ -132,6 +132,7 @@ const changes: readonly (readonly [name: string, target: string, cause: string, 
 /** Understood, and nothing to Steward. */
 const ignored: Readonly<Record<string, string>> = {
   'cloudtrail/stop-logging-failed': 'nothing to act on',
+  'ec2-health/of-no-instance': 'nothing to act on',
   'ssm-command/clean-in-progress': 'nothing to act on',
   'ssm-command/inspect-success': 'nothing to act on',
   'ssm-command/whole-command': 'not an event that Steward listens to',
@@ -207,6 +208,37 @@ describe('alarms', () => {
     const notification = sample('alarm/full-disk.sns');
     const { AlarmArn: _, ...message } = JSON.parse(notification.Message);
     expect(readAll({ ...notification, Message: JSON.stringify(message) })).toStrictEqual(readAll(notification));
+  });
+});
+
+/** [name, kind, causes, targets] */
+const notices: readonly (readonly [string, string, string, readonly string[]])[] = [
+  [
+    'ec2-health/retirement',
+    'instance.scheduled-event',
+    'AWS Health: AWS_EC2_PERSISTENT',
+    [WEB1, `arn:aws:ec2:${HOME}:instance/i-0123456789abcdef0`],
+  ],
+  ['ec2-health/degraded', 'instance.scheduled-event', 'AWS Health: AWS_EC2_INSTANCE_STORE', [WEB1]],
+  ['ec2-spot/interruption', 'instance.interruption', 'EC2 Spot Instance Interruption Warning of', [WEB1]],
+  ['ec2-spot/rebalance', 'instance.interruption', 'EC2 Instance Rebalance Recommendation of', [WEB1]],
+];
+
+describe('notices', () => {
+  test.each(notices)('%s', (name, kind, cause, targets) => {
+    const event = sample(name);
+    expect(readAll(event)).toEqual([
+      {
+        signals: targets.map((arn) => ({
+          kind,
+          target: targetOf(arn),
+          at: AT,
+          cause: expect.stringContaining(cause),
+          eventId: event.id,
+        })),
+      },
+    ]);
+    expect(rulesFor(event)).toEqual([name.split('/')[0]]);
   });
 });
 
@@ -306,6 +338,7 @@ test('every sample is in one of the tables above', () => {
     ...Object.keys(alarms).flatMap((name) => FORMS.map((form) => `alarm/${name}.${form}`)),
     ...changes.map(([name]) => name),
     ...calls.map(([name]) => name),
+    ...notices.map(([name]) => name),
     ...Object.keys(ignored),
     ...Object.keys(unreadable),
     ...own,
@@ -319,11 +352,13 @@ test('what a rule lets through is never ignored', () => {
     'alarm',
     'cloudtrail',
     'ebs-volume',
+    'ec2-health',
     'ec2-instance-state',
+    'ec2-spot',
     'ssm-command',
   ]);
   for (const name of sampleNames.filter((n) => rulesFor(sample(n)).length > 0 && !(n in unreadable)))
-    expect([name, readAll(sample(name))]).toEqual([name, [{ signals: [expect.anything()] }]]);
+    expect([name, readAll(sample(name))]).toEqual([name, [{ signals: expect.arrayContaining([expect.anything()]) }]]);
 });
 
 /** Which keys there are and of which type, in any order. */

@@ -105,7 +105,7 @@ const storeOf = (a: Account, life: Life): Store => {
     closed: (day, limit) => ask('closed', () => store.closed(day, limit)),
     ofTarget: (target, limit) => ask('ofTarget', () => store.ofTarget(target, limit)),
     find: (id) => ask('find', () => store.find(id)),
-    troubled: (group, since, limit, except) => ask('troubled', () => store.troubled(group, since, limit, except)),
+    troubled: (...asked) => ask('troubled', () => store.troubled(...asked)),
     park: (parked) => ask('park', () => store.park(parked)),
     parked: (limit) => ask('parked', () => store.parked(limit)),
     unpark: (id) => ask('unpark', () => store.unpark(id)),

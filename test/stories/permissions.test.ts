@@ -12,11 +12,12 @@ import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
 import { breakDisk } from '../../world/fleet.ts';
+import { impair } from '../../world/instances.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
 
 const GiB = 2 ** 30;
-const STEPS = minutes(30);
+const STEPS = minutes(60);
 
 /** Calls made under the role of a remediation. */
 const callsAs = ({ world }: Account, remediation: string) =>
@@ -39,11 +40,20 @@ const loseTrails = async ({ world, run }: Account): Promise<void> => {
 
 /** One account in which every remediation climbs its whole ladder. */
 const workedThrough = async (): Promise<Account> => {
-  const account = createAccount({ policy: { trails: { deleted: { bucket: 'declared' } } } });
+  const account = createAccount({
+    policy: {
+      preset: 'automatic',
+      trails: { deleted: { bucket: 'declared' } },
+      remediations: { 'instance-impaired': { mode: 'act' } },
+    },
+  });
   await account.run(minutes(4));
   const [web, , worker] = [account.fleet.web[0]?.id ?? '', 0, account.fleet.workers[0]?.id ?? ''];
   breakDisk(account.world, web, { path: '/srv', usedPercent: 93, cleanableBytes: GiB });
   breakDisk(account.world, worker, { path: '/scratch', usedPercent: 95 });
+  const [other, dead] = [account.fleet.database.id, account.fleet.web[2]?.id ?? ''];
+  impair(account.world, other, { instance: true }, 'restart');
+  impair(account.world, dead, { system: true, instance: true }, 'nothing');
   await loseTrails(account);
   const drill = `arn:aws:ssm:${account.world.region}:${account.world.account}:parameter/steward/test/drill`;
   await clientsOf(account.world).ssm.send(
@@ -63,6 +73,7 @@ const workedThrough = async (): Promise<Account> => {
     expect.arrayContaining([
       ['full-disk', 'healthy'],
       ['drill', 'healthy'],
+      ['instance-impaired', 'healthy'],
       ['trail-stopped', 'healthy'],
       ['trail-weakened', 'healthy'],
     ]),

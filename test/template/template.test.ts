@@ -197,6 +197,8 @@ describe('Steward is watched', () => {
 const WILDCARDS: Readonly<Record<string, string>> = {
   'xray:PutTraceSegments': 'X-Ray has no resources for these',
   'xray:PutTelemetryRecords': 'X-Ray has no resources for these',
+  'ec2:DescribeInstanceStatus': 'AWS gives it no resource; a survey lists all that fail',
+  'ec2:DescribeInstanceTypes': 'AWS gives it no resource',
   'ec2:DescribeInstances': 'EC2 has no resource-level permission for describing',
   'ec2:DescribeVolumes': 'EC2 has no resource-level permission for describing',
   'ec2:DescribeVolumesModifications': 'EC2 has no resource-level permission for describing',
@@ -204,6 +206,8 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'ssm:GetCommandInvocation': 'SSM has no resource-level permission for it',
   'cloudwatch:GetMetricData': 'CloudWatch has no resource-level permission for metrics',
   'cloudwatch:ListMetrics': 'CloudWatch has no resource-level permission for metrics',
+  'autoscaling:DescribeAutoScalingGroups': 'AWS gives it no resource',
+  'autoscaling:DescribeAutoScalingInstances': 'AWS gives it no resource',
   'cloudtrail:DescribeTrails': 'a survey lists all of them; AWS gives it no resource',
   'cloudtrail:GetTrailStatus': 'a survey asks each trail that it listed, before it knows which is in trouble',
   'cloudtrail:LookupEvents': 'AWS gives it no resource',

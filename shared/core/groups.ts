@@ -1,0 +1,35 @@
+/** Auto Scaling groups, and what they do to a member by themselves. */
+
+export interface Member {
+  readonly group: string;
+  /** 'InService', 'Terminating:Wait', 'Standby' … AWS's own words. */
+  readonly lifecycle: string;
+  readonly healthy: boolean;
+}
+export interface ScalingGroup {
+  readonly name: string;
+  readonly desired: number;
+  readonly min: number;
+  readonly max: number;
+  readonly inService: number;
+  /** Suspended processes: 'Launch', 'Terminate', 'ReplaceUnhealthy' … */
+  readonly suspended: readonly string[];
+  /** It replaces spot instances that AWS is about to take. */
+  readonly rebalances: boolean;
+}
+
+export interface Groups {
+  /** Undefined: it is in none. */
+  memberOf(instanceId: string): Promise<Member | undefined>;
+  /** Undefined: there is none of that name. */
+  describe(name: string): Promise<ScalingGroup | undefined>;
+  /** Has the group replace it, with its hooks. Naming the state makes a repetition harmless. */
+  markUnhealthy(instanceId: string): Promise<void>;
+  setDesired(name: string, desired: number): Promise<void>;
+}
+
+export const groupArn = (
+  { account, region }: { account: string; region: string },
+  partition: string,
+  name: string,
+): string => `arn:${partition}:autoscaling:${region}:${account}:autoScalingGroup:*:autoScalingGroupName/${name}`;

@@ -1,0 +1,510 @@
+import * as z from 'zod/mini';
+import { NotFound } from '../core/errors.ts';
+import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
+import { groupArn, type Member, type ScalingGroup } from '../core/groups.ts';
+import type { Attempt } from '../core/incident.ts';
+import { option } from '../core/policy.ts';
+import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
+import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
+import type { Signal, SignalKind } from '../core/signal.ts';
+import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
+import { days, hours, iso, minutes, seconds, span } from '../core/time.ts';
+import type { Act, Json, Verdict } from '../core/verdict.ts';
+
+const options = z.strictObject({
+  patienceMinutes: option(
+    z.int().check(z.gte(2), z.lte(60)),
+    5,
+    'A status check that fails for less than this is left to mend itself',
+  ),
+  awsMinutes: option(
+    z.int().check(z.gte(5), z.lte(120)),
+    10,
+    'What AWS repairs by itself (automatic recovery, Auto Scaling) has so long before Steward does it',
+  ),
+});
+type Options = z.output<typeof options>;
+
+type Step =
+  | { readonly do: 'reboot'; readonly instance: string }
+  | { readonly do: 'stop'; readonly instance: string }
+  | { readonly do: 'start'; readonly instance: string; readonly time: number }
+  | { readonly do: 'replace'; readonly instance: string; readonly group: string };
+
+interface Seen {
+  readonly target: Target;
+  readonly instance: Instance;
+  readonly uncovered: string | undefined;
+  readonly checks: Checks | undefined;
+  readonly traits: Traits | undefined;
+  readonly agent: 'online' | 'silent' | 'absent';
+  readonly group: Group;
+  readonly serving: Facts['serving'];
+  readonly member: Member | undefined;
+  /** Its Auto Scaling group, by its tag: that stays when it is no member any more. */
+  readonly scaling: ScalingGroup | undefined;
+}
+
+// ---- observe ----------------------------------------------------------------------------------------------------------------------------
+
+const NO_CHECKS: Readonly<Record<string, Checks>> = {};
+
+const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
+  const id = idOf(target);
+  const instance = await ports.instances.describe(id);
+  const uncovered = look.uncovered(instance.tags);
+  const name = instance.tags[ASG_TAG];
+  const gone = instance.state === 'terminated' || instance.state === 'shutting-down';
+  const nothing = { checks: undefined, traits: undefined, agent: 'absent' as const, member: undefined };
+  if (uncovered !== undefined || (gone && !name)) {
+    if (gone) throw new NotFound(`${id} is ${instance.state}`);
+    return {
+      target,
+      instance,
+      uncovered,
+      ...nothing,
+      group: aloneGroup(instance),
+      serving: undefined,
+      scaling: undefined,
+    };
+  }
+  const [checks, traits, agent, { group, serving }, member, scaling] = await Promise.all([
+    gone ? NO_CHECKS : ports.instances.checks([id]),
+    ports.instances.traits([instance.type]),
+    ports.hosts.agent(id),
+    membershipOf(instance, ports, look.tags.group),
+    gone ? undefined : ports.groups.memberOf(id),
+    name ? ports.groups.describe(name) : undefined,
+  ]);
+  return {
+    target,
+    instance,
+    uncovered,
+    checks: checks[id],
+    traits: traits[instance.type],
+    agent: agent.state,
+    group,
+    serving,
+    member,
+    scaling,
+  };
+};
+
+// ---- what is wrong ----------------------------------------------------------------------------------------------------------------------
+
+const isGone = ({ instance: { state } }: Seen): boolean => state === 'terminated' || state === 'shutting-down';
+const isWhole = ({ scaling }: Seen): boolean => scaling === undefined || scaling.inService >= scaling.desired;
+
+/** AWS stops or retires it: it must be elsewhere before. */
+const MUST_LEAVE = ['instance-stop', 'instance-retirement'];
+/** An announced event further away than this is nobody's trouble yet. */
+const NOTICE = days(7);
+type Announced = Checks['events'][number];
+const announced = ({ checks }: Seen, { now }: Look<Options>): readonly Announced[] =>
+  (checks?.events ?? []).filter((e) => e.notBefore - now < NOTICE).sort((a, b) => a.notBefore - b.notBefore);
+
+/** The checks that fail, in words. */
+const failing = ({ checks }: Seen): readonly string[] =>
+  checks
+    ? [
+        ...(checks.system === 'impaired' ? ['system status check'] : []),
+        ...(checks.instance === 'impaired' ? ['instance status check'] : []),
+        ...(checks.ebs === 'impaired' ? ['EBS status check'] : []),
+      ]
+    : [];
+
+const isTaken = (look: Look<Options>): boolean =>
+  look.signal.kind === 'instance.interruption' && look.now - look.openedAt < minutes(15);
+
+const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
+  const { instance, checks } = seen;
+  if (isGone(seen)) return isWhole(seen);
+  return (
+    instance.state === 'running' &&
+    checks?.system === 'ok' &&
+    checks.instance === 'ok' &&
+    failing(seen).length === 0 &&
+    announced(seen, look).length === 0 &&
+    !isTaken(look)
+  );
+};
+
+const describe = (seen: Seen, look: Look<Options>): string => {
+  const { instance, checks, scaling, uncovered, member } = seen;
+  if (uncovered !== undefined) return `not looked into: ${uncovered}`;
+  if (isGone(seen))
+    return `it is ${instance.state}; asg/${scaling?.name} has ${scaling?.inService} of ${scaling?.desired} in service`;
+  if (instance.state !== 'running') return `it is ${instance.state}`;
+  const fails = failing(seen);
+  const events = announced(seen, look).map((e) => `AWS will ${wordsOf(e)} at ${iso(e.notBefore)}`);
+  const state = fails.length > 0 ? [`its ${fails.join(' and ')} fails`] : [];
+  const waits = checks?.instance === 'initializing' ? ['its checks are starting'] : [];
+  const place = member && member.lifecycle !== 'InService' ? [`Auto Scaling has it ${member.lifecycle}`] : [];
+  const taken = isTaken(look) ? ['AWS is about to take it back'] : [];
+  const all = [...state, ...events, ...taken, ...waits, ...place];
+  return all.length > 0 ? all.join('; ') : 'it runs and its status checks pass';
+};
+
+const wordsOf = ({ code }: Announced): string =>
+  ({
+    'instance-stop': 'stop it',
+    'instance-retirement': 'retire it',
+    'instance-reboot': 'reboot it',
+    'system-reboot': 'reboot its host',
+    'system-maintenance': 'maintain its host',
+  })[code];
+
+// ---- decide -----------------------------------------------------------------------------------------------------------------------------
+
+type Last = Attempt<Step> | undefined;
+const lastOf = (look: Look<Options>): Last => look.attempts.at(-1) as Last;
+const tried = (look: Look<Options>, what: Step['do']): Last =>
+  (look.attempts as readonly Attempt<Step>[]).findLast((a) => a.step.do === what && a.outcome?.kind !== 'transient');
+
+/** How often it is tried to start what has no room, and how long between. */
+const START_TRIES = 6;
+const START_PAUSE = minutes(5);
+/** Longer than a clean shutdown takes, and than a boot takes with its checks. */
+const STOP_LIMIT = minutes(10);
+const BOOT_LIMIT = minutes(12);
+
+const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
+  const { instance, uncovered, checks } = seen;
+  const { now } = look;
+  if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
+  if (isGone(seen)) return succession(seen, look);
+  const last = lastOf(look);
+  switch (instance.state) {
+    case 'stopping':
+      return underWay(seen, look, STOP_LIMIT, 'force it off, or look at its shutdown: aws ec2 stop-instances --force');
+    case 'pending':
+      return underWay(seen, look, BOOT_LIMIT, 'look at its system log');
+    case 'stopped':
+      return tried(look, 'stop')
+        ? starting(seen, look)
+        : { do: 'nothing', because: 'it is stopped: somebody meant that' };
+    default:
+  }
+  if (last?.outcome?.kind === 'done' && last.effect === undefined)
+    return { do: 'wait', until: now + seconds(15), because: `${describe(seen, look)}: ${last.plan} is not over yet` };
+  if (!checks) return { do: 'wait', until: now + minutes(1), because: 'EC2 tells nothing of its status checks' };
+  if (failing(seen).length > 0) return impaired(seen, checks, look);
+  const [event] = announced(seen, look);
+  if (event) return leaving(seen, event, look);
+  if (isTaken(look)) return taken(seen, look);
+  return { do: 'wait', until: now + seconds(30), because: describe(seen, look) };
+};
+
+/** Its group launches another one: only then is the trouble over. */
+const succession = ({ scaling, target }: Seen, { now, openedAt }: Look<Options>): Verdict<Step> => {
+  const because = `${idOf(target)} is gone, and asg/${scaling?.name} has ${scaling?.inService} of ${scaling?.desired} in service`;
+  return now - openedAt < hours(1)
+    ? { do: 'wait', until: now + seconds(30), because: `${because}: Auto Scaling launches another` }
+    : { do: 'escalate', because, remedy: `look at the activity of the group: why does ${scaling?.name} launch none?` };
+};
+
+const underWay = (seen: Seen, look: Look<Options>, limit: number, remedy: string): Verdict<Step> => {
+  const { now } = look;
+  const since = lastOf(look)?.reservedAt ?? look.openedAt;
+  const because = `it is ${seen.instance.state} for ${span(now - since)}`;
+  return now - since < limit ? { do: 'wait', until: now + seconds(15), because } : { do: 'escalate', because, remedy };
+};
+
+const starting = ({ instance }: Seen, look: Look<Options>): Verdict<Step> => {
+  const { now } = look;
+  const starts = (look.attempts as readonly Attempt<Step>[]).filter((a) => a.step.do === 'start');
+  const last = starts.at(-1);
+  if (last?.outcome?.kind === 'done' && last.effect === undefined)
+    return { do: 'wait', until: now + seconds(15), because: 'it is being started' };
+  const why = last?.outcome && last.outcome.kind !== 'done' ? `: ${last.outcome.because}` : '';
+  if (starts.length >= START_TRIES)
+    return {
+      do: 'escalate',
+      because: `it is stopped and cannot be started${why}`,
+      remedy: 'start it by hand: in another zone or of another type, if AWS has no capacity',
+    };
+  if (last && now - last.reservedAt < START_PAUSE)
+    return { do: 'wait', until: last.reservedAt + START_PAUSE, because: `it is stopped, and starting failed${why}` };
+  return {
+    do: 'act',
+    rung: 'start',
+    step: { do: 'start', instance: instance.id, time: starts.length + 1 },
+    plan: `start ${instance.id}`,
+    because: starts.length > 0 ? `it is still stopped${why}` : 'it is stopped, on its way to other hardware',
+    continues: true,
+    recovers: true,
+  };
+};
+
+const impaired = (seen: Seen, checks: Checks, look: Look<Options>): Verdict<Step> => {
+  const { now, options: o, openedAt } = look;
+  const { member } = seen;
+  const since = checks.impairedSince ?? openedAt;
+  const is = `${describe(seen, look)} for ${span(now - since)}`;
+  const patience = since + minutes(o.patienceMinutes);
+  if (now < patience)
+    return { do: 'wait', until: Math.min(patience, now + minutes(1)), because: `${is}: it may mend itself` };
+  if (member && member.lifecycle !== 'InService') return atScaling(member, look);
+  const hardware = checks.system === 'impaired' || checks.ebs === 'impaired';
+  if (!hardware && !tried(look, 'reboot')) return rebooting(seen, is);
+  const aws = awsDoesIt(seen, hardware, is, since + minutes(o.awsMinutes), now);
+  if (aws) return aws;
+  return member ? replacing(seen, is, failing(seen).length > 1, look) : restarting(seen, is, look);
+};
+
+const atScaling = ({ lifecycle }: Member, { now, openedAt }: Look<Options>): Verdict<Step> =>
+  now - openedAt < hours(2)
+    ? { do: 'wait', until: now + minutes(1), because: `Auto Scaling is at work on it: ${lifecycle}` }
+    : {
+        do: 'escalate',
+        because: `Auto Scaling has it ${lifecycle} for ${span(now - openedAt)}`,
+        remedy: 'look at the lifecycle hook that holds it',
+      };
+
+const rebooting = ({ instance }: Seen, because: string): Act<Step> => ({
+  do: 'act',
+  rung: 'reboot',
+  step: { do: 'reboot', instance: instance.id },
+  plan: `reboot ${instance.id}`,
+  because,
+});
+
+/** AWS has repairs of its own: they are known, and they come first. */
+const awsDoesIt = (
+  { instance, member, traits, scaling }: Seen,
+  hardware: boolean,
+  is: string,
+  until: number,
+  now: number,
+): Verdict<Step> | undefined => {
+  const recovers = hardware && !member && instance.autoRecovery && traits?.autoRecovery === true;
+  const replaces = member && !scaling?.suspended.includes('HealthCheck');
+  if (now >= until || !(recovers || replaces)) return undefined;
+  const because = recovers
+    ? `${is}: AWS recovers it by itself`
+    : `${is}: Auto Scaling replaces what fails its checks by itself`;
+  return { do: 'wait', until: Math.min(until, now + minutes(1)), because };
+};
+
+/** What replacing needs: the group must do it, and a second, independent sign that it is dead. */
+const NEEDED = ['Launch', 'Terminate', 'ReplaceUnhealthy', 'HealthCheck'];
+const replacing = (seen: Seen, is: string, isSure: boolean, look: Look<Options>): Verdict<Step> => {
+  const { instance, member, scaling, agent } = seen;
+  const held = NEEDED.filter((p) => scaling?.suspended.includes(p));
+  if (held.length > 0)
+    return {
+      do: 'escalate',
+      because: `${is}, and asg/${scaling?.name} has suspended ${held.join(', ')}`,
+      remedy: `resume them, and it is replaced: aws autoscaling resume-processes --auto-scaling-group-name ${scaling?.name}`,
+    };
+  if (!isSure && agent === 'online')
+    return {
+      do: 'escalate',
+      because: `${is}, but its SSM agent answers: one sign is not enough to destroy it`,
+      remedy: 'look at it; if it is dead, terminate it, and its group replaces it',
+    };
+  if (tried(look, 'replace'))
+    return {
+      do: 'escalate',
+      because: `${is}, and its group does not replace it`,
+      remedy: `look at the activity of asg/${scaling?.name}`,
+    };
+  const second = isSure ? '' : `, and its SSM agent is ${agent}`;
+  return {
+    do: 'act',
+    rung: 'replace',
+    step: { do: 'replace', instance: instance.id, group: member?.group ?? '' },
+    plan: `let asg/${member?.group} replace ${instance.id}`,
+    because: `${is}${second}`,
+  };
+};
+
+const lossesOf = ({ instance, traits }: Seen): readonly string[] => [
+  ...(traits?.instanceStore ? ['what is on its instance-store disks'] : []),
+  ...(instance.losesAddress ? ['its public address'] : []),
+];
+
+const restarting = (seen: Seen, is: string, look: Look<Options>): Verdict<Step> => {
+  const { instance, traits } = seen;
+  if (tried(look, 'stop') || tried(look, 'start'))
+    return {
+      do: 'escalate',
+      because: `${is}, after it was moved to other hardware`,
+      remedy: 'look at its system log; restore it from its last backup',
+    };
+  if (instance.spot)
+    return {
+      do: 'escalate',
+      because: `${is}, and it is a spot instance`,
+      remedy: 'launch another one, and terminate it',
+    };
+  if (!traits)
+    return {
+      do: 'escalate',
+      because: `${is}, and its type ${instance.type} is not known here: what a stop would lose cannot be said`,
+      remedy: 'stop and start it by hand',
+    };
+  const losses = lossesOf(seen);
+  const loss = losses.length > 0;
+  return {
+    do: 'act',
+    rung: loss ? 'restart-with-loss' : 'restart',
+    step: { do: 'stop', instance: instance.id },
+    plan: `stop and start ${instance.id}, which moves it to other hardware${loss ? `, and LOSES ${losses.join(' and ')}` : ''}`,
+    because: is,
+  };
+};
+
+/** AWS has announced something: what must leave leaves before; of what AWS does itself a person is told. */
+const leaving = (seen: Seen, event: Announced, look: Look<Options>): Verdict<Step> => {
+  const is = `AWS will ${wordsOf(event)} at ${iso(event.notBefore)} (${event.description})`;
+  if (!MUST_LEAVE.includes(event.code))
+    return {
+      do: 'escalate',
+      because: is,
+      remedy: seen.member
+        ? 'let it happen, or replace it before'
+        : 'let it happen, or stop and start it before: then it has other hardware',
+    };
+  // AWS itself says that it goes: no second sign is needed.
+  return seen.member ? replacing(seen, is, true, look) : restarting(seen, is, look);
+};
+
+const taken = ({ member, scaling }: Seen, { now }: Look<Options>): Verdict<Step> =>
+  member
+    ? {
+        do: 'wait',
+        until: now + minutes(1),
+        because: `AWS takes this spot instance back; asg/${member.group} ${scaling?.rebalances ? 'already launches another' : 'launches another when it is gone'}`,
+      }
+    : {
+        do: 'escalate',
+        because: 'AWS takes this spot instance back, and it is in no group that would replace it',
+        remedy: 'move its work elsewhere within two minutes, or let it be',
+      };
+
+// ---- act and effect ---------------------------------------------------------------------------------------------------------------------
+
+const act = async (step: Step, { instances, groups }: Ports): Promise<Json> => {
+  switch (step.do) {
+    case 'reboot':
+      await instances.reboot(step.instance);
+      break;
+    case 'stop':
+      await instances.stop(step.instance);
+      break;
+    case 'start':
+      await instances.start(step.instance);
+      break;
+    case 'replace':
+      await groups.markUnhealthy(step.instance);
+  }
+  return { instance: step.instance };
+};
+
+/** A check needs minutes to see a boot; while it starts, nothing is known. */
+const booted = (seen: Seen, since: number): Effect => {
+  const fails = failing(seen).length > 0;
+  if (seen.instance.state === 'running' && seen.checks?.system === 'ok' && seen.checks.instance === 'ok' && !fails)
+    return since > seconds(30) ? 'effective' : 'pending';
+  return since < (fails ? minutes(6) : BOOT_LIMIT) ? 'pending' : 'ineffective';
+};
+
+const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, { now }: Look<Options>): Effect => {
+  const { instance, member } = seen;
+  const since = now - reservedAt;
+  const within = (limit: number): Effect => (since < limit ? 'pending' : 'ineffective');
+  switch (step.do) {
+    case 'stop':
+      return instance.state === 'stopped' ? 'effective' : within(STOP_LIMIT);
+    case 'replace':
+      return isGone(seen) || (member && member.lifecycle !== 'InService') ? 'effective' : within(minutes(5));
+    case 'start':
+    case 'reboot':
+      return booted(seen, since);
+  }
+};
+
+const KINDS: Readonly<Record<string, SignalKind>> = {
+  system: 'instance.system-check-failed',
+  instance: 'instance.status-check-failed',
+  ebs: 'instance.ebs-check-failed',
+};
+const kindOf = (c: Checks): SignalKind =>
+  (['system', 'instance', 'ebs'] as const).flatMap((k) => (c[k] === 'impaired' ? (KINDS[k] ?? []) : []))[0] ??
+  'instance.scheduled-event';
+
+export const instanceImpaired = defineRemediation<Seen, Step, Options>({
+  name: 'instance-impaired',
+  title: 'ends failed status checks of EC2 instances, and moves them before AWS retires them',
+  about: `What fails for five minutes is **rebooted** if its own check fails. If that does not help, or the hardware below it is at fault, one that stands alone is
+**stopped and started**, which moves it to other hardware; a member of an Auto Scaling group is **replaced** by its group, lifecycle hooks included. What AWS repairs by
+itself (automatic recovery, Auto Scaling's health check) is left to AWS for ten minutes. Replacing needs two signs: a failed check and a second one, or a silent SSM agent,
+or AWS's own announcement. What would lose instance-store data or a public address is a rung of its own, which destroys: a person says yes to exactly that. It is over when
+both checks pass again, or the group is whole. It never forces a stop, never terminates anything itself, never touches the last member that serves without a person.`,
+  answers: [
+    'instance.status-check-failed',
+    'instance.system-check-failed',
+    'instance.ebs-check-failed',
+    'instance.scheduled-event',
+    'instance.interruption',
+  ],
+  risk: 'interrupts',
+  targets: 'arn:*:ec2:*:*:instance/*',
+  ladder: {
+    reboot: 'the operating system starts afresh on the same hardware',
+    restart: 'stop it, to start it on other hardware',
+    'restart-with-loss': 'the same, where instance-store data or the public address is lost',
+    start: 'start what was stopped for that',
+    replace: 'its Auto Scaling group launches another',
+  },
+  risks: { start: 'harmless', 'restart-with-loss': 'destroys', replace: 'destroys' },
+  permissions: [
+    {
+      for: 'look',
+      actions: [
+        'ec2:DescribeInstances',
+        'ec2:DescribeInstanceStatus',
+        'ec2:DescribeInstanceTypes',
+        'ssm:DescribeInstanceInformation',
+        'autoscaling:DescribeAutoScalingInstances',
+        'autoscaling:DescribeAutoScalingGroups',
+      ],
+      resources: ['*'],
+    },
+    {
+      for: 'act',
+      actions: ['ec2:RebootInstances', 'ec2:StopInstances', 'ec2:StartInstances'],
+      resources: ['arn:*:ec2:*:*:instance/*'],
+      whenTagged: 'aws:ResourceTag',
+    },
+    {
+      for: 'act',
+      actions: ['autoscaling:SetInstanceHealth'],
+      resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
+    },
+  ],
+  options,
+  survey: async ({ instances, where }, { now }): Promise<readonly Signal[]> =>
+    (await instances.troubled()).map(({ id, checks }) => ({
+      kind: kindOf(checks),
+      target: instanceTarget(where, id),
+      at: now,
+      cause: `survey: EC2 reports ${kindOf(checks)} of ${id}`,
+      eventId: `survey:${id}:${kindOf(checks)}@${checks.impairedSince ?? checks.events[0]?.notBefore ?? iso(now).slice(0, 13)}`,
+    })),
+  observe,
+  facts: ({ instance, group, serving }) => ({ tags: instance.tags, group, zone: instance.zoneId, serving }),
+  describe,
+  isHealthy,
+  decide,
+  act,
+  touches: (step, target) => (step.do === 'replace' ? [groupArn(target, partitionOf(target.region), step.group)] : []),
+  before: ({ instance, checks }) => ({
+    launchedAt: instance.launchedAt,
+    system: checks?.system ?? 'unknown',
+    instance: checks?.instance ?? 'unknown',
+  }),
+  effect,
+  noUndo: 'what was rebooted, moved or replaced cannot be put back on the hardware that failed',
+});

@@ -1,0 +1,310 @@
+/** Instances that fail their status checks, in the world. Each story ends with what runs, and what is said. */
+import { hours, minutes } from '../../shared/core/time.ts';
+import type { ScalingGroup } from '../../world/autoscaling.ts';
+import { setAgent } from '../../world/hosts.ts';
+import { impair, makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
+import { type AccountOptions, createAccount } from './account.ts';
+
+const automatic = { preset: 'automatic' };
+const mayReplace = { ...automatic, remediations: { 'instance-impaired': { mode: 'act' } } };
+
+/** An account that runs for some minutes, the instance `of` it, and its group. */
+const started = async ({
+  of = 'alone',
+  make = {},
+  group = {},
+  ...options
+}: AccountOptions & { of?: 'alone' | 'web'; make?: NewInstance; group?: Partial<ScalingGroup> } = {}) => {
+  const account = createAccount({ policy: automatic, ...options });
+  const { world, fleet } = account;
+  const alone = makeInstance(world, {
+    running: true,
+    type: 'm6i.large',
+    tags: { Name: 'alone', 'steward:managed': 'true' },
+    ...make,
+  });
+  const web = world.autoscaling.groups.get('web');
+  if (!web) throw new Error('the fleet has no group web');
+  Object.assign(web, group);
+  await account.run(minutes(4));
+  const id = of === 'alone' ? alone.id : (fleet.web[0]?.id ?? '');
+  const last = () =>
+    account
+      .incidents()
+      .filter((i) => i.target.endsWith(id))
+      .at(-1);
+  const over = () => ['closed', 'escalated', 'asking'].includes(last()?.state ?? '');
+  const rungs = () => last()?.attempts.map((a) => [a.rung, a.effect]);
+  const words = () =>
+    last()
+      ?.log.map((l) => l.say)
+      .join('\n') ?? '';
+  const state = () => world.ec2.instances.get(id)?.state;
+  const calls = (operation: string) => world.calls.filter((c) => c.operation === operation);
+  const host = () => {
+    const found = world.hosts.get(id);
+    if (!found) throw new Error(`no host ${id}`);
+    return found;
+  };
+  return { ...account, id, web, last, over, rungs, words, state, calls, host };
+};
+
+describe('one that stands alone', () => {
+  test('its own check fails: a reboot after five minutes, and it is over when both checks pass', async () => {
+    const s = await started();
+    impair(s.world, s.id, { instance: true });
+    const ill = s.clock.now();
+    await s.run(minutes(40), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([['reboot', 'effective']]);
+    expect((s.last()?.actedAt ?? 0) - ill).toBeGreaterThanOrEqual(minutes(5));
+    expect((s.last()?.closedAt ?? 0) - ill).toBeLessThan(minutes(14));
+  });
+
+  test('a reboot does not help: other hardware does', async () => {
+    const s = await started();
+    impair(s.world, s.id, { instance: true }, 'restart');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([
+      ['reboot', 'ineffective'],
+      ['restart', 'effective'],
+      ['start', 'effective'],
+    ]);
+  });
+
+  test('its hardware fails: AWS’s own recovery comes first, then other hardware', async () => {
+    const s = await started();
+    impair(s.world, s.id, { system: true }, 'restart');
+    const ill = s.clock.now();
+    await s.run(hours(1), s.over);
+    expect(s.rungs()).toEqual([
+      ['restart', 'effective'],
+      ['start', 'effective'],
+    ]);
+    expect((s.last()?.actedAt ?? 0) - ill).toBeGreaterThanOrEqual(minutes(10));
+    expect(s.words()).toMatch(/AWS recovers it by itself/);
+  });
+
+  test('AWS recovers it meanwhile: nothing is done', async () => {
+    const s = await started();
+    impair(s.world, s.id, { system: true });
+    await s.run(minutes(7));
+    Object.assign(s.world.ec2.instances.get(s.id) ?? {}, {
+      impaired: { system: false, instance: false, ebs: false },
+      impairedSince: undefined,
+    });
+    await s.run(minutes(20), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy', attempts: [] });
+  });
+
+  test('without automatic recovery it is not waited for', async () => {
+    const s = await started({ make: { autoRecovery: 'disabled' } });
+    impair(s.world, s.id, { system: true }, 'restart');
+    const ill = s.clock.now();
+    await s.run(hours(1), s.over);
+    expect((s.last()?.actedAt ?? 0) - ill).toBeLessThan(minutes(7));
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+
+  test('nothing helps: a person is told, and nothing is done a second time', async () => {
+    const s = await started();
+    impair(s.world, s.id, { instance: true }, 'nothing');
+    await s.run(hours(3), s.over);
+    expect(s.last()).toMatchObject({
+      state: 'escalated',
+      because: expect.stringContaining('after it was moved to other hardware'),
+    });
+    expect(['RebootInstances', 'StopInstances', 'StartInstances'].map((o) => s.calls(o).length)).toEqual([1, 1, 1]);
+  });
+
+  test.each<[string, NewInstance, RegExp]>([
+    ['a public address', { publicIp: '198.51.100.9' }, /LOSES its public address/],
+    ['instance-store data', { type: 'm6id.large' }, /LOSES what is on its instance-store disks/],
+  ])(
+    'what would lose %s asks a person, and goes on at his word without a second question',
+    async (_what, make, loses) => {
+      const s = await started({ make });
+      impair(s.world, s.id, { system: true }, 'restart');
+      await s.run(hours(1), () => s.last()?.state === 'asking');
+      expect(s.last()?.ask?.plan).toMatch(loses);
+      const i = s.last();
+      if (!i?.ask) throw new Error('nothing is asked');
+      const step = JSON.stringify(i.ask.step, Object.keys(i.ask.step as object).sort());
+      await s.store.write({ put: { ...i, approval: { by: 'ben', at: s.clock.now(), step, until: i.ask.until } } });
+      await s.run(hours(1), () => s.last()?.state === 'closed');
+      expect(s.rungs()).toEqual([
+        ['restart-with-loss', 'effective'],
+        ['start', 'effective'],
+      ]);
+      expect(s.state()).toBe('running');
+    },
+  );
+
+  test('no capacity at the start: it is tried again, then a person is told that it is stopped', async () => {
+    const s = await started();
+    impair(s.world, s.id, { system: true }, 'restart');
+    s.world.faults.failNext('ec2', 'StartInstances', { code: 'InsufficientInstanceCapacity', status: 500, times: 2 });
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.calls('StartInstances')).toHaveLength(3);
+  });
+
+  test('a freeze that begins between stop and start does not leave it stopped', async () => {
+    const s = await started({ policy: { ...automatic, freeze: [{ cron: '15 8 * * *', minutes: 600 }] } });
+    impair(s.world, s.id, { system: true }, 'restart');
+    s.world.settle.instanceStop = minutes(3);
+    await s.run(hours(2), s.over);
+    expect(s.state()).toBe('running');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+
+  test('a cautious policy asks before a reboot', async () => {
+    const s = await started({ policy: {} });
+    impair(s.world, s.id, { instance: true });
+    await s.run(minutes(20), s.over);
+    expect(s.last()).toMatchObject({ state: 'asking', ask: { rung: 'reboot' } });
+    expect(s.calls('RebootInstances')).toEqual([]);
+  });
+
+  test('somebody stopped it meanwhile: that is his business', async () => {
+    const s = await started();
+    impair(s.world, s.id, { instance: true });
+    await s.run(minutes(6));
+    const instance = s.world.ec2.instances.get(s.id);
+    if (instance) Object.assign(instance, { state: 'stopped', turn: instance.turn + 1 });
+    await s.run(minutes(20), s.over);
+    expect(s.calls('StartInstances')).toEqual([]);
+  });
+
+  test.each(['reboot', 'stop', 'start'])('it is terminated right after the %s', async (when) => {
+    const s = await started();
+    impair(s.world, s.id, when === 'reboot' ? { instance: true } : { system: true }, 'restart');
+    const operation = { reboot: 'RebootInstances', stop: 'StopInstances', start: 'StartInstances' }[when] ?? '';
+    await s.run(hours(1), () => s.calls(operation).length > 0);
+    const instance = s.world.ec2.instances.get(s.id);
+    if (instance) terminateInstance(s.world, instance);
+    await s.run(minutes(30), s.over);
+    expect(s.last()).toMatchObject({ end: 'gone' });
+  });
+});
+
+describe('a member of an Auto Scaling group', () => {
+  test('its checks fail and its agent is silent: the group replaces it, and it is over when the group is whole', async () => {
+    const s = await started({ of: 'web', policy: mayReplace });
+    impair(s.world, s.id, { instance: true, system: true }, 'nothing');
+    setAgent(s.world, s.host(), 'silent');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([['replace', 'effective']]);
+    expect(s.words()).toMatch(/has 5 of 5 in service/);
+    expect([...s.web.members.values()].filter((m) => m.lifecycle === 'InService')).toHaveLength(5);
+  });
+
+  test('one sign alone destroys nothing: it is rebooted, then a person is told', async () => {
+    const s = await started({ of: 'web', policy: mayReplace });
+    impair(s.world, s.id, { instance: true }, 'nothing');
+    await s.run(hours(1), s.over);
+    expect(s.rungs()).toEqual([['reboot', 'ineffective']]);
+    expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringContaining('one sign is not enough') });
+    expect(s.calls('SetInstanceHealth')).toEqual([]);
+  });
+
+  test('the group notices by itself: nothing is done', async () => {
+    const s = await started({ of: 'web', policy: mayReplace, group: { notices: minutes(6) } });
+    impair(s.world, s.id, { system: true }, 'nothing');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy', attempts: [] });
+    expect(s.calls('SetInstanceHealth')).toEqual([]);
+  });
+
+  test('a lifecycle hook holds it: it is waited for', async () => {
+    const s = await started({ of: 'web', policy: mayReplace, group: { hook: minutes(25) } });
+    impair(s.world, s.id, { system: true, ebs: true }, 'nothing');
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.words()).toMatch(/Terminating:Wait/);
+    expect(s.calls('SetInstanceHealth')).toHaveLength(1);
+  });
+
+  test('suspended processes: a person is told which', async () => {
+    const s = await started({
+      of: 'web',
+      policy: mayReplace,
+      group: { suspended: new Set(['Launch', 'HealthCheck']) },
+    });
+    impair(s.world, s.id, { system: true, instance: true }, 'nothing');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({
+      state: 'escalated',
+      because: expect.stringContaining('suspended Launch, HealthCheck'),
+    });
+  });
+
+  test('replacing is asked for, unless the policy names the remediation', async () => {
+    const s = await started({ of: 'web' });
+    impair(s.world, s.id, { system: true, instance: true }, 'nothing');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'asking', ask: { rung: 'replace' } });
+  });
+
+  test('six of five thousand would be six repairs; four of five at once have one cause: nothing is rebooted, one person is told', async () => {
+    const s = await started({ of: 'web', policy: mayReplace });
+    for (const i of s.fleet.web.slice(0, 4)) impair(s.world, i.id, { instance: true }, 'reboot');
+    await s.run(minutes(20));
+    expect(s.calls('RebootInstances')).toEqual([]);
+    const told = s.incidents().filter((i) => i.escalatedAt !== undefined);
+    expect(told).toHaveLength(1);
+    expect(told[0]?.because).toMatch(/^breaker: 4 of 5 in asg\/web fell ill/);
+  });
+});
+
+describe('what AWS announces', () => {
+  const retire = async (options: Parameters<typeof started>[0]) => {
+    const s = await started(options);
+    s.world.ec2.instances.get(s.id)?.scheduled.push({
+      code: 'instance-retirement',
+      description: 'The instance is running on degraded hardware',
+      notBefore: s.clock.now() + 3 * 86_400_000,
+    });
+    await s.run(hours(1), s.over);
+    return s;
+  };
+  test('a retirement: it moves before', async () => {
+    const s = await retire({});
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([
+      ['restart', 'effective'],
+      ['start', 'effective'],
+    ]);
+  });
+  test('a retirement in a group: its group replaces it', async () => {
+    const s = await retire({ of: 'web', policy: mayReplace });
+    expect(s.rungs()).toEqual([['replace', 'effective']]);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+  test('a reboot of the host is told, with its time', async () => {
+    const s = await started();
+    const notBefore = s.clock.now() + 2 * 86_400_000;
+    s.world.ec2.instances.get(s.id)?.scheduled.push({ code: 'system-reboot', description: 'maintenance', notBefore });
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({
+      state: 'escalated',
+      because: expect.stringContaining(new Date(notBefore).toISOString()),
+    });
+  });
+});
+
+test('what is not in scope, and what cannot be seen', async () => {
+  const s = await started({ make: { tags: { Name: 'alone' } } });
+  impair(s.world, s.id, { instance: true });
+  await s.run(minutes(20), s.over);
+  expect(s.last()).toMatchObject({ end: 'not-ours', attempts: [] });
+
+  const t = await started();
+  t.world.faults.failNext('ec2', 'DescribeInstanceTypes', { kind: 'denied', times: 999 });
+  impair(t.world, t.id, { instance: true });
+  await t.run(minutes(30), t.over);
+  expect(t.last()).toMatchObject({ state: 'escalated', remedy: expect.stringContaining('grant') });
+  expect(t.calls('RebootInstances')).toEqual([]);
+});
