@@ -41,6 +41,9 @@ export type Instance = {
   /** AWS's own, lost at a stop. */
   publicIp: string | undefined;
   autoRecovery: 'default' | 'disabled';
+  /** Of a burstable type. */
+  credits: 'standard' | 'unlimited';
+  creditBalance: number;
   profileArn: string | undefined;
   /** Counts starts, stops and reboots, so that a late transition of an earlier one does nothing. */
   turn: number;
@@ -121,6 +124,12 @@ export const ec2Service = defineService<typeof api>({
     RebootInstances: (input, world) => each(world, input.InstanceIds),
     TerminateInstances: (input, world) => each(world, input.InstanceIds),
     RunInstances: (input, world) => launched(world, input.ImageId ?? ''),
+    ModifyInstanceAttribute: (input, world) => each(world, [input.InstanceId ?? '']),
+    ModifyInstanceCreditSpecification: (input, world) =>
+      each(
+        world,
+        (input.InstanceCreditSpecifications ?? []).flatMap((s) => s.InstanceId ?? []),
+      ),
     ModifyVolume: (input, world) => each(world, [input.VolumeId ?? '']),
     CreateTags: (input, world) => each(world, input.Resources),
     DeleteTags: (input, world) => each(world, input.Resources),

@@ -12,12 +12,14 @@ import {
   type Growing,
   type Host,
   type HostLayer,
+  type HostUnit,
   LVM_OVERHEAD,
   makeFileSystem,
+  makeUnit,
   PARTITION_OVERHEAD,
 } from './hosts.ts';
 import { makeInstance } from './instances.ts';
-import { AGENT_NAMESPACE, diskDimensions } from './publish.ts';
+import { AGENT_NAMESPACE, diskDimensions, hostDimensions } from './publish.ts';
 import type { World } from './world.ts';
 
 const MANAGED_TAG = 'steward:managed';
@@ -298,6 +300,65 @@ export const breakDisk = (world: World, instanceId: string, { path = '/', ...tro
   if (trouble.walBytes !== undefined) fileSystem.walBytes = trouble.walBytes;
   if (trouble.readOnly !== undefined) fileSystem.readOnly = trouble.readOnly;
   return fileSystem;
+};
+
+export type Load = {
+  name: string;
+  kind?: 'unit' | 'container';
+  mib?: number;
+  /** It grows by so much from now on. */
+  mibPerMinute?: number;
+  cpuPercent?: number;
+  protected?: string;
+};
+
+/** Puts a unit on a host, or changes the one of that name. */
+export const breakLoad = (world: World, instanceId: string, load: Load): HostUnit => {
+  const MiB = 1024 ** 2;
+  const host = hostOf(world, instanceId);
+  catchUp(world, host);
+  const known = host.units.find(({ name }) => name === load.name);
+  const unit = known ?? makeUnit(world, load.name, { mib: 200, kind: load.kind ?? 'unit' });
+  if (!known) host.units.push(unit);
+  if (load.mib !== undefined) unit.memoryBytes = load.mib * MiB;
+  if (load.mibPerMinute !== undefined) unit.bytesPerSecond = (load.mibPerMinute * MiB) / 60;
+  if (load.cpuPercent !== undefined) unit.cpuPercent = load.cpuPercent;
+  if (load.protected !== undefined) unit.protected = load.protected;
+  return unit;
+};
+
+/** An alarm of the usual kind on one of the instance's metrics. Answers its name. */
+export const addAlarm = (
+  world: World,
+  instance: Instance,
+  {
+    metric,
+    over,
+    under,
+    namespace = 'AWS/EC2',
+    minutes = 3,
+  }: { metric: string; over?: number; under?: number; namespace?: string; minutes?: number },
+): string => {
+  const name = `${metric} ${instance.tags['Name'] ?? instance.id}`;
+  const dimensions = namespace === AGENT_NAMESPACE ? hostDimensions(world, instance.id) : { InstanceId: instance.id };
+  const [anyDisk] = hostOf(world, instance.id).fileSystems;
+  if (!anyDisk) throw new Error(`${instance.id} has no file system`);
+  const like = world.cloudwatch.alarms.get(addDiskAlarm(world, instance, anyDisk));
+  if (!like) throw new Error('no alarm was made');
+  world.cloudwatch.alarms.set(name, {
+    ...like,
+    name,
+    description: `${metric} of ${instance.id}`,
+    namespace,
+    metric,
+    dimensions,
+    history: [],
+    evaluationPeriods: minutes,
+    datapointsToAlarm: minutes,
+    threshold: over ?? under ?? 0,
+    comparison: under === undefined ? 'GreaterThanThreshold' : 'LessThanThreshold',
+  });
+  return name;
 };
 
 /** What grew stops growing, as when its process is stopped. */

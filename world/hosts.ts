@@ -1,5 +1,6 @@
 /** The Linux inside each instance: its file systems, its agent, and what our documents do to it. */
 import type { Layer, Place } from '../shared/core/disk.ts';
+import { INSTANCE_TYPES } from './places.ts';
 import type { World } from './world.ts';
 
 /** A volume group, shared by the logical volumes in it. */
@@ -45,6 +46,23 @@ export type FileSystem = {
   walBytes: number;
 };
 
+/** A service or container, and what it holds. */
+export type HostUnit = {
+  readonly name: string;
+  readonly kind: 'unit' | 'container';
+  /** What it has after a start. */
+  baseBytes: number;
+  memoryBytes: number;
+  bytesPerSecond: number;
+  baseCpuPercent: number;
+  cpuPercent: number;
+  protected: string | null;
+  startedAt: number;
+  oomKills: number;
+  /** What earlier looks measured. */
+  history: { at: number; memoryBytes: number; cpuPercent: number }[];
+};
+
 export type AgentState = 'online' | 'silent' | 'absent' | 'slow';
 
 export type Host = {
@@ -64,7 +82,12 @@ export type Host = {
   grownUntil: number;
   /** Results by document and token: a repeated one changes nothing. */
   readonly done: Map<string, Record<string, unknown>>;
-  readonly memory: { totalBytes: number; usedBytes: number };
+  /** What the kernel and everything that is no unit holds. */
+  readonly memory: { totalBytes: number; baseBytes: number };
+  readonly units: HostUnit[];
+  /** Out-of-memory kills, oldest first. */
+  readonly kills: { at: number; unit: string }[];
+  stealPercent: number;
 };
 
 export type Run = { status: 'Success' | 'Failed'; stdout: string; stderr: string; exitCode: number };
@@ -137,6 +160,51 @@ export const diskLayer = (world: World, volumeId: string, name: string): Extract
   sizeBytes: (world.ec2.volumes.get(volumeId)?.size ?? 0) * GiB,
 });
 
+export const makeUnit = (
+  world: World,
+  name: string,
+  { mib = 100, cpuPercent = 1, kind = 'unit' }: { mib?: number; cpuPercent?: number; kind?: 'unit' | 'container' } = {},
+): HostUnit => ({
+  name,
+  kind,
+  baseBytes: mib * MiB,
+  memoryBytes: mib * MiB,
+  bytesPerSecond: 0,
+  baseCpuPercent: cpuPercent,
+  cpuPercent,
+  protected: null,
+  startedAt: world.clock.now(),
+  oomKills: 0,
+  history: [],
+});
+
+export const usedMemory = ({ memory, units }: Host): number =>
+  Math.min(memory.totalBytes, memory.baseBytes + units.reduce((sum, u) => sum + u.memoryBytes, 0));
+export const usedCpu = ({ units, stealPercent }: Host): number =>
+  Math.min(100, stealPercent + units.reduce((sum, u) => sum + u.cpuPercent, 0));
+
+/** A fresh main process: what it held is gone, what makes it grow is not. */
+export const restartUnit = (world: World, unit: HostUnit) => {
+  unit.memoryBytes = unit.baseBytes;
+  unit.cpuPercent = unit.baseCpuPercent;
+  unit.startedAt = world.clock.now();
+  unit.oomKills = 0;
+  unit.history = [];
+};
+
+/** Units grow; when nothing is left the kernel kills the biggest. */
+const growUnits = (world: World, host: Host, seconds: number) => {
+  const mib = INSTANCE_TYPES[world.ec2.instances.get(host.instanceId)?.type ?? '']?.mib;
+  if (mib !== undefined) host.memory.totalBytes = mib * MiB;
+  for (const unit of host.units) unit.memoryBytes += unit.bytesPerSecond * seconds;
+  while (host.memory.baseBytes + host.units.reduce((sum, u) => sum + u.memoryBytes, 0) > host.memory.totalBytes) {
+    const biggest = host.units.reduce((a, b) => (b.memoryBytes > a.memoryBytes ? b : a));
+    if (biggest.memoryBytes <= biggest.baseBytes) break;
+    host.kills.push({ at: world.clock.now(), unit: biggest.name });
+    restartUnit(world, biggest);
+  }
+};
+
 /** Amazon Linux 2023 with XFS on the first partition of its root volume. */
 export const makeHost = (world: World, instanceId: string, rootVolumeId: string): Host => {
   const disk = diskLayer(world, rootVolumeId, 'nvme0n1');
@@ -159,7 +227,13 @@ export const makeHost = (world: World, instanceId: string, rootVolumeId: string)
     fileSystems: [makeFileSystem({ path: '/', source: '/dev/nvme0n1p1', layers: [partition, disk] })],
     grownUntil: world.clock.now(),
     done: new Map(),
-    memory: { totalBytes: 4 * GiB, usedBytes: GiB },
+    memory: { totalBytes: 4 * GiB, baseBytes: GiB / 2 },
+    units: [
+      makeUnit(world, 'amazon-ssm-agent.service', { mib: 60 }),
+      makeUnit(world, 'app.service', { mib: 300, cpuPercent: 10 }),
+    ],
+    kills: [],
+    stealPercent: 0,
   };
 };
 
@@ -178,6 +252,7 @@ export const catchUp = (world: World, host: Host, ran: boolean = isUp(world, hos
     }
     if (seconds > 0 && !fileSystem.readOnly) grow(fileSystem, seconds);
   }
+  growUnits(world, host, seconds);
 };
 
 const grow = (fileSystem: FileSystem, seconds: number) => {

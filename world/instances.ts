@@ -4,7 +4,8 @@ import { instanceArn } from './arns.ts';
 import { applyFilters, checkMaxResults, type FilterTable, fromTags, groupBy, page, toTags } from './describe.ts';
 import { makeVolume } from './ebs.ts';
 import type { Ec2Operations, Instance, InstanceState } from './ec2.ts';
-import { catchUp, hear, makeHost } from './hosts.ts';
+import { catchUp, hear, makeHost, restartUnit } from './hosts.ts';
+import { INSTANCE_TYPES } from './places.ts';
 import { AwsError } from './service.ts';
 import type { World } from './world.ts';
 
@@ -229,6 +230,8 @@ export const makeInstance = (world: World, options: NewInstance = {}): Instance 
     spot: options.spot ?? false,
     publicIp: options.publicIp,
     autoRecovery: options.autoRecovery ?? 'default',
+    credits: 'standard',
+    creditBalance: 200,
     profileArn: options.profileArn,
     turn: 0,
   };
@@ -268,6 +271,7 @@ export const startInstance = (world: World, instance: Instance, then: () => void
     first: 'pending',
     ms: world.settle.instanceStart,
     arrive: () => {
+      for (const unit of world.hosts.get(instance.id)?.units ?? []) restartUnit(world, unit);
       enter(world, instance, 'running');
       then();
     },
@@ -417,11 +421,46 @@ export const instanceOperations: Ec2Operations = {
     changeEach(world, input.InstanceIds, (instance) => {
       if (instance.state !== 'running') refuse(instance, 'rebooted');
       const host = world.hosts.get(instance.id);
-      if (host) host.downUntil = world.clock.now() + world.settle.reboot;
+      if (host) {
+        host.downUntil = world.clock.now() + world.settle.reboot;
+        for (const unit of host.units) restartUnit(world, unit);
+      }
       instance.runningSince = world.clock.now();
       if (instance.cure === 'reboot') mend(instance);
     });
     return {};
+  },
+
+  /** The type only, and only while it is stopped. */
+  ModifyInstanceAttribute: (input, { world }) => {
+    const type = input.InstanceType?.Value;
+    if (type === undefined)
+      throw new AwsError('InvalidParameterValue', 'The world changes the type of an instance only');
+    if (!INSTANCE_TYPES[type]) throw new AwsError('InvalidInstanceAttributeValue', `Invalid instance type '${type}'`);
+    changeEach(world, [input.InstanceId ?? ''], (instance) => {
+      if (instance.state !== 'stopped')
+        throw new AwsError('IncorrectInstanceState', `The instance '${instance.id}' is not in the 'stopped' state.`);
+      instance.type = type;
+    });
+    return {};
+  },
+
+  DescribeInstanceCreditSpecifications: (input, { world }) => ({
+    InstanceCreditSpecifications: find(world, input.InstanceIds)
+      .filter(({ type }) => type.startsWith('t'))
+      .map(({ id, credits }) => ({ InstanceId: id, CpuCredits: credits })),
+  }),
+
+  ModifyInstanceCreditSpecification: (input, { world }) => {
+    const asked = input.InstanceCreditSpecifications ?? [];
+    for (const { InstanceId, CpuCredits } of asked)
+      changeEach(world, [InstanceId ?? ''], (instance) => {
+        instance.credits = CpuCredits === 'unlimited' ? 'unlimited' : 'standard';
+      });
+    return {
+      SuccessfulInstanceCreditSpecifications: asked.map(({ InstanceId }) => ({ InstanceId })),
+      UnsuccessfulInstanceCreditSpecifications: [],
+    };
   },
 
   TerminateInstances: (input, { world }) => ({

@@ -1,5 +1,5 @@
 /** What the CloudWatch agent on each host publishes, each minute. */
-import { available, catchUp, type FileSystem, type Host, isUp } from './hosts.ts';
+import { available, catchUp, type FileSystem, type Host, isUp, usedCpu, usedMemory } from './hosts.ts';
 import { putPoint, valuePoint } from './metrics.ts';
 import type { World } from './world.ts';
 
@@ -7,7 +7,7 @@ import type { World } from './world.ts';
 export const AGENT_NAMESPACE = 'CWAgent';
 
 /** What the agent adds by `append_dimensions` as its wizard configures it; the group only where there is one. */
-const hostDimensions = (world: World, instanceId: string): Record<string, string> => {
+export const hostDimensions = (world: World, instanceId: string): Record<string, string> => {
   const instance = world.ec2.instances.get(instanceId);
   const group = instance?.tags['aws:autoscaling:groupName'];
   return {
@@ -56,14 +56,26 @@ const publish = (world: World, host: Host) => {
   };
   for (const fileSystem of host.fileSystems)
     put(diskMetrics(fileSystem), diskDimensions(world, host.instanceId, fileSystem));
-  put(
-    { mem_used_percent: (100 * host.memory.usedBytes) / host.memory.totalBytes },
-    hostDimensions(world, host.instanceId),
-  );
+  put({ mem_used_percent: (100 * usedMemory(host)) / host.memory.totalBytes }, hostDimensions(world, host.instanceId));
+};
+
+/** What EC2 itself publishes, agent or not. */
+const publishInstance = (world: World, host: Host) => {
+  const instance = world.ec2.instances.get(host.instanceId);
+  if (!instance) return;
+  const at = world.clock.now();
+  const put = (name: string, value: number, dimensions: Record<string, string>) =>
+    putPoint(world, { namespace: 'AWS/EC2', name, dimensions, point: valuePoint(at, value) });
+  put('CPUUtilization', usedCpu(host), { InstanceId: instance.id });
+  const group = instance.tags['aws:autoscaling:groupName'];
+  if (group) put('CPUUtilization', usedCpu(host), { AutoScalingGroupName: group });
+  if (instance.type.startsWith('t')) put('CPUCreditBalance', instance.creditBalance, { InstanceId: instance.id });
 };
 
 export const publishHostMetrics = (world: World) => {
   for (const host of world.hosts.values()) {
-    if (host.publishes && isUp(world, host)) publish(world, host);
+    if (!isUp(world, host)) continue;
+    if (host.publishes) publish(world, host);
+    publishInstance(world, host);
   }
 };

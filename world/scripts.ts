@@ -1,5 +1,6 @@
 /** The host documents' scripts, as the model plays them: the same output as documents/<name>/script.sh (shared/core/disk.ts). */
 import type { CleanReport, DiskReport, GrowReport, HostFailure, Layer, Mount } from '../shared/core/disk.ts';
+import type { LoadReport, RestartReport } from '../shared/core/load.ts';
 import {
   available,
   catchUp,
@@ -11,6 +12,9 @@ import {
   PARTITION_OVERHEAD,
   type Parameters,
   type Run,
+  restartUnit,
+  usedCpu,
+  usedMemory,
 } from './hosts.ts';
 import type { World } from './world.ts';
 
@@ -191,11 +195,81 @@ const growFileSystem: Script = (_world, host, parameters): GrowReport => {
   return { version: 1, path, repeated: false, sizeBefore, sizeAfter: fileSystem.sizeBytes, steps };
 };
 
+const unitName = (parameters: Parameters) => Buffer.from(one(parameters, 'Unit'), 'base64').toString('utf8');
+
+const inspectLoad: Script = (world, host): LoadReport => {
+  const now = world.clock.now();
+  const ago = (at: number) => Math.round((now - at) / 1000);
+  const units = host.units.map((u) => ({
+    name: u.name,
+    kind: u.kind,
+    memoryBytes: Math.floor(u.memoryBytes),
+    swapBytes: 0,
+    limitBytes: null,
+    cpuPercent: u.cpuPercent,
+    ageSeconds: ago(u.startedAt),
+    oomKills: u.oomKills,
+    protected: u.protected,
+    history: u.history.slice(-60).map(({ at, ...h }) => ({ secondsAgo: ago(at), ...h })),
+  }));
+  for (const u of host.units)
+    u.history.push({ at: now, memoryBytes: Math.floor(u.memoryBytes), cpuPercent: u.cpuPercent });
+  return {
+    version: 1,
+    at: new Date(now).toISOString(),
+    os: host.os,
+    kernel: host.kernel,
+    uptimeSeconds: 86_400,
+    memory: {
+      totalBytes: host.memory.totalBytes,
+      availableBytes: Math.max(0, host.memory.totalBytes - usedMemory(host)),
+      swapTotalBytes: 0,
+      swapUsedBytes: 0,
+      pressure: { some60: 0, full60: 0 },
+    },
+    cpu: {
+      cores: 2,
+      usedPercent: usedCpu(host),
+      stealPercent: host.stealPercent,
+      waitPercent: 0,
+      load1: usedCpu(host) / 50,
+      pressure: { some60: 0, full60: 0 },
+    },
+    oomKills: host.kills
+      .filter((k) => now - k.at < 86_400_000)
+      .toReversed()
+      .slice(0, 10)
+      .map((k) => ({ secondsAgo: ago(k.at), process: k.unit.replace(/\..*/, ''), unit: k.unit })),
+    units: units.toSorted((a, b) => b.memoryBytes - a.memoryBytes),
+    cut: [],
+  };
+};
+
+const restart: Script = (world, host, parameters): RestartReport => {
+  const name = unitName(parameters);
+  const unit = host.units.find((u) => u.name === name);
+  if (!unit) throw new Refusal('not-found', `${name} is not there`, 'inspect the load again');
+  if (unit.protected) throw new Refusal('invalid', `${name} is not restarted: ${unit.protected}`, 'restart it by hand');
+  const memoryBefore = Math.floor(unit.memoryBytes);
+  restartUnit(world, unit);
+  return {
+    version: 1,
+    name,
+    kind: unit.kind,
+    repeated: false,
+    restarted: true,
+    memoryBefore,
+    memoryAfter: unit.memoryBytes,
+  };
+};
+
 /** By the end of the document's name: the deployed ones carry a prefix. */
 const scripts: readonly { suffix: string; script: Script; once: boolean }[] = [
   { suffix: 'inspect-disk', script: inspectDisk, once: false },
   { suffix: 'clean-disk', script: cleanDisk, once: true },
   { suffix: 'grow-filesystem', script: growFileSystem, once: true },
+  { suffix: 'inspect-load', script: inspectLoad, once: false },
+  { suffix: 'restart-unit', script: restart, once: true },
 ];
 
 export const knowsDocument = (document: string) => scripts.some(({ suffix }) => document.endsWith(suffix));

@@ -1,4 +1,5 @@
 import {
+  DescribeInstanceCreditSpecificationsCommand,
   DescribeInstanceStatusCommand,
   DescribeInstancesCommand,
   DescribeInstanceTypesCommand,
@@ -7,13 +8,15 @@ import {
   type Filter,
   type InstanceStatus,
   type InstanceTypeInfo,
+  ModifyInstanceAttributeCommand,
+  ModifyInstanceCreditSpecificationCommand,
   paginateDescribeInstanceStatus,
   paginateDescribeInstances,
   RebootInstancesCommand,
   StartInstancesCommand,
   StopInstancesCommand,
 } from '@aws-sdk/client-ec2';
-import { InvalidInput, NotFound } from '../core/errors.ts';
+import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
 import type { Check, Checks, Instance, Instances, Traits } from '../core/ports.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { asOurs, calling } from './errors.ts';
@@ -169,6 +172,27 @@ export const ec2Instances = (options: ClientOptions): Instances => {
         `cannot start ${id}`,
         async () => void (await writer.send(new StartInstancesCommand({ InstanceIds: [id] }))),
       ),
+    setType: (id, type) =>
+      calling(`cannot make ${id} a ${type}`, async () => {
+        await writer.send(new ModifyInstanceAttributeCommand({ InstanceId: id, InstanceType: { Value: type } }));
+      }),
+    credits: (id) =>
+      calling(`cannot ask how ${id} pays for CPU`, async () => {
+        const { InstanceCreditSpecifications: [found] = [] } = await client.send(
+          new DescribeInstanceCreditSpecificationsCommand({ InstanceIds: [id] }),
+        );
+        return found?.CpuCredits === 'unlimited' || found?.CpuCredits === 'standard' ? found.CpuCredits : undefined;
+      }),
+    setCredits: (id, to) =>
+      calling(`cannot set the CPU credits of ${id} to ${to}`, async () => {
+        const { UnsuccessfulInstanceCreditSpecifications: [failed] = [] } = await writer.send(
+          new ModifyInstanceCreditSpecificationCommand({
+            InstanceCreditSpecifications: [{ InstanceId: id, CpuCredits: to }],
+          }),
+        );
+        // AWS answers 200 and says here that it did not.
+        if (failed) throw new Refused(failed.Error?.Code ?? 'unknown', failed.Error?.Message ?? `EC2 declined ${to}`);
+      }),
     members: (tag) =>
       calling(`cannot list the instances tagged ${tag.key}=${tag.value}`, async () =>
         (await tagged(client, tag)).map((i) => i.id),

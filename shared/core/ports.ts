@@ -72,6 +72,11 @@ export interface Instances {
   /** Without force: what hangs goes on hanging. */
   stop(id: string): Promise<void>;
   start(id: string): Promise<void>;
+  /** Only while it is stopped. */
+  setType(id: string, type: string): Promise<void>;
+  /** How a burstable instance pays for CPU beyond its credits. Undefined: it is not burstable. */
+  credits(id: string): Promise<'standard' | 'unlimited' | undefined>;
+  setCredits(id: string, to: 'standard' | 'unlimited'): Promise<void>;
   /** Ids of the instances with this tag that are pending or running. */
   members(tag: { key: string; value: string }): Promise<readonly string[]>;
   /** Instances with this tag, by zone, that are pending or running. */

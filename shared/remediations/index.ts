@@ -3,6 +3,14 @@ import type { Remediation } from '../core/remediation.ts';
 import { drill } from './drill.ts';
 import { fullDisk } from './fullDisk.ts';
 import { instanceImpaired } from './instanceImpaired.ts';
+import { memoryExhausted } from './memoryExhausted.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 
-export const remediations: readonly Remediation[] = [fullDisk, instanceImpaired, trailStopped, trailWeakened, drill];
+export const remediations: readonly Remediation[] = [
+  fullDisk,
+  instanceImpaired,
+  memoryExhausted,
+  trailStopped,
+  trailWeakened,
+  drill,
+];

@@ -74,6 +74,9 @@ const ports = (): Ports => {
       reboot: changes,
       stop: changes,
       start: changes,
+      setType: changes,
+      credits: async () => undefined,
+      setCredits: changes,
     },
     volumes: {
       describe: async (ids) => host.volumes.filter((v) => ids.includes(v.id)),

@@ -7,12 +7,12 @@ import {
 } from '@aws-sdk/client-cloudtrail';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { signalMessage } from '../../events/steward/signal.ts';
-import { targetOf } from '../../shared/core/target.ts';
+import { instanceTarget, targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
-import { breakDisk } from '../../world/fleet.ts';
-import { impair } from '../../world/instances.ts';
+import { breakDisk, breakLoad } from '../../world/fleet.ts';
+import { impair, makeInstance } from '../../world/instances.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
 
@@ -44,7 +44,10 @@ const workedThrough = async (): Promise<Account> => {
     policy: {
       preset: 'automatic',
       trails: { deleted: { bucket: 'declared' } },
-      remediations: { 'instance-impaired': { mode: 'act' } },
+      remediations: {
+        'instance-impaired': { mode: 'act' },
+        'memory-exhausted': { mode: 'act', restartable: ['shop'] },
+      },
     },
   });
   await account.run(minutes(4));
@@ -54,6 +57,20 @@ const workedThrough = async (): Promise<Account> => {
   const [other, dead] = [account.fleet.database.id, account.fleet.web[2]?.id ?? ''];
   impair(account.world, other, { instance: true }, 'restart');
   impair(account.world, dead, { system: true, instance: true }, 'nothing');
+  const small = makeInstance(account.world, { running: true, type: 'c6i.large', tags: { 'steward:managed': 'true' } });
+  breakLoad(account.world, small.id, { name: 'api.service', mib: 3_000 });
+  const leaking = account.fleet.workers[1]?.id ?? '';
+  breakLoad(account.world, leaking, { name: 'shop.service', mib: 2_800, mibPerMinute: 10 });
+  for (const id of [small.id, leaking])
+    account.deliver(
+      signalMessage({
+        kind: 'memory.low',
+        target: instanceTarget(account.world, id),
+        at: account.clock.now(),
+        cause: 'memory',
+        eventId: `memory-${id}`,
+      }),
+    );
   await loseTrails(account);
   const drill = `arn:aws:ssm:${account.world.region}:${account.world.account}:parameter/steward/test/drill`;
   await clientsOf(account.world).ssm.send(
@@ -74,6 +91,7 @@ const workedThrough = async (): Promise<Account> => {
       ['full-disk', 'healthy'],
       ['drill', 'healthy'],
       ['instance-impaired', 'healthy'],
+      ['memory-exhausted', 'healthy'],
       ['trail-stopped', 'healthy'],
       ['trail-weakened', 'healthy'],
     ]),

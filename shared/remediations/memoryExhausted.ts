@@ -1,0 +1,373 @@
+import * as z from 'zod/mini';
+import { NotFound } from '../core/errors.ts';
+import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
+import type { Attempt } from '../core/incident.ts';
+import type { LoadReport, RestartReport, Unit } from '../core/load.ts';
+import { option } from '../core/policy.ts';
+import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
+import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
+import { idOf, type Target } from '../core/target.ts';
+import { minutes, seconds, span } from '../core/time.ts';
+import { holders, isWatched, killsOf, leakOf, memoryText, sizesAbove, usdPerMonthOf, whyNot } from '../core/units.ts';
+import type { Json, Verdict } from '../core/verdict.ts';
+
+const names = z.array(z.string().check(z.minLength(1), z.maxLength(200)));
+const options = z.strictObject({
+  usedPercent: option(z.int().check(z.gte(50), z.lte(99)), 90, 'Memory as full as this, or fuller, is in trouble'),
+  restartable: option(
+    names,
+    [],
+    'Units and containers that may be restarted if they leak, by name with *: [ shop, "worker-*" ]',
+  ),
+  protected: option(names, [], 'Units and containers that are never restarted, beside those that never are'),
+  resize: option(z.boolean(), true, 'May it ask for a larger instance type where nothing leaks?'),
+});
+type Options = z.output<typeof options>;
+
+type Step =
+  | { readonly do: 'restart'; readonly instance: string; readonly unit: string; readonly kind: 'unit' | 'container' }
+  | { readonly do: 'stop'; readonly instance: string; readonly toType: string }
+  | { readonly do: 'set-type'; readonly instance: string; readonly toType: string }
+  | { readonly do: 'start'; readonly instance: string; readonly time: number };
+
+interface Seen {
+  readonly target: Target;
+  readonly instance: Instance;
+  readonly uncovered: string | undefined;
+  readonly group: Group;
+  readonly serving: Facts['serving'];
+  readonly traits: Readonly<Record<string, Traits>>;
+  readonly command: HostRun<RestartReport> | undefined;
+  /** Undefined: the host could not be asked, `blind` says why. */
+  readonly load: LoadReport | undefined;
+  readonly blind: string | undefined;
+}
+
+// ---- observe ----------------------------------------------------------------------------------------------------------------------------
+
+const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
+  const id = idOf(target);
+  const instance = await ports.instances.describe(id);
+  if (instance.state === 'terminated' || instance.state === 'shutting-down')
+    throw new NotFound(`${id} is ${instance.state}`);
+  const uncovered = look.uncovered(instance.tags);
+  const nothing = { traits: {}, command: undefined, load: undefined, blind: undefined };
+  if (uncovered !== undefined)
+    return { target, instance, uncovered, group: aloneGroup(instance), serving: undefined, ...nothing };
+  const [{ group, serving }, agent, traits] = await Promise.all([
+    membershipOf(instance, ports, look.tags.group),
+    ports.hosts.agent(id),
+    ports.instances.traits([instance.type, ...sizesAbove(instance.type)]),
+  ]);
+  const known = { target, instance, uncovered, group, serving, traits };
+  if (instance.state !== 'running')
+    return { ...known, command: undefined, load: undefined, blind: `it is ${instance.state}` };
+  if (agent.state !== 'online')
+    return { ...known, command: undefined, load: undefined, blind: `its SSM agent is ${agent.state}` };
+  const last = look.attempts.at(-1) as Attempt<Step> | undefined;
+  const sent =
+    last?.step.do === 'restart' ? (last.receipt as { commandId?: string } | undefined)?.commandId : undefined;
+  const command = sent ? await ports.hosts.result(id, 'restart-unit', sent) : undefined;
+  if (command?.state === 'running') return { ...known, command, load: undefined, blind: undefined };
+  const run = await ports.hosts.inspect(id, 'inspect-load', {});
+  return run.state === 'done'
+    ? { ...known, command, load: run.report, blind: undefined }
+    : {
+        ...known,
+        command,
+        load: undefined,
+        blind: run.state === 'running' ? 'its SSM agent has not answered yet' : run.message,
+      };
+};
+
+// ---- what is wrong ----------------------------------------------------------------------------------------------------------------------
+
+const usedPercent = ({ memory: m }: LoadReport): number => 100 * (1 - m.availableBytes / Math.max(1, m.totalBytes));
+
+/** An out-of-memory kill counts for half an hour, and no longer than to the next repair. */
+const KILL_COUNTS = minutes(30);
+const freshKill = ({ load }: Seen, { now, attempts }: Look<Options>) => {
+  const since = attempts.findLast((a) => a.effect === 'effective')?.reservedAt ?? 0;
+  return load?.oomKills.find((k) => k.secondsAgo * 1000 < KILL_COUNTS && now - k.secondsAgo * 1000 > since);
+};
+const isLow = ({ load }: Seen, { options: o }: Look<Options>): boolean =>
+  load !== undefined && usedPercent(load) >= o.usedPercent;
+
+const isHealthy = (seen: Seen, look: Look<Options>): boolean =>
+  seen.instance.state === 'running' && seen.load !== undefined && !isLow(seen, look) && !freshKill(seen, look);
+
+const describe = (seen: Seen, look: Look<Options>): string => {
+  const { load, blind, uncovered, command } = seen;
+  if (uncovered !== undefined) return `not looked into: ${uncovered}`;
+  if (command?.state === 'running') return 'the host is at work on it';
+  if (!load) return `its memory cannot be seen: ${blind ?? 'unknown'}`;
+  const { memory: m } = load;
+  const kill = freshKill(seen, look);
+  const killed = kill
+    ? `; the kernel killed ${kill.unit ?? kill.process} for want of memory ${span(kill.secondsAgo * 1000)} ago`
+    : '';
+  const stall =
+    m.pressure && m.pressure.some60 >= 5 ? `; work waits for it ${Math.round(m.pressure.some60)} % of the time` : '';
+  const swap = m.swapUsedBytes > m.totalBytes / 10 ? `; ${memoryText(m.swapUsedBytes)} are swapped out` : '';
+  const most = load.units.length > 0 ? `; most is held by ${holders(load.units)}` : '';
+  return `${Math.floor(usedPercent(load))} % of ${memoryText(m.totalBytes)} are used${swap}${stall}${killed}${isLow(seen, look) || kill ? most : ''}`;
+};
+
+// ---- decide -----------------------------------------------------------------------------------------------------------------------------
+
+const tried = (look: Look<Options>, what: Step['do']): Attempt<Step> | undefined =>
+  (look.attempts as readonly Attempt<Step>[]).findLast((a) => a.step.do === what && a.outcome?.kind !== 'transient');
+
+const BOOT_LIMIT = minutes(12);
+const COMMAND_LIMIT = minutes(15);
+const START_TRIES = 6;
+
+const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
+  const { instance, uncovered, command, load } = seen;
+  const { now } = look;
+  if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
+  if (instance.state !== 'running') return notRunning(seen, look);
+  const last = look.attempts.at(-1);
+  if (command?.state === 'running')
+    return now - (last?.reservedAt ?? now) < COMMAND_LIMIT
+      ? { do: 'wait', until: now + seconds(10), because: 'the host is at work on it' }
+      : {
+          do: 'escalate',
+          because: `the host is at work on it for more than ${span(COMMAND_LIMIT)}`,
+          remedy: 'look at the command in Systems Manager, and at the host',
+        };
+  if (!load) return unseen(seen, look);
+  if (last?.outcome?.kind === 'done' && last.effect === undefined)
+    return { do: 'wait', until: now + seconds(20), because: `${last.plan}: its effect does not show yet` };
+  return restarting(seen, load, look) ?? resizing(seen, load, look);
+};
+
+const unseen = ({ blind }: Seen, { now, openedAt }: Look<Options>): Verdict<Step> =>
+  now - openedAt < minutes(15)
+    ? { do: 'wait', until: now + minutes(1), because: blind ?? 'the host could not be asked' }
+    : {
+        do: 'escalate',
+        because: `${blind ?? 'the host could not be asked'}, so what holds its memory cannot be seen`,
+        remedy: 'look at it; a host without memory may not answer any more: reboot it',
+      };
+
+/** A unit that leaks, or is killed again and again, and may be restarted. Undefined: there is none, and it is no question of waiting. */
+const restarting = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<Step> | undefined => {
+  const { now, openedAt, options: o } = look;
+  const mine = [...load.units].sort((a, b) => b.memoryBytes - a.memoryBytes).filter((u) => whyNot(u, o) === undefined);
+  const is = describe(seen, look);
+  const restart = (u: Unit, why: string): Verdict<Step> => ({
+    do: 'act',
+    rung: `restart ${u.name}`,
+    step: { do: 'restart', instance: seen.instance.id, unit: u.name, kind: u.kind },
+    plan: `restart ${u.name}`,
+    because: `${is}; ${u.name} ${why}`,
+  });
+  for (const u of mine.filter((x) => x.memoryBytes * 10 >= load.memory.totalBytes)) {
+    const perHour = leakOf(u, now);
+    if (perHour !== undefined) return restart(u, `leaks: it grows by ${memoryText(perHour)} an hour`);
+    const kills = killsOf(load, u);
+    if (kills >= 2) return restart(u, `was killed ${kills} times within a day for want of memory`);
+    const dire = load.memory.availableBytes * 100 < load.memory.totalBytes * 3;
+    if (dire && u.memoryBytes * 2 > load.memory.totalBytes)
+      return restart(u, 'holds more than half of it, and less than 3 % is left: there is no time to watch it grow');
+  }
+  const unknown = mine.find((u) => !isWatched(u));
+  return unknown && now - openedAt < minutes(20)
+    ? {
+        do: 'wait',
+        until: now + minutes(2),
+        because: `${is}; whether ${unknown.name} leaks shows when it has been watched for a while`,
+      }
+    : undefined;
+};
+
+const resizing = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<Step> => {
+  const { instance, traits } = seen;
+  const is = describe(seen, look);
+  const kept = load.units[0] && whyNot(load.units[0], look.options);
+  const holder = kept ? `; ${load.units[0]?.name} may not be restarted: ${kept}` : '';
+  const told = (because: string, remedy: string): Verdict<Step> => ({
+    do: 'escalate',
+    because: `${is}${holder}; ${because}`,
+    remedy,
+  });
+  if (tried(look, 'restart'))
+    return told('restarting did not give enough back', 'look at what holds it; a larger type buys time');
+  if (tried(look, 'stop')) return told('it already has a larger type', 'look at what holds it');
+  const group = instance.tags[ASG_TAG];
+  if (group)
+    return told(
+      `nothing leaks, so its type ${instance.type} is too small`,
+      `give the launch template of asg/${group} a larger type, and refresh its instances`,
+    );
+  const is0 = traits[instance.type];
+  const next = sizesAbove(instance.type).flatMap((t) => traits[t] ?? [])[0];
+  if (!look.options.resize || !is0 || !next || instance.spot)
+    return told('and nothing that Steward may do would help', 'give it a larger type, or less to do');
+  if (is0.instanceStore || !next.architectures.some((a) => is0.architectures.includes(a)))
+    return told(`moving to ${next.type} would lose its instance-store data, or does not fit`, 'move it by hand');
+  const lost = instance.losesAddress ? ', and LOSES its public address' : '';
+  return {
+    do: 'act',
+    rung: 'resize',
+    step: { do: 'stop', instance: instance.id, toType: next.type },
+    cost: { usdPerMonth: usdPerMonthOf(next) - usdPerMonthOf(is0), what: `${next.type} instead of ${instance.type}` },
+    plan: `stop ${instance.id}, make it ${next.type} (${memoryText(next.memoryMiB * 2 ** 20)}), and start it${lost}`,
+    because: `${is}${holder}; nothing leaks, so ${instance.type} is too small`,
+  };
+};
+
+const notRunning = (seen: Seen, look: Look<Options>): Verdict<Step> => {
+  const { instance } = seen;
+  const { now, openedAt } = look;
+  const stop = tried(look, 'stop');
+  if (instance.state !== 'stopped') {
+    const since = look.attempts.at(-1)?.reservedAt ?? openedAt;
+    const because = `it is ${instance.state} for ${span(now - since)}`;
+    return now - since < BOOT_LIMIT
+      ? { do: 'wait', until: now + seconds(15), because }
+      : { do: 'escalate', because, remedy: 'look at its system log' };
+  }
+  if (stop?.step.do !== 'stop') return { do: 'nothing', because: 'it is stopped: it uses no memory' };
+  const typed = tried(look, 'set-type');
+  const goOn = { rung: 'start', because: 'it is stopped, to be made larger', continues: true, recovers: true } as const;
+  if (!typed && instance.type !== stop.step.toType)
+    return {
+      do: 'act',
+      ...goOn,
+      step: { do: 'set-type', instance: instance.id, toType: stop.step.toType },
+      plan: `make ${instance.id} a ${stop.step.toType}`,
+    };
+  if (typed?.outcome?.kind === 'done' && instance.type !== stop.step.toType && now - typed.reservedAt < minutes(2))
+    return { do: 'wait', until: now + seconds(5), because: 'its type is being changed' };
+  return starting(seen, look, goOn);
+};
+
+const starting = (
+  { instance }: Seen,
+  look: Look<Options>,
+  goOn: { readonly rung: string; readonly because: string; readonly continues: true; readonly recovers: true },
+): Verdict<Step> => {
+  const { now } = look;
+  const starts = (look.attempts as readonly Attempt<Step>[]).filter((a) => a.step.do === 'start');
+  const last = starts.at(-1);
+  if (last?.outcome?.kind === 'done' && last.effect === undefined)
+    return { do: 'wait', until: now + seconds(15), because: 'it is being started' };
+  const why = last?.outcome && last.outcome.kind !== 'done' ? `: ${last.outcome.because}` : '';
+  if (starts.length >= START_TRIES)
+    return {
+      do: 'escalate',
+      because: `it is stopped and cannot be started${why}`,
+      remedy: 'start it by hand, with another type if AWS has no capacity',
+    };
+  if (last && now - last.reservedAt < minutes(5))
+    return { do: 'wait', until: last.reservedAt + minutes(5), because: `it is stopped, and starting failed${why}` };
+  return {
+    do: 'act',
+    ...goOn,
+    step: { do: 'start', instance: instance.id, time: starts.length + 1 },
+    plan: `start ${instance.id} as ${instance.type}`,
+  };
+};
+
+// ---- act and effect ---------------------------------------------------------------------------------------------------------------------
+
+const act = async (step: Step, { hosts, instances }: Ports, token: string): Promise<Json> => {
+  switch (step.do) {
+    case 'restart':
+      return hosts.start(step.instance, 'restart-unit', { Unit: step.unit, Kind: step.kind }, token);
+    case 'stop':
+      await instances.stop(step.instance);
+      break;
+    case 'set-type':
+      await instances.setType(step.instance, step.toType);
+      break;
+    case 'start':
+      await instances.start(step.instance);
+  }
+  return { instance: step.instance };
+};
+
+const effect = ({ step, reservedAt, before }: Attempt<Step>, seen: Seen, look: Look<Options>): Effect => {
+  const { instance, load } = seen;
+  const since = look.now - reservedAt;
+  const within = (limit: number): Effect => (since < limit ? 'pending' : 'ineffective');
+  switch (step.do) {
+    case 'stop':
+      return instance.state === 'stopped' || instance.type === step.toType ? 'effective' : within(minutes(10));
+    case 'set-type':
+      return instance.type === step.toType ? 'effective' : within(minutes(2));
+    case 'start':
+      return instance.state === 'running' && load ? 'effective' : within(BOOT_LIMIT);
+    case 'restart':
+      return freed(seen, look, before) ?? within(minutes(1));
+  }
+};
+
+/** A twentieth of the memory came free, or it is enough now. Undefined: not yet. */
+const freed = (seen: Seen, look: Look<Options>, before: Json): Effect | undefined => {
+  const { load, command } = seen;
+  if (!load || command?.state === 'running') return 'pending';
+  if (command?.state === 'failed' || command?.state === 'lost') return 'ineffective';
+  const more = load.memory.availableBytes - (before as { availableBytes: number }).availableBytes;
+  return !isLow(seen, look) || more * 20 >= load.memory.totalBytes ? 'effective' : undefined;
+};
+
+export const memoryExhausted = defineRemediation<Seen, Step, Options>({
+  name: 'memory-exhausted',
+  title: 'gives memory back on an EC2 instance (Linux) that runs out of it, or whose kernel kills for want of it',
+  about: `Looks at what holds the memory, by systemd unit and container, and watches it for ten minutes. What **leaks** (grows steadily) or is killed by the kernel
+again and again is restarted, if \`restartable\` in the policy names it. sshd, agents, container runtimes, system services and databases are never restarted, whatever the
+policy says. Where nothing leaks the type is too small: for one that stands alone a person is asked for the **next size** (stop, change, start); a member of an Auto Scaling
+group goes to a person with what its launch template needs. Everything else goes to a person with the names of what holds the memory.`,
+  answers: ['memory.low', 'memory.oom-kill'],
+  risk: 'interrupts',
+  targets: 'arn:*:ec2:*:*:instance/*',
+  ladder: {
+    restart: 'the unit or container that leaks',
+    resize: 'stop it, to make it the next size of its family',
+    start: 'change its type, and start it again',
+  },
+  risks: { resize: 'destroys', start: 'harmless' },
+  permissions: [
+    {
+      for: 'look',
+      actions: [
+        'ec2:DescribeInstances',
+        'ec2:DescribeInstanceStatus',
+        'ec2:DescribeInstanceTypes',
+        'ssm:DescribeInstanceInformation',
+        'ssm:GetCommandInvocation',
+        'cloudwatch:DescribeAlarms',
+      ],
+      resources: ['*'],
+    },
+    {
+      for: 'look',
+      actions: ['ssm:SendCommand'],
+      resources: ['arn:*:ec2:*:*:instance/*'],
+      whenTagged: 'ssm:resourceTag',
+    },
+    { for: 'look', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-inspect-load'] },
+    { for: 'act', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-restart-unit'] },
+    {
+      for: 'act',
+      actions: ['ec2:StopInstances', 'ec2:StartInstances', 'ec2:ModifyInstanceAttribute'],
+      resources: ['arn:*:ec2:*:*:instance/*'],
+      whenTagged: 'aws:ResourceTag',
+    },
+  ],
+  options,
+  survey: async ({ alarms }) => (await alarms.firing(1_000)).filter((s) => s.kind === 'memory.low'),
+  observe,
+  facts: ({ instance, group, serving }) => ({ tags: instance.tags, group, zone: instance.zoneId, serving }),
+  describe,
+  isHealthy,
+  decide,
+  act,
+  touches: () => [],
+  before: ({ load, instance }) => ({ availableBytes: load?.memory.availableBytes ?? 0, type: instance.type }),
+  effect,
+  noUndo: 'a restart cannot be taken back; a larger type is made smaller by hand, when nobody needs it',
+});

@@ -1,0 +1,174 @@
+/** Hosts that run out of memory, in the world. */
+import { hours, minutes } from '../../shared/core/time.ts';
+import { addAlarm, breakLoad, hostOf, type Load } from '../../world/fleet.ts';
+import { setAgent } from '../../world/hosts.ts';
+import { makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
+import { type AccountOptions, createAccount } from './account.ts';
+
+const policyOf = (settings: object = {}) => ({
+  preset: 'automatic',
+  remediations: { 'memory-exhausted': { restartable: ['shop', 'worker-*'], ...settings } },
+});
+
+/** A host of 8 GiB on which `load` runs, with an alarm on its memory. */
+const started = async ({
+  load = [],
+  make = {},
+  of = 'alone',
+  ...options
+}: AccountOptions & { load?: readonly Load[]; make?: NewInstance; of?: 'alone' | 'web' } = {}) => {
+  const account = createAccount({ policy: policyOf(), ...options });
+  const { world, fleet } = account;
+  const made = makeInstance(world, {
+    running: true,
+    type: 'm6i.large',
+    tags: { Name: 'shop', 'steward:managed': 'true' },
+    ...make,
+  });
+  const instance = of === 'alone' ? made : fleet.web[0];
+  if (!instance) throw new Error('the fleet has no web server');
+  const { id } = instance;
+  addAlarm(world, instance, { metric: 'mem_used_percent', over: 90, namespace: 'CWAgent' });
+  await account.run(minutes(4));
+  for (const l of load) breakLoad(world, id, l);
+  const last = () =>
+    account
+      .incidents()
+      .filter((i) => i.target.endsWith(id) && i.remediation === 'memory-exhausted')
+      .at(-1);
+  const over = () => ['closed', 'escalated', 'asking'].includes(last()?.state ?? '');
+  const rungs = () => last()?.attempts.map((a) => [a.rung, a.effect]);
+  const restarts = () =>
+    world.calls.filter((c) => c.operation === 'SendCommand' && JSON.stringify(c.input).includes('restart-unit'));
+  return { ...account, id, instance, last, over, rungs, restarts };
+};
+const LEAK = { name: 'shop.service', mib: 6_800, mibPerMinute: 20 };
+
+test('a leak is watched, proven and ended by a restart of the one that leaks', async () => {
+  const s = await started({ load: [LEAK] });
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({ end: 'healthy' });
+  expect(s.rungs()).toEqual([['restart shop.service', 'effective']]);
+  expect(s.last()?.attempts[0]?.because).toMatch(/shop\.service leaks: it grows by 1\.\d GiB an hour/);
+  expect((s.last()?.closedAt ?? 0) - (s.last()?.openedAt ?? 0)).toBeLessThan(minutes(20));
+});
+
+test('a container as well', async () => {
+  const s = await started({ load: [{ ...LEAK, name: 'worker-1', kind: 'container' }] });
+  await s.run(hours(1), s.over);
+  expect(s.rungs()).toEqual([['restart worker-1', 'effective']]);
+});
+
+test('less than 3 % are left: there is no time to watch', async () => {
+  const s = await started({ load: [{ name: 'shop.service', mib: 7_200, mibPerMinute: 0.01 }] });
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({
+    end: 'healthy',
+    attempts: [{ because: expect.stringContaining('no time to watch') }],
+  });
+  expect((s.last()?.actedAt ?? 0) - (s.last()?.openedAt ?? 0)).toBeLessThan(minutes(1));
+});
+
+test('the kernel killed it, and again: an out-of-memory kill is a signal too', async () => {
+  const s = await started({ load: [{ ...LEAK, mib: 6_800, mibPerMinute: 200 }] });
+  await s.run(hours(2), s.over);
+  expect(s.last()).toMatchObject({ end: 'healthy' });
+  expect(s.last()?.attempts.length).toBeLessThan(2);
+});
+
+test('what the policy does not name is not restarted: a larger type is asked for, and made at a word', async () => {
+  const s = await started({ load: [{ name: 'api.service', mib: 7_000 }] });
+  await s.run(hours(2), s.over);
+  const asked = s.last();
+  expect(asked).toMatchObject({
+    state: 'asking',
+    ask: { plan: expect.stringContaining('make it m6i.xlarge (16.0 GiB)') },
+  });
+  expect(asked?.ask?.because).toMatch(/api\.service may not be restarted: the policy does not name it restartable/);
+  if (!asked?.ask) throw new Error('nothing is asked');
+  const step = JSON.stringify(asked.ask.step, Object.keys(asked.ask.step as object).sort());
+  await s.store.write({ put: { ...asked, approval: { by: 'ben', at: s.clock.now(), step, until: asked.ask.until } } });
+  await s.run(hours(1), () => s.last()?.state === 'closed');
+  expect(s.last()).toMatchObject({ end: 'healthy' });
+  expect(s.rungs()).toEqual([
+    ['resize', 'effective'],
+    ['start', 'effective'],
+    ['start', 'effective'],
+  ]);
+  expect(s.instance).toMatchObject({ type: 'm6i.xlarge', state: 'running' });
+});
+
+test.each<[string, Load, RegExp]>([
+  ['a database', { name: 'postgresql.service', mib: 6_800, mibPerMinute: 15 }, /never restarted by Steward/],
+  ['what the host protects', { ...LEAK, protected: 'it is the SSM agent' }, /it is the SSM agent/],
+])('%s is never restarted, whatever the policy says', async (_what, load, why) => {
+  const s = await started({ load: [load], policy: policyOf({ restartable: ['*'], resize: false }) });
+  await s.run(hours(2), s.over);
+  expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringMatching(why) });
+  expect(s.restarts()).toEqual([]);
+});
+
+test('in an Auto Scaling group a type that is too small goes to a person, with what its launch template needs', async () => {
+  const s = await started({ of: 'web', load: [{ name: 'api.service', mib: 7_000 }] });
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({ state: 'escalated', remedy: expect.stringContaining('launch template of asg/web') });
+});
+
+test('it leaks again the same day: it is not restarted a second time, a person is told', async () => {
+  const s = await started({ load: [{ ...LEAK, mibPerMinute: 60 }] });
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({ end: 'healthy' });
+  await s.run(hours(6), () => s.last()?.state === 'escalated');
+  expect(s.last()).toMatchObject({
+    state: 'escalated',
+    because: expect.stringMatching(/^attempts: the very same was done/),
+  });
+  expect(s.restarts()).toHaveLength(1);
+});
+
+test('the last member that serves is asked for', async () => {
+  const s = await started({ of: 'web', load: [LEAK] });
+  for (const i of s.fleet.web.slice(1)) i.impaired.instance = true;
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({
+    state: 'asking',
+    because: expect.stringContaining('no other member of asg/web serves'),
+  });
+});
+
+describe('bad answers', () => {
+  test('garbage from the agent: a person is told, nothing is done', async () => {
+    const s = await started({ load: [LEAK] });
+    s.world.hostRunner = (id, document) =>
+      id === s.id && document.endsWith('inspect-load')
+        ? Promise.resolve({ status: 'Success', stdout: '{"version":1,"memory":"lots"}', stderr: '', exitCode: 0 })
+        : undefined;
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringContaining('cannot be read') });
+    expect(s.restarts()).toEqual([]);
+  });
+  test('a document that hangs: it is waited for, then told', async () => {
+    const s = await started({ load: [LEAK] });
+    s.world.hostRunner = (id, document) =>
+      id === s.id && document.endsWith('restart-unit') ? new Promise(() => {}) : undefined;
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({
+      state: 'escalated',
+      because: expect.stringContaining('at work on it for more than'),
+    });
+    expect(s.restarts()).toHaveLength(1);
+  });
+  test('the agent is silent', async () => {
+    const s = await started({ load: [LEAK] });
+    setAgent(s.world, hostOf(s.world, s.id), 'silent');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringContaining('cannot be seen') });
+  });
+  test('it dies in the middle of the restart', async () => {
+    const s = await started({ load: [LEAK] });
+    await s.run(hours(1), () => s.restarts().length > 0);
+    terminateInstance(s.world, s.instance);
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'gone' });
+  });
+});
