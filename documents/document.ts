@@ -26,6 +26,16 @@ export const parameters = {
     allowedPattern: '^[A-Za-z0-9+/]{1,5464}={0,2}$',
     variable: 'STEWARD_MOUNT',
   },
+  Unit: {
+    description: 'Name of the systemd unit or of the container, base64',
+    allowedPattern: '^[A-Za-z0-9+/]{1,340}={0,2}$',
+    variable: 'STEWARD_UNIT',
+  },
+  Kind: {
+    description: 'What it is',
+    allowedPattern: '^(unit|container)$',
+    variable: 'STEWARD_KIND',
+  },
   Token: {
     description: 'The same token does its work once',
     allowedPattern: '^[A-Za-z0-9-]{1,64}$',

@@ -33,4 +33,24 @@ export const documents: readonly { readonly name: DocumentName; readonly content
       900,
     ),
   },
+  {
+    name: 'inspect-load',
+    content: command(
+      'inspect-load',
+      'Steward: what holds memory and CPU, by unit and container, and how that grew. Changes nothing but its own samples.',
+      [],
+      ['common.sh', 'units.sh', 'inspect-load/script.sh'],
+      60,
+    ),
+  },
+  {
+    name: 'restart-unit',
+    content: command(
+      'restart-unit',
+      'Steward: restarts one systemd unit or container. Never sshd, agents, runtimes, system services or databases.',
+      ['Unit', 'Kind', 'Token'],
+      ['common.sh', 'units.sh', 'restart-unit/script.sh'],
+      240,
+    ),
+  },
 ];

@@ -170,7 +170,7 @@ while IFS=$TAB read -r full ID SOURCE TYPE MODE usage ESCAPED_PATH; do
   [ "$TYPE" = btrfs ] && uuid=$(blkid -p -s UUID -o value "$SOURCE" 2>/dev/null)
   [ -n "$uuid" ] && [ "$(ls "/sys/fs/btrfs/$uuid/devices" 2>/dev/null | wc -l)" -gt 1 ] &&
     below="{\"kind\":\"other\",\"name\":\"$name\",\"type\":\"btrfs over several devices\",\"sizeBytes\":$(size_of "$name")},$below"
-  biggest= moving= wal=0 free=
+  biggest='' moving='' wal=0 free=''
   # What fills a disk is asked of those that are filling, the three fullest: each walk takes its time.
   if [ "$STEWARD_DETAIL" = full ] && [ $count -le 3 ] && [ "${full%%.*}" -ge 20 ] && [ $(($(date +%s) - STARTED)) -gt $LAST_WALK ]; then
     cut_note "$MOUNT was not walked: the walks before it took too long"
