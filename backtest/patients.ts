@@ -2,7 +2,7 @@
 import type { Signal, SignalKind } from '../shared/core/signal.ts';
 import { idOf, typeOf } from '../shared/core/target.ts';
 import { addTrail } from '../world/cloudtrail.ts';
-import { breakDisk } from '../world/fleet.ts';
+import { breakDisk, breakLoad } from '../world/fleet.ts';
 import { impair, makeInstance } from '../world/instances.ts';
 import type { World } from '../world/world.ts';
 
@@ -52,6 +52,18 @@ const INSTANCE: Partial<Record<SignalKind, Infect>> = {
   'instance.interruption': (world, id) => {
     Object.assign(world.ec2.instances.get(id) ?? {}, { spot: true });
     return 'it is a spot instance that stands alone';
+  },
+  'memory.low': (world, id) => {
+    breakLoad(world, id, { name: 'app.service', mib: 7_000, mibPerMinute: 10 });
+    return 'app.service leaks';
+  },
+  'cpu.high': (world, id) => {
+    breakLoad(world, id, { name: 'app.service', cpuPercent: 95 });
+    return 'app.service holds the CPU';
+  },
+  'cpu.credits-low': (world, id) => {
+    Object.assign(world.ec2.instances.get(id) ?? {}, { type: 't3.medium', creditBalance: 1 });
+    return 'its CPU credits are gone';
   },
   'disk.inodes-low': (world, id) => {
     breakDisk(world, id, { path: '/', inodesUsedPercent: 95 });

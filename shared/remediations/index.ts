@@ -1,5 +1,6 @@
 /** Every remediation there is. Adding one is its file, its story test, its sample event and one line here. */
 import type { Remediation } from '../core/remediation.ts';
+import { cpuExhausted } from './cpuExhausted.ts';
 import { drill } from './drill.ts';
 import { fullDisk } from './fullDisk.ts';
 import { instanceImpaired } from './instanceImpaired.ts';
@@ -10,6 +11,7 @@ export const remediations: readonly Remediation[] = [
   fullDisk,
   instanceImpaired,
   memoryExhausted,
+  cpuExhausted,
   trailStopped,
   trailWeakened,
   drill,

@@ -43,10 +43,13 @@ const workedThrough = async (): Promise<Account> => {
   const account = createAccount({
     policy: {
       preset: 'automatic',
+      // Many are broken on purpose.
+      breaker: { atLeast: 100 },
       trails: { deleted: { bucket: 'declared' } },
       remediations: {
         'instance-impaired': { mode: 'act' },
         'memory-exhausted': { mode: 'act', restartable: ['shop'] },
+        'cpu-exhausted': { mode: 'act', restartable: ['spin'], costCapUsdPerMonth: 1_000 },
       },
     },
   });
@@ -71,6 +74,23 @@ const workedThrough = async (): Promise<Account> => {
         eventId: `memory-${id}`,
       }),
     );
+  const burst = makeInstance(account.world, { running: true, type: 't3.medium', tags: { 'steward:managed': 'true' } });
+  burst.creditBalance = 1;
+  const spinning = account.fleet.workers[2]?.id ?? '';
+  for (const { id } of account.fleet.workers) breakLoad(account.world, id, { name: 'jobs.service', cpuPercent: 92 });
+  breakLoad(account.world, spinning, { name: 'jobs.service', cpuPercent: 1 });
+  breakLoad(account.world, spinning, { name: 'spin.service', cpuPercent: 89 });
+  await account.run(minutes(6));
+  for (const id of [burst.id, spinning, account.fleet.workers[3]?.id ?? ''])
+    account.deliver(
+      signalMessage({
+        kind: 'cpu.high',
+        target: instanceTarget(account.world, id),
+        at: account.clock.now(),
+        cause: 'cpu',
+        eventId: `cpu-${id}`,
+      }),
+    );
   await loseTrails(account);
   const drill = `arn:aws:ssm:${account.world.region}:${account.world.account}:parameter/steward/test/drill`;
   await clientsOf(account.world).ssm.send(
@@ -92,6 +112,7 @@ const workedThrough = async (): Promise<Account> => {
       ['drill', 'healthy'],
       ['instance-impaired', 'healthy'],
       ['memory-exhausted', 'healthy'],
+      ['cpu-exhausted', 'healthy'],
       ['trail-stopped', 'healthy'],
       ['trail-weakened', 'healthy'],
     ]),

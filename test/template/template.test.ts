@@ -197,6 +197,7 @@ describe('Steward is watched', () => {
 const WILDCARDS: Readonly<Record<string, string>> = {
   'xray:PutTraceSegments': 'X-Ray has no resources for these',
   'xray:PutTelemetryRecords': 'X-Ray has no resources for these',
+  'ec2:DescribeInstanceCreditSpecifications': 'AWS gives it no resource',
   'ec2:DescribeInstanceStatus': 'AWS gives it no resource; a survey lists all that fail',
   'ec2:DescribeInstanceTypes': 'AWS gives it no resource',
   'ec2:DescribeInstances': 'EC2 has no resource-level permission for describing',

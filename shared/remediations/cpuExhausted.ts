@@ -1,0 +1,381 @@
+import * as z from 'zod/mini';
+import { NotFound } from '../core/errors.ts';
+import { aloneGroup, membershipOf } from '../core/group.ts';
+import { groupArn, type Member, type ScalingGroup } from '../core/groups.ts';
+import type { Attempt } from '../core/incident.ts';
+import type { LoadReport, RestartReport } from '../core/load.ts';
+import { option } from '../core/policy.ts';
+import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
+import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
+import { idOf, partitionOf, type Target } from '../core/target.ts';
+import { minutes, seconds } from '../core/time.ts';
+import { holders, isRunaway, isWatched, usdPerMonthOf, whyNot } from '../core/units.ts';
+import type { Json, Verdict } from '../core/verdict.ts';
+
+const names = z.array(z.string().check(z.minLength(1), z.maxLength(200)));
+const options = z.strictObject({
+  usedPercent: option(
+    z.int().check(z.gte(50), z.lte(100)),
+    90,
+    'CPU in use over five minutes from which on it is in trouble',
+  ),
+  creditsLeft: option(
+    z.int().check(z.gte(0), z.lte(1_000)),
+    20,
+    'Fewer CPU credits than these are trouble for a burstable type',
+  ),
+  unlimited: option(z.boolean(), true, 'May it let a burstable instance use more than its credits, at a price?'),
+  restartable: option(names, [], 'Units and containers that may be restarted if they run away, by name with *'),
+  protected: option(names, [], 'Units and containers that are never restarted, beside those that never are'),
+  scale: option(z.boolean(), true, 'May it raise the desired capacity of an Auto Scaling group, within its maximum?'),
+});
+type Options = z.output<typeof options>;
+
+type Step =
+  | { readonly do: 'unlimited'; readonly instance: string }
+  | { readonly do: 'restart'; readonly instance: string; readonly unit: string; readonly kind: 'unit' | 'container' }
+  | { readonly do: 'scale'; readonly group: string; readonly to: number };
+
+interface Seen {
+  readonly target: Target;
+  readonly instance: Instance;
+  readonly uncovered: string | undefined;
+  readonly group: Group;
+  readonly serving: Facts['serving'];
+  readonly traits: Traits | undefined;
+  readonly member: Member | undefined;
+  readonly scaling: ScalingGroup | undefined;
+  /** Average of the latest five minutes, of it and of its Auto Scaling group. Undefined: no datapoint came lately. */
+  readonly used: number | undefined;
+  readonly groupUsed: number | undefined;
+  /** Of a burstable type. */
+  readonly credits: { readonly mode: 'standard' | 'unlimited'; readonly left: number | undefined } | undefined;
+  readonly command: HostRun<RestartReport> | undefined;
+  readonly load: LoadReport | undefined;
+  readonly blind: string | undefined;
+}
+
+// ---- observe ----------------------------------------------------------------------------------------------------------------------------
+
+const lately = async ({ metrics }: Ports, name: string, dimensions: Readonly<Record<string, string>>, now: number) => {
+  const range = { from: now - minutes(20), to: now, period: minutes(5) };
+  const points = await metrics.series({ namespace: 'AWS/EC2', name, dimensions }, range);
+  return points.at(-1)?.value;
+};
+
+const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
+  const id = idOf(target);
+  const instance = await ports.instances.describe(id);
+  if (instance.state === 'terminated' || instance.state === 'shutting-down')
+    throw new NotFound(`${id} is ${instance.state}`);
+  const uncovered = look.uncovered(instance.tags);
+  if (uncovered !== undefined || instance.state !== 'running') {
+    const rest = { traits: undefined, member: undefined, scaling: undefined, used: undefined, groupUsed: undefined };
+    const host = { credits: undefined, command: undefined, load: undefined, blind: `it is ${instance.state}` };
+    return { target, instance, uncovered, group: aloneGroup(instance), serving: undefined, ...rest, ...host };
+  }
+  const [membership, traits, member, used, host] = await Promise.all([
+    membershipOf(instance, ports, look.tags.group),
+    ports.instances.traits([instance.type]),
+    ports.groups.memberOf(id),
+    lately(ports, 'CPUUtilization', { InstanceId: id }, look.now),
+    hostOf(id, ports, look),
+  ]);
+  const own = traits[instance.type];
+  const [scaling, groupUsed, mode, left] = await Promise.all([
+    member ? ports.groups.describe(member.group) : undefined,
+    member ? lately(ports, 'CPUUtilization', { AutoScalingGroupName: member.group }, look.now) : undefined,
+    own?.burstable ? ports.instances.credits(id) : undefined,
+    own?.burstable ? lately(ports, 'CPUCreditBalance', { InstanceId: id }, look.now) : undefined,
+  ]);
+  return {
+    target,
+    instance,
+    uncovered,
+    ...membership,
+    traits: own,
+    member,
+    scaling,
+    used,
+    groupUsed,
+    credits: mode ? { mode, left } : undefined,
+    ...host,
+  };
+};
+
+const hostOf = async (
+  id: string,
+  ports: Ports,
+  look: Look<Options>,
+): Promise<Pick<Seen, 'command' | 'load' | 'blind'>> => {
+  const agent = await ports.hosts.agent(id);
+  if (agent.state !== 'online')
+    return { command: undefined, load: undefined, blind: `its SSM agent is ${agent.state}` };
+  const last = look.attempts.at(-1) as Attempt<Step> | undefined;
+  const sent =
+    last?.step.do === 'restart' ? (last.receipt as { commandId?: string } | undefined)?.commandId : undefined;
+  const command = sent ? await ports.hosts.result(id, 'restart-unit', sent) : undefined;
+  if (command?.state === 'running') return { command, load: undefined, blind: undefined };
+  const run = await ports.hosts.inspect(id, 'inspect-load', {});
+  if (run.state === 'done') return { command, load: run.report, blind: undefined };
+  return {
+    command,
+    load: undefined,
+    blind: run.state === 'running' ? 'its SSM agent has not answered yet' : run.message,
+  };
+};
+
+// ---- what is wrong ----------------------------------------------------------------------------------------------------------------------
+
+const isBusy = ({ used, load }: Seen, { options: o }: Look<Options>): boolean =>
+  (used ?? load?.cpu.usedPercent ?? 100) >= o.usedPercent;
+const isOutOfCredits = ({ credits }: Seen, { options: o }: Look<Options>): boolean =>
+  credits?.mode === 'standard' && (credits.left ?? 0) < o.creditsLeft;
+
+const isHealthy = (seen: Seen, look: Look<Options>): boolean =>
+  seen.instance.state === 'running' &&
+  (seen.used !== undefined || seen.load !== undefined) &&
+  seen.command?.state !== 'running' &&
+  !isBusy(seen, look) &&
+  !isOutOfCredits(seen, look);
+
+const describe = (seen: Seen, look: Look<Options>): string => {
+  const { uncovered, instance, used, load, credits, command, blind } = seen;
+  if (uncovered !== undefined) return `not looked into: ${uncovered}`;
+  if (instance.state !== 'running') return `it is ${instance.state}`;
+  if (command?.state === 'running') return 'the host is at work on it';
+  const now = used ?? load?.cpu.usedPercent;
+  const busy =
+    now === undefined ? `its CPU cannot be seen: ${blind ?? 'no metric'}` : `${Math.round(now)} % of its CPU are used`;
+  const steal =
+    load && load.cpu.stealPercent >= STEAL
+      ? `; ${Math.round(load.cpu.stealPercent)} % are taken by its neighbours`
+      : '';
+  const most = load && isBusy(seen, look) ? `; most by ${holders(load.units, 'cpuPercent')}` : '';
+  const left = credits?.mode === 'standard' ? `; ${Math.round(credits.left ?? 0)} CPU credits are left` : '';
+  return `${busy}${steal}${most}${left}`;
+};
+
+// ---- decide -----------------------------------------------------------------------------------------------------------------------------
+
+/** So much of the time given to others shows that the host below is crowded. Percent. */
+const STEAL = 20;
+/** Linux, per vCPU-hour beyond the credits. Source: EC2 on-demand pricing, "T2/T3/T4g unlimited mode". */
+const SURPLUS_USD = 0.05;
+
+const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
+  const { uncovered, instance, command } = seen;
+  const { now } = look;
+  if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
+  if (instance.state !== 'running') return { do: 'nothing', because: `it is ${instance.state}: it uses no CPU` };
+  const last = look.attempts.at(-1);
+  if (command?.state === 'running')
+    return now - (last?.reservedAt ?? now) < minutes(15)
+      ? { do: 'wait', until: now + seconds(10), because: 'the host is at work on it' }
+      : {
+          do: 'escalate',
+          because: 'the host is at work on it for more than 15 min',
+          remedy: 'look at the command in Systems Manager',
+        };
+  if (last?.outcome?.kind === 'done' && last.effect === undefined)
+    return { do: 'wait', until: now + minutes(1), because: `${last.plan}: its effect does not show yet` };
+  return buying(seen, look) ?? calming(seen, look) ?? widening(seen, look) ?? telling(seen, look);
+};
+
+/** Its credits are gone: it runs at a tenth of its speed until it may use more. */
+const buying = (seen: Seen, look: Look<Options>): Verdict<Step> | undefined => {
+  const { instance, traits } = seen;
+  if (!isOutOfCredits(seen, look) || !look.options.unlimited || !traits) return undefined;
+  return {
+    do: 'act',
+    rung: 'unlimited',
+    step: { do: 'unlimited', instance: instance.id },
+    cost: {
+      usdPerMonth: SURPLUS_USD * traits.vcpus * 730,
+      what: `CPU of ${instance.type} beyond its credits, all month at most`,
+    },
+    plan: `let ${instance.id} use more CPU than its credits`,
+    because: describe(seen, look),
+  };
+};
+
+const calming = (seen: Seen, look: Look<Options>): Verdict<Step> | undefined => {
+  const { load, instance } = seen;
+  const { now, openedAt, options: o } = look;
+  if (!load || !isBusy(seen, look)) return undefined;
+  const mine = load.units.filter((u) => whyNot(u, o) === undefined);
+  const wild = mine.find((u) => isRunaway(u, now, load.cpu.usedPercent));
+  if (wild)
+    return {
+      do: 'act',
+      rung: `restart ${wild.name}`,
+      step: { do: 'restart', instance: instance.id, unit: wild.name, kind: wild.kind },
+      plan: `restart ${wild.name}`,
+      because: `${describe(seen, look)}; ${wild.name} holds the CPU at every look`,
+    };
+  const maybe = mine.find((u) => !isWatched(u) && u.cpuPercent >= 30);
+  return maybe && now - openedAt < minutes(20)
+    ? {
+        do: 'wait',
+        until: now + minutes(2),
+        because: `${describe(seen, look)}; whether ${maybe.name} runs away shows when it has been watched for a while`,
+      }
+    : undefined;
+};
+
+/** All of the group are busy, and nobody in particular: that is demand. */
+const widening = (seen: Seen, look: Look<Options>): Verdict<Step> | undefined => {
+  const { member, scaling, traits, groupUsed } = seen;
+  const o = look.options;
+  if (!member || !scaling || !traits || !o.scale || groupUsed === undefined || groupUsed < o.usedPercent)
+    return undefined;
+  if (scaling.desired >= scaling.max) return undefined;
+  const to = Math.min(scaling.max, scaling.desired + Math.max(1, Math.ceil(scaling.desired / 10)));
+  return {
+    do: 'act',
+    rung: 'scale',
+    step: { do: 'scale', group: scaling.name, to },
+    cost: {
+      usdPerMonth: (to - scaling.desired) * usdPerMonthOf(traits),
+      what: `${to - scaling.desired} more ${traits.type}`,
+    },
+    plan: `raise asg/${scaling.name} from ${scaling.desired} to ${to} (its maximum is ${scaling.max})`,
+    because: `${describe(seen, look)}; all of asg/${scaling.name} uses ${Math.round(groupUsed)} %`,
+  };
+};
+
+const telling = (seen: Seen, look: Look<Options>): Verdict<Step> => {
+  const { load, blind, scaling, groupUsed } = seen;
+  const { now, openedAt } = look;
+  const is = describe(seen, look);
+  if (!load && now - openedAt < minutes(15))
+    return { do: 'wait', until: now + minutes(1), because: `${is}; ${blind ?? 'the host could not be asked'}` };
+  if (load && load.cpu.stealPercent >= STEAL)
+    return {
+      do: 'escalate',
+      because: is,
+      remedy: 'stop and start it, which moves it to another host, or give it a type with cores of its own',
+    };
+  if (scaling && groupUsed !== undefined && groupUsed >= look.options.usedPercent && scaling.desired >= scaling.max)
+    return {
+      do: 'escalate',
+      because: `${is}; asg/${scaling.name} is at its maximum of ${scaling.max}`,
+      remedy: 'raise the maximum, or give its launch template a larger type',
+    };
+  const kept = load?.units.toSorted((a, b) => b.cpuPercent - a.cpuPercent)[0];
+  const why = kept && whyNot(kept, look.options);
+  return {
+    do: 'escalate',
+    because: `${is}${kept && why ? `; ${kept.name} may not be restarted: ${why}` : ''}${load ? '' : `; ${blind ?? ''}`}`,
+    remedy: 'look at what holds it; name it in remediations.cpu-exhausted.restartable, or give it a larger type',
+  };
+};
+
+// ---- act and effect ---------------------------------------------------------------------------------------------------------------------
+
+const act = async (step: Step, { hosts, instances, groups }: Ports, token: string): Promise<Json> => {
+  switch (step.do) {
+    case 'restart':
+      return hosts.start(step.instance, 'restart-unit', { Unit: step.unit, Kind: step.kind }, token);
+    case 'unlimited':
+      await instances.setCredits(step.instance, 'unlimited');
+      return { instance: step.instance };
+    case 'scale':
+      await groups.setDesired(step.group, step.to);
+      return { group: step.group, to: step.to };
+  }
+};
+
+/** The metric needs a quarter of an hour to forget. */
+const SHOWS = minutes(20);
+const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, look: Look<Options>): Effect => {
+  const { command, credits, scaling, load } = seen;
+  const within = (limit: number): Effect => (look.now - reservedAt < limit ? 'pending' : 'ineffective');
+  switch (step.do) {
+    case 'unlimited':
+      return credits?.mode === 'unlimited' ? 'effective' : within(minutes(2));
+    case 'scale':
+      return (scaling?.inService ?? 0) >= step.to ? 'effective' : within(SHOWS);
+    case 'restart':
+      if (command?.state === 'failed' || command?.state === 'lost') return 'ineffective';
+      if (!load || command?.state === 'running') return 'pending';
+      return load.cpu.usedPercent < look.options.usedPercent && !isBusy(seen, look) ? 'effective' : within(SHOWS);
+  }
+};
+
+export const cpuExhausted = defineRemediation<Seen, Step, Options>({
+  name: 'cpu-exhausted',
+  title: 'gives an EC2 instance (Linux) CPU again, by what took it: credits, a runaway process, or demand',
+  about: `A burstable type whose credits are gone may use **more than its credits**, within the cost cap. A unit or container that holds the CPU at every look for
+ten minutes is **restarted**, if \`restartable\` names it (and never sshd, agents, runtimes, system services, databases). Where a whole Auto Scaling group is busy, its desired
+capacity is **raised** within its maximum. Time that its neighbours take, and everything else, goes to a person with the names of what holds the CPU.`,
+  answers: ['cpu.high', 'cpu.credits-low'],
+  risk: 'interrupts',
+  targets: 'arn:*:ec2:*:*:instance/*',
+  ladder: {
+    unlimited: 'let a burstable instance use more than its credits',
+    restart: 'the unit or container that runs away',
+    scale: 'one more for each ten of its Auto Scaling group',
+  },
+  risks: { unlimited: 'harmless', scale: 'harmless' },
+  permissions: [
+    {
+      for: 'look',
+      actions: [
+        'ec2:DescribeInstances',
+        'ec2:DescribeInstanceStatus',
+        'ec2:DescribeInstanceTypes',
+        'ec2:DescribeInstanceCreditSpecifications',
+        'ssm:DescribeInstanceInformation',
+        'ssm:GetCommandInvocation',
+        'autoscaling:DescribeAutoScalingInstances',
+        'autoscaling:DescribeAutoScalingGroups',
+        'cloudwatch:GetMetricData',
+        'cloudwatch:ListMetrics',
+        'cloudwatch:DescribeAlarms',
+      ],
+      resources: ['*'],
+    },
+    {
+      for: 'look',
+      actions: ['ssm:SendCommand'],
+      resources: ['arn:*:ec2:*:*:instance/*'],
+      whenTagged: 'ssm:resourceTag',
+    },
+    { for: 'look', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-inspect-load'] },
+    { for: 'act', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-restart-unit'] },
+    {
+      for: 'act',
+      actions: ['ec2:ModifyInstanceCreditSpecification'],
+      resources: ['arn:*:ec2:*:*:instance/*'],
+      whenTagged: 'aws:ResourceTag',
+    },
+    {
+      for: 'act',
+      actions: ['autoscaling:SetDesiredCapacity'],
+      resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
+    },
+  ],
+  options,
+  survey: async ({ alarms }) =>
+    (await alarms.firing(1_000)).filter((s) => s.kind === 'cpu.high' || s.kind === 'cpu.credits-low'),
+  observe,
+  facts: ({ instance, group, serving }) => ({ tags: instance.tags, group, zone: instance.zoneId, serving }),
+  describe,
+  isHealthy,
+  decide,
+  act,
+  touches: (step, target) => (step.do === 'scale' ? [groupArn(target, partitionOf(target.region), step.group)] : []),
+  before: ({ credits, scaling, used }) => ({
+    credits: credits?.mode ?? null,
+    desired: scaling?.desired ?? null,
+    used: used ?? null,
+  }),
+  effect,
+  undo: async ({ step, before }, { instances, groups }) => {
+    const was = before as { credits: 'standard' | 'unlimited' | null; desired: number | null };
+    if (step.do === 'unlimited') await instances.setCredits(step.instance, was.credits ?? 'standard');
+    if (step.do === 'scale' && was.desired !== null) await groups.setDesired(step.group, was.desired);
+    return { step: step.do };
+  },
+});

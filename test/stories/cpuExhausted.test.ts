@@ -1,0 +1,121 @@
+/** Hosts that run out of CPU, in the world: each cause has its own end. */
+import { hours, minutes } from '../../shared/core/time.ts';
+import { addAlarm, breakLoad, hostOf } from '../../world/fleet.ts';
+import { makeInstance, type NewInstance } from '../../world/instances.ts';
+import { type AccountOptions, createAccount } from './account.ts';
+
+const policyOf = (settings: object = {}) => ({
+  preset: 'automatic',
+  remediations: { 'cpu-exhausted': { restartable: ['shop'], ...settings } },
+});
+const started = async ({
+  make = {},
+  of = 'alone',
+  ...options
+}: AccountOptions & { make?: NewInstance; of?: 'alone' | 'web' } = {}) => {
+  const account = createAccount({ policy: policyOf(), ...options });
+  const { world, fleet } = account;
+  const made = makeInstance(world, {
+    running: true,
+    type: 'm6i.large',
+    tags: { Name: 'shop', 'steward:managed': 'true' },
+    ...make,
+  });
+  const instance = of === 'alone' ? made : fleet.web[0];
+  if (!instance) throw new Error('the fleet has no web server');
+  // Credits go slowly: they have been low for a while.
+  instance.creditBalance = 3;
+  addAlarm(world, instance, { metric: 'CPUUtilization', over: 90, minutes: 5 });
+  if (instance.type.startsWith('t')) addAlarm(world, instance, { metric: 'CPUCreditBalance', under: 20 });
+  await account.run(minutes(10));
+  const last = () =>
+    account
+      .incidents()
+      .filter((i) => i.target.endsWith(instance.id) && i.remediation === 'cpu-exhausted')
+      .at(-1);
+  const over = () => ['closed', 'escalated', 'asking'].includes(last()?.state ?? '');
+  const rungs = () => last()?.attempts.map((a) => [a.rung, a.effect]);
+  const calls = (operation: string) => world.calls.filter((c) => c.operation === operation);
+  return { ...account, instance, id: instance.id, last, over, rungs, calls };
+};
+
+test('its credits are gone: it may use more, and undo takes that back', async () => {
+  const s = await started({ make: { type: 't3.medium' } });
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({ end: 'healthy' });
+  expect(s.rungs()).toEqual([['unlimited', 'effective']]);
+  expect(s.instance.credits).toBe('unlimited');
+  const done = s.last()?.attempts[0];
+  const remediation = (await import('../../shared/remediations/cpuExhausted.ts')).cpuExhausted;
+  const { targetOf } = await import('../../shared/core/target.ts');
+  const target = targetOf(s.last()?.target ?? '');
+  if (!done || !remediation.undo) throw new Error('nothing to undo');
+  const ports = await s.deps.reach(remediation, target, { phase: 'act', touched: [] });
+  let undone = false;
+  const undoing = remediation.undo(done, ports, 'undo-1').then(() => (undone = true));
+  await s.run(minutes(1), () => undone);
+  await undoing;
+  expect(s.instance.credits).toBe('standard');
+});
+
+test('not beyond the cost cap', async () => {
+  const s = await started({ make: { type: 't3.medium' }, policy: policyOf({ costCapUsdPerMonth: 10 }) });
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringMatching(/^cost: .*\$73\.00 a month/) });
+  expect(s.instance.credits).toBe('standard');
+});
+
+test('a unit that runs away is watched, then restarted', async () => {
+  const s = await started();
+  breakLoad(s.world, s.id, { name: 'shop.service', cpuPercent: 88 });
+  await s.run(hours(2), s.over);
+  expect(s.last()).toMatchObject({ end: 'healthy' });
+  expect(s.rungs()).toEqual([['restart shop.service', 'effective']]);
+});
+
+test('one that the policy does not name goes to a person, by name', async () => {
+  const s = await started();
+  breakLoad(s.world, s.id, { name: 'batch.service', cpuPercent: 90 });
+  await s.run(hours(2), s.over);
+  expect(s.last()).toMatchObject({
+    state: 'escalated',
+    because: expect.stringMatching(/batch\.service may not be restarted: the policy does not name it/),
+  });
+});
+
+test('real demand in a group: one more, within its maximum', async () => {
+  const s = await started({ of: 'web' });
+  for (const i of s.fleet.web) breakLoad(s.world, i.id, { name: 'httpd.service', cpuPercent: 85 });
+  await s.run(hours(1), () => (s.world.autoscaling.groups.get('web')?.desired ?? 0) > 5);
+  expect(s.world.autoscaling.groups.get('web')?.desired).toBe(6);
+  await s.run(minutes(5));
+  expect(s.last()?.attempts[0]).toMatchObject({ rung: 'scale', plan: 'raise asg/web from 5 to 6 (its maximum is 10)' });
+});
+
+test('a group at its maximum: a person is told', async () => {
+  const s = await started({ of: 'web' });
+  const web = s.world.autoscaling.groups.get('web');
+  if (web) web.max = 5;
+  for (const i of s.fleet.web) breakLoad(s.world, i.id, { name: 'httpd.service', cpuPercent: 85 });
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({
+    state: 'escalated',
+    because: expect.stringContaining('asg/web is at its maximum of 5'),
+  });
+});
+
+test('neighbours take its time: a person is told what moves it', async () => {
+  const s = await started();
+  hostOf(s.world, s.id).stealPercent = 85;
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({ state: 'escalated', remedy: expect.stringContaining('stop and start it') });
+});
+
+test('it calmed down by itself: nothing is done', async () => {
+  const s = await started();
+  breakLoad(s.world, s.id, { name: 'batch.service', cpuPercent: 95 });
+  await s.run(minutes(8), () => s.last() !== undefined);
+  breakLoad(s.world, s.id, { name: 'batch.service', cpuPercent: 1 });
+  await s.run(hours(1), () => s.last()?.state === 'closed');
+  expect(s.last()).toMatchObject({ end: 'healthy', attempts: [] });
+});
