@@ -21,6 +21,8 @@ const sent = z.object({
     cause: text,
     eventId: text,
     askedBy: z.optional(text),
+    author: z.optional(text),
+    routine: z.optional(z.literal(true)),
   }),
 });
 const own = z.discriminatedUnion('steward', [look, sent]);
@@ -47,7 +49,7 @@ export const fromSteward = (raw: unknown): { look: LookAgain } | { signals: read
         ...(m.due === undefined ? {} : { due: m.due }),
       },
     };
-  const { askedBy, kind, target, ...rest } = m.signal;
+  const { askedBy, author, routine, kind, target, ...rest } = m.signal;
   return {
     signals: [
       {
@@ -55,6 +57,8 @@ export const fromSteward = (raw: unknown): { look: LookAgain } | { signals: read
         kind: kind as SignalKind,
         target: targetOf(target.arn),
         ...(askedBy === undefined ? {} : { askedBy }),
+        ...(author === undefined ? {} : { author }),
+        ...(routine ? { routine } : {}),
       },
     ],
   };

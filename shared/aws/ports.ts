@@ -18,7 +18,7 @@ const lazily = <P extends object>(load: () => Promise<P>): P => {
 };
 
 export const awsPorts = (options: HostOptions): Ports => ({
-  where: { account: options.account, region: options.region },
+  where: { account: options.account, region: options.region, stage: options.stage },
   instances: lazily(() => import('./instances.ts').then((m) => m.ec2Instances(options))),
   volumes: lazily(() => import('./volumes.ts').then((m) => m.ec2Volumes(options))),
   hosts: lazily(() => import('./hosts.ts').then((m) => m.ssmHosts(options))),
@@ -26,5 +26,6 @@ export const awsPorts = (options: HostOptions): Ports => ({
   alarms: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchAlarms(options))),
   trails: lazily(() => import('./trails.ts').then((m) => m.cloudTrails(options))),
   groups: lazily(() => import('./groups.ts').then((m) => m.autoScalingGroups(options))),
+  watches: lazily(() => import('./watches.ts').then((m) => m.cloudWatchWatches(options))),
   parameters: lazily(() => import('./parameters.ts').then((m) => m.ssmParameters(options))),
 });

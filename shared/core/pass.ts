@@ -302,9 +302,9 @@ const finish = async (p: Pass, ended: Incident, verdict: Verdict): Promise<Answe
     'closed',
     `${ended.end}: ${verdict.because}`,
   );
-  if (!p.work.explain) {
-    await p.deps.store.write({ put: incident });
-  }
+  // A routine look that finds nothing wrong is no incident.
+  const silent = p.stored === undefined && p.work.signal?.routine === true && ended.attempts.length === 0;
+  if (!p.work.explain && !silent) await p.deps.store.write({ put: incident });
   return answer(p, incident, verdict);
 };
 

@@ -10,6 +10,7 @@ import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
 import type { Trails } from './trails.ts';
+import type { Watches } from './watch.ts';
 
 export interface Instance {
   readonly id: string;
@@ -180,6 +181,7 @@ export interface Ports {
   readonly parameters: Parameters;
   readonly trails: Trails;
   readonly groups: Groups;
+  readonly watches: Watches;
   /** Where these ports reach. */
-  readonly where: Pick<Target, 'account' | 'region'>;
+  readonly where: Pick<Target, 'account' | 'region'> & { readonly stage: string };
 }

@@ -48,6 +48,8 @@ export interface Signal {
   readonly cause: string;
   /** The event's own id, so that a repeated event is recognised in the record. */
   readonly eventId: string;
+  /** Asked as a matter of course: if nothing is wrong, nothing is written. */
+  readonly routine?: true;
   /** ARN of who made the change that this is about, where the event says it. */
   readonly author?: string;
   /** A person who asked for this, where one did: they cannot approve it too. */

@@ -6,12 +6,14 @@ import { fullDisk } from './fullDisk.ts';
 import { instanceImpaired } from './instanceImpaired.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
+import { unwatchedInstance } from './unwatchedInstance.ts';
 
 export const remediations: readonly Remediation[] = [
   fullDisk,
   instanceImpaired,
   memoryExhausted,
   cpuExhausted,
+  unwatchedInstance,
   trailStopped,
   trailWeakened,
   drill,

@@ -109,7 +109,11 @@ check.each([
     const id = event.detail['instance-id'] ?? event.resources[0].split('/')[1];
     if (!misspelt)
       expect(readings).toEqual([
-        { signals: [expect.objectContaining({ kind: 'target.changed', cause: expect.stringContaining(id.trim()) })] },
+        {
+          signals: expect.arrayContaining([
+            expect.objectContaining({ kind: 'target.changed', cause: expect.stringContaining(id.trim()) }),
+          ]),
+        },
       ]);
   }
 });

@@ -278,7 +278,24 @@ describe('changes', () => {
   test.each(changes)('%s', (name, target, cause, heard) => {
     const event = sample(name);
     expect(readAll(event)).toEqual([
-      { signals: [{ kind: 'target.changed', target: targetOf(target), at: AT, cause, eventId: event.id }] },
+      {
+        signals: [
+          { kind: 'target.changed', target: targetOf(target), at: AT, cause, eventId: event.id },
+          // A new instance, and one that is gone, is looked over for its alarms.
+          ...(/state\/(running|terminated)$/.test(name)
+            ? [
+                {
+                  kind: 'instance.unwatched',
+                  target: targetOf(target),
+                  at: AT,
+                  cause,
+                  eventId: event.id,
+                  routine: true,
+                },
+              ]
+            : []),
+        ],
+      },
     ]);
     expect(rulesFor(event)).toEqual(heard ? [name.split('/')[0]] : []);
   });

@@ -97,7 +97,7 @@ const ports = (): Ports => {
     metrics: { series: async () => host.growth, all: async () => [] },
     alarms: { firing: async () => [] },
     parameters: { get: changes, put: changes },
-    where: target,
+    where: { ...target, stage: 'test' },
   } satisfies Partial<Ports> as unknown as Ports;
 };
 

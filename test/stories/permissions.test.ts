@@ -47,6 +47,7 @@ const workedThrough = async (): Promise<Account> => {
       breaker: { atLeast: 100 },
       trails: { deleted: { bucket: 'declared' } },
       remediations: {
+        'unwatched-instance': { mode: 'act' },
         'instance-impaired': { mode: 'act' },
         'memory-exhausted': { mode: 'act', restartable: ['shop'] },
         'cpu-exhausted': { mode: 'act', restartable: ['spin'], costCapUsdPerMonth: 1_000 },
@@ -91,6 +92,18 @@ const workedThrough = async (): Promise<Account> => {
         eventId: `cpu-${id}`,
       }),
     );
+  const stray = `steward/test/${account.fleet.database.id}/left over`;
+  const [like] = account.world.cloudwatch.alarms.values();
+  if (like) account.world.cloudwatch.alarms.set(stray, { ...like, name: stray });
+  account.deliver(
+    signalMessage({
+      kind: 'instance.unwatched',
+      target: instanceTarget(account.world, account.fleet.database.id),
+      at: account.clock.now(),
+      cause: 'it is looked over',
+      eventId: 'watch-1',
+    }),
+  );
   await loseTrails(account);
   const drill = `arn:aws:ssm:${account.world.region}:${account.world.account}:parameter/steward/test/drill`;
   await clientsOf(account.world).ssm.send(
@@ -111,6 +124,7 @@ const workedThrough = async (): Promise<Account> => {
       ['full-disk', 'healthy'],
       ['drill', 'healthy'],
       ['instance-impaired', 'healthy'],
+      ['unwatched-instance', 'healthy'],
       ['memory-exhausted', 'healthy'],
       ['cpu-exhausted', 'healthy'],
       ['trail-stopped', 'healthy'],

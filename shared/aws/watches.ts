@@ -1,0 +1,110 @@
+import {
+  CloudWatchClient,
+  DeleteAlarmsCommand,
+  type MetricAlarm,
+  PutMetricAlarmCommand,
+  paginateDescribeAlarms,
+  paginateListMetrics,
+} from '@aws-sdk/client-cloudwatch';
+import { EC2Client, paginateDescribeInstances } from '@aws-sdk/client-ec2';
+import type { Metric } from '../core/ports.ts';
+import type { WatchAlarm, Watched, Watches } from '../core/watch.ts';
+import { type ClientOptions, clientConfig } from './clients.ts';
+import { calling } from './errors.ts';
+
+const asMetric = (m: {
+  Namespace?: string | undefined;
+  MetricName?: string | undefined;
+  Dimensions?: { Name?: string | undefined; Value?: string | undefined }[] | undefined;
+}): Metric => ({
+  namespace: m.Namespace ?? '',
+  name: m.MetricName ?? '',
+  dimensions: Object.fromEntries((m.Dimensions ?? []).map((d) => [d.Name ?? '', d.Value ?? ''])),
+});
+
+/** Whatever of it Steward never sets makes it another alarm than the wanted one, so it is put again. */
+const asWatch = (a: MetricAlarm): WatchAlarm => ({
+  name: a.AlarmName ?? '',
+  metric: asMetric(a),
+  stat: a.Statistic as WatchAlarm['stat'],
+  period: a.Period ?? 0,
+  periods: a.EvaluationPeriods ?? 0,
+  comparison: a.ComparisonOperator as WatchAlarm['comparison'],
+  threshold: a.Threshold ?? Number.NaN,
+  missing: (a.TreatMissingData ?? 'missing') as WatchAlarm['missing'],
+  say: a.AlarmDescription ?? '',
+});
+
+export const cloudWatchWatches = (options: ClientOptions): Watches => {
+  const reader = new CloudWatchClient(clientConfig(options, 5));
+  // PutMetricAlarm names the end state, and its quota is small: the SDK's own backoff is welcome.
+  const writer = new CloudWatchClient(clientConfig(options, 5));
+
+  const alarms = async (prefix: string): Promise<MetricAlarm[]> => {
+    const found: MetricAlarm[] = [];
+    const asked = { AlarmNamePrefix: prefix, AlarmTypes: ['MetricAlarm' as const] };
+    for await (const { MetricAlarms = [] } of paginateDescribeAlarms({ client: reader, pageSize: 100 }, asked))
+      found.push(...MetricAlarms);
+    return found;
+  };
+  const listed = async (Namespace: string, id: string): Promise<Metric[]> => {
+    const found: Metric[] = [];
+    const asked = { Namespace, Dimensions: [{ Name: 'InstanceId', Value: id }], RecentlyActive: 'PT3H' as const };
+    for await (const { Metrics = [] } of paginateListMetrics({ client: reader }, asked))
+      found.push(...Metrics.map(asMetric));
+    return found;
+  };
+
+  return {
+    running: () =>
+      calling('cannot list the running instances', async () => {
+        const client = new EC2Client(clientConfig(options, 3));
+        const found: Watched[] = [];
+        const Filters = [{ Name: 'instance-state-name', Values: ['running'] }];
+        for await (const { Reservations = [] } of paginateDescribeInstances({ client, pageSize: 1000 }, { Filters }))
+          found.push(
+            ...Reservations.flatMap((r) => r.Instances ?? []).map((i) => ({
+              id: i.InstanceId ?? '',
+              tags: Object.fromEntries((i.Tags ?? []).map((t) => [t.Key ?? '', t.Value ?? ''])),
+              launchedAt: i.LaunchTime?.getTime() ?? 0,
+            })),
+          );
+        return found;
+      }),
+    owners: (prefix) =>
+      calling(`cannot list the alarms ${prefix}…`, async () => {
+        const ids = (await alarms(prefix)).map((a) => a.AlarmName?.slice(prefix.length).split('/')[0] ?? '');
+        return [...new Set(ids)].filter((id) => /^i-[0-9a-f]+$/.test(id));
+      }),
+    withPrefix: (prefix) =>
+      calling(`cannot list the alarms ${prefix}…`, async () => (await alarms(prefix)).map(asWatch)),
+    metricsOf: (id) =>
+      calling(`cannot list the metrics of ${id}`, async () =>
+        (await Promise.all([listed('CWAgent', id), listed('AWS/EC2', id)])).flat(),
+      ),
+    put: (a) =>
+      calling(`cannot put the alarm ${a.name}`, async () => {
+        await writer.send(
+          new PutMetricAlarmCommand({
+            AlarmName: a.name,
+            AlarmDescription: a.say,
+            ActionsEnabled: true,
+            Namespace: a.metric.namespace,
+            MetricName: a.metric.name,
+            Dimensions: Object.entries(a.metric.dimensions).map(([Name, Value]) => ({ Name, Value })),
+            Statistic: a.stat,
+            Period: a.period,
+            EvaluationPeriods: a.periods,
+            DatapointsToAlarm: a.periods,
+            ComparisonOperator: a.comparison,
+            Threshold: a.threshold,
+            TreatMissingData: a.missing,
+          }),
+        );
+      }),
+    remove: (names) =>
+      calling('cannot remove alarms', async () => {
+        await writer.send(new DeleteAlarmsCommand({ AlarmNames: [...names] }));
+      }),
+  };
+};
