@@ -36,6 +36,21 @@ export const parameters = {
     allowedPattern: '^(unit|container)$',
     variable: 'STEWARD_KIND',
   },
+  Agent: {
+    description: 'Which agent',
+    allowedPattern: '^(cloudwatch|ecs)$',
+    variable: 'STEWARD_AGENT',
+  },
+  Action: {
+    description: 'What to do with it',
+    allowedPattern: '^(install|configure|restart)$',
+    variable: 'STEWARD_ACTION',
+  },
+  Config: {
+    description: 'Its configuration, base64; empty for a restart. SSM takes at most 4 KiB',
+    allowedPattern: '^[A-Za-z0-9+/]{0,4000}={0,2}$',
+    variable: 'STEWARD_CONFIG',
+  },
   Token: {
     description: 'The same token does its work once',
     allowedPattern: '^[A-Za-z0-9-]{1,64}$',

@@ -53,4 +53,24 @@ export const documents: readonly { readonly name: DocumentName; readonly content
       240,
     ),
   },
+  {
+    name: 'inspect-agents',
+    content: command(
+      'inspect-agents',
+      'Steward: whether the CloudWatch agent and the ECS agent are there and run, and why not. Changes nothing.',
+      [],
+      ['common.sh', 'agents.sh', 'inspect-agents/script.sh'],
+      60,
+    ),
+  },
+  {
+    name: 'mend-agent',
+    content: command(
+      'mend-agent',
+      'Steward: installs, configures or restarts the CloudWatch agent; restarts the ECS agent.',
+      ['Agent', 'Action', 'Config', 'Token'],
+      ['common.sh', 'agents.sh', 'mend-agent/script.sh'],
+      600,
+    ),
+  },
 ];

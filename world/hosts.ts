@@ -77,6 +77,13 @@ export type Host = {
   downUntil: number;
   /** The CloudWatch agent publishes metrics. */
   publishes: boolean;
+  readonly cloudwatch: {
+    installed: boolean;
+    configHash: string | null;
+    errors: string[];
+    /** What is asked of it does not help. */
+    broken: boolean;
+  };
   fileSystems: FileSystem[];
   /** Growth is counted up to here. */
   grownUntil: number;
@@ -224,6 +231,7 @@ export const makeHost = (world: World, instanceId: string, rootVolumeId: string)
     unreachableSince: undefined,
     downUntil: 0,
     publishes: true,
+    cloudwatch: { installed: true, configHash: null, errors: [], broken: false },
     fileSystems: [makeFileSystem({ path: '/', source: '/dev/nvme0n1p1', layers: [partition, disk] })],
     grownUntil: world.clock.now(),
     done: new Map(),

@@ -1,4 +1,7 @@
 /** The host documents' scripts, as the model plays them: the same output as documents/<name>/script.sh (shared/core/disk.ts). */
+
+import { createHash } from 'node:crypto';
+import type { AgentsReport, MendReport } from '../shared/core/agents.ts';
 import type { CleanReport, DiskReport, GrowReport, HostFailure, Layer, Mount } from '../shared/core/disk.ts';
 import type { LoadReport, RestartReport } from '../shared/core/load.ts';
 import {
@@ -263,6 +266,44 @@ const restart: Script = (world, host, parameters): RestartReport => {
   };
 };
 
+const inspectAgents: Script = (world, host): AgentsReport => ({
+  version: 1,
+  at: new Date(world.clock.now()).toISOString(),
+  os: host.os,
+  agents: [
+    {
+      name: 'cloudwatch',
+      installed: host.cloudwatch.installed,
+      running: host.publishes,
+      version: host.cloudwatch.installed ? '1.300063.0' : null,
+      configHash: host.cloudwatch.configHash,
+      errors: [...host.cloudwatch.errors],
+      connected: null,
+      ageSeconds: 0,
+    },
+  ],
+});
+
+const mendAgent: Script = (_world, host, parameters): MendReport => {
+  const { cloudwatch } = host;
+  const action = one(parameters, 'Action');
+  if (action === 'install' && host.os.startsWith('debian'))
+    throw new Refusal(
+      'tool-missing',
+      'the CloudWatch agent is not in the package sources of this distribution',
+      'install it from the package that AWS publishes',
+    );
+  if (action !== 'install' && !cloudwatch.installed)
+    throw new Refusal('not-found', 'the CloudWatch agent is not installed', 'let Steward install it');
+  cloudwatch.installed = true;
+  const config = Buffer.from(one(parameters, 'Config'), 'base64').toString('utf8');
+  if (action !== 'restart') cloudwatch.configHash = createHash('sha256').update(config).digest('hex');
+  host.publishes = !cloudwatch.broken;
+  const steps =
+    { install: ['installed', 'configured'], configure: ['configured'], restart: ['restarted'] }[action] ?? [];
+  return { version: 1, name: 'cloudwatch', repeated: false, running: host.publishes, steps };
+};
+
 /** By the end of the document's name: the deployed ones carry a prefix. */
 const scripts: readonly { suffix: string; script: Script; once: boolean }[] = [
   { suffix: 'inspect-disk', script: inspectDisk, once: false },
@@ -270,6 +311,8 @@ const scripts: readonly { suffix: string; script: Script; once: boolean }[] = [
   { suffix: 'grow-filesystem', script: growFileSystem, once: true },
   { suffix: 'inspect-load', script: inspectLoad, once: false },
   { suffix: 'restart-unit', script: restart, once: true },
+  { suffix: 'inspect-agents', script: inspectAgents, once: false },
+  { suffix: 'mend-agent', script: mendAgent, once: true },
 ];
 
 export const knowsDocument = (document: string) => scripts.some(({ suffix }) => document.endsWith(suffix));

@@ -32,6 +32,9 @@ const named =
       : undefined;
   };
 
+/** Steward's own alarm on an agent's silence watches the metric of memory: its name says what it means. */
+const OWN_SILENT = /^steward\/[^/]+\/(i-[0-9a-f]+)\/agent silent$/;
+
 /** Metric → trouble and target. Names: CloudWatch agent (`CWAgent`), AWS/EC2, AWS/RDS, AWS/ApplicationELB. */
 const METRICS: Readonly<Record<string, readonly [SignalKind, Namer]>> = {
   disk_used_percent: ['disk.space-low', instance],
@@ -57,11 +60,15 @@ const METRICS: Readonly<Record<string, readonly [SignalKind, Namer]>> = {
  */
 export const signalsOfAlarm = (alarm: Alarm): readonly Signal[] => {
   const where = targetOf(alarm.arn);
-  const known = alarm.metrics.flatMap((m) => {
-    const [kind, name] = (Object.hasOwn(METRICS, m.name) ? METRICS[m.name] : undefined) ?? [];
-    const target = name?.(where, m.dimensions);
-    return kind && target ? [{ kind, target }] : [];
-  });
+  const [, silent] = OWN_SILENT.exec(alarm.name) ?? [];
+  const own = silent ? [{ kind: 'log-agent.silent' as const, target: instanceTarget(where, silent) }] : undefined;
+  const known =
+    own ??
+    alarm.metrics.flatMap((m) => {
+      const [kind, name] = (Object.hasOwn(METRICS, m.name) ? METRICS[m.name] : undefined) ?? [];
+      const target = name?.(where, m.dimensions);
+      return kind && target ? [{ kind, target }] : [];
+    });
   const unique = known.filter(
     (a, i) => known.findIndex((b) => b.kind === a.kind && b.target.arn === a.target.arn) === i,
   );

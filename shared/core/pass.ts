@@ -203,6 +203,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       tags: deps.policy.tags,
       signal: p.incident.signals,
       declared: deps.policy,
+      trustsAnyone: deps.policy.trusted.length > 0,
       trusts: (author: string) => trusts(deps.policy.trusted, author),
       uncovered: (tags: Readonly<Record<string, string>>) => {
         const { covered, because, remedy } = scopeOf(deps.policy, tags);

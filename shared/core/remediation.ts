@@ -56,6 +56,8 @@ export interface Look<Options> {
   readonly signal: { readonly kind: SignalKind; readonly cause: string; readonly author?: string };
   /** Is this principal one whose changes the policy takes as intended (the IaC role)? */
   readonly trusts: (author: string) => boolean;
+  /** Whether the policy names any such principal at all. */
+  readonly trustsAnyone: boolean;
   /** Why the policy does not cover what carries these tags, and what it would take. Then it is not looked into any further. */
   readonly uncovered: (tags: Readonly<Record<string, string>>) => string | undefined;
 }

@@ -5,14 +5,14 @@ export interface WatchAlarm {
   /** 'steward/prod/i-0abc/disk /srv': all of one instance stand together. */
   readonly name: string;
   readonly metric: Metric;
-  readonly stat: 'Average' | 'Maximum' | 'Minimum';
+  readonly stat: 'Average' | 'Maximum' | 'Minimum' | 'SampleCount';
   /** Seconds. */
   readonly period: number;
   /** So many periods in a row. */
   readonly periods: number;
   readonly comparison: 'GreaterThanOrEqualToThreshold' | 'LessThanThreshold';
   readonly threshold: number;
-  readonly missing: 'missing' | 'notBreaching';
+  readonly missing: 'missing' | 'notBreaching' | 'breaching';
   readonly say: string;
 }
 
@@ -31,6 +31,34 @@ export interface Published {
   readonly inodes: Readonly<Record<string, number>>;
   readonly burstable: boolean;
 }
+
+/** What the CloudWatch agent must publish; drop_device keeps a metric when a device is renamed. The instance's id is the agent's own variable. */
+export const AGENT_CONFIG = JSON.stringify({
+  agent: { metrics_collection_interval: 60 },
+  metrics: {
+    namespace: 'CWAgent',
+    append_dimensions: { InstanceId: ['$', '{aws:InstanceId}'].join('') },
+    metrics_collected: {
+      mem: { measurement: ['mem_used_percent'] },
+      disk: {
+        resources: ['*'],
+        drop_device: true,
+        ignore_file_system_types: [
+          'tmpfs',
+          'devtmpfs',
+          'overlay',
+          'squashfs',
+          'vfat',
+          'sysfs',
+          'proc',
+          'nsfs',
+          'efivarfs',
+        ],
+        measurement: ['used_percent', 'inodes_free', 'inodes_total', 'inodes_used'],
+      },
+    },
+  },
+});
 
 export const prefixOf = (stage: string, id?: string): string => `steward/${stage}/${id === undefined ? '' : `${id}/`}`;
 
@@ -59,6 +87,9 @@ export const thresholdsOf = (
   });
   return { thresholds: { ...policy, ...Object.fromEntries(own) }, odd };
 };
+
+/** The trouble of an alarm that watches the agent itself. */
+const SILENT = 'agent silent';
 
 /** File systems that are nobody's trouble when they are full. */
 const NOT_WATCHED = /^(tmpfs|devtmpfs|overlay|squashfs|vfat|proc|sysfs|efivarfs|nsfs|ramfs|iso9660)$/;
@@ -120,6 +151,12 @@ const rulesOf = (id: string, { metrics, inodes, burstable }: Published, t: Thres
           ),
         ]
       : []),
+    // No datapoint at all: the agent is silent. Its name tells it from the alarm on memory (shared/core/alarm.ts).
+    ...published('mem_used_percent').map((m) => ({
+      ...under(over(m, SILENT, [300, 2], 1, 'its CloudWatch agent has been silent for 10 min')),
+      stat: 'SampleCount' as const,
+      missing: 'breaching' as const,
+    })),
     ...published('mem_used_percent').map((m) =>
       over(m, 'memory', [60, 5], t.memoryPercent, `${t.memoryPercent} % of the memory are used`),
     ),

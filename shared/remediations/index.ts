@@ -4,6 +4,7 @@ import { cpuExhausted } from './cpuExhausted.ts';
 import { drill } from './drill.ts';
 import { fullDisk } from './fullDisk.ts';
 import { instanceImpaired } from './instanceImpaired.ts';
+import { logAgentSilent } from './logAgentSilent.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 import { unwatchedInstance } from './unwatchedInstance.ts';
@@ -14,6 +15,7 @@ export const remediations: readonly Remediation[] = [
   memoryExhausted,
   cpuExhausted,
   unwatchedInstance,
+  logAgentSilent,
   trailStopped,
   trailWeakened,
   drill,

@@ -127,6 +127,19 @@ const facts = ({ name, tags }: Seen): Facts => ({
   serving: 'alone',
 });
 
+/** CloudTrail's history is some minutes late: who did what a survey found may be somebody who is trusted. */
+const NAMED_WITHIN = minutes(10);
+const unnamed = ({ changes }: Seen, look: Look<Options>): Verdict<Step> | undefined => {
+  const named = look.signal.author !== undefined || changes.some((c) => c.at > look.openedAt - minutes(20));
+  return named || !look.trustsAnyone || look.now - look.openedAt >= NAMED_WITHIN
+    ? undefined
+    : {
+        do: 'wait',
+        until: look.now + minutes(1),
+        because: 'who changed it shows in CloudTrail within some minutes: it may be somebody who is trusted',
+      };
+};
+
 const hands = (seen: Seen): Verdict<Step> | undefined => {
   if (seen.intended)
     return { do: 'nothing', because: `${seen.author} changed it, whom \`trusted\` in steward.yml names` };
@@ -155,7 +168,7 @@ const failed = (seen: Seen, look: Look<Options>, what: string): Verdict<Step> | 
 };
 
 const decideStopped = (seen: Seen, look: Look<Options>): Verdict<Step> => {
-  const ruled = hands(seen) ?? settling(look) ?? failed(seen, look, 'restoring it');
+  const ruled = hands(seen) ?? unnamed(seen, look) ?? settling(look) ?? failed(seen, look, 'restoring it');
   if (ruled) return ruled;
   const { trail, must, name, target } = seen;
   const made = look.attempts.findLast((a) => (a.step as Step).do === 'recreate' && a.effect === 'effective');
@@ -193,7 +206,7 @@ const decideStopped = (seen: Seen, look: Look<Options>): Verdict<Step> => {
 
 const decideWeakened = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (!seen.trail) return { do: 'nothing', because: `${describe(seen)}: that is trail-stopped's` };
-  const ruled = hands(seen) ?? settling(look) ?? failed(seen, look, 'restoring it');
+  const ruled = hands(seen) ?? unnamed(seen, look) ?? settling(look) ?? failed(seen, look, 'restoring it');
   if (ruled) return ruled;
   const { trail, must, name, target } = seen;
   const restore = weakerThan(trail.settings, must).length > 0;

@@ -176,8 +176,8 @@ const effect = ({ step, reservedAt }: Attempt<Step>, { difference }: Seen, { now
   return now - reservedAt < minutes(2) ? 'pending' : 'ineffective';
 };
 
-/** An instance and its agent need some minutes until all of their metrics are there. */
-const SETTLED = minutes(10);
+/** An instance and its agent need some minutes until all of their metrics are there; an agent that was missing is there a while later. */
+const SETTLED = [minutes(10), minutes(40)];
 /** Signals of one survey: what is more waits for the next, so that nothing is throttled. */
 const AT_ONCE = 20;
 /** Each instance is looked over once a day, in a slot of its own. */
@@ -228,7 +228,8 @@ Steward by EventBridge. It never creates an alarm on a metric that nobody publis
     const slot = Math.floor(now / minutes(5)) % SLOTS;
     const running = await ports.watches.running();
     const due = running.filter(
-      (i) => slotOf(i.id) === slot || (now - i.launchedAt >= SETTLED && now - i.launchedAt < SETTLED + minutes(5)),
+      (i) =>
+        slotOf(i.id) === slot || SETTLED.some((at) => now - i.launchedAt >= at && now - i.launchedAt < at + minutes(5)),
     );
     const looks = due.map((i) => routine(i.id, ports, now, 'its alarms are looked over'));
     // Once a day all alarms are listed, for those whose instance is gone.

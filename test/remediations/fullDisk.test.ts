@@ -116,6 +116,7 @@ const assess = ({ attempts = [], options = {}, openedAt = NOW }: Given = {}): Pr
     signal: { kind: 'disk.space-low', cause: 'an alarm' },
     declared: { trails: {} },
     trusts: () => false,
+    trustsAnyone: false,
     uncovered: () => host.uncovered,
   });
 
@@ -429,6 +430,7 @@ describe('a disk', () => {
       signal: { kind: 'disk.space-low' as const, cause: 'an alarm' },
       declared: { trails: {} },
       trusts: () => false,
+      trustsAnyone: false,
       uncovered: () => undefined,
     };
     await expect(fullDisk.assess(target, silent, look)).rejects.toThrow(Unavailable);

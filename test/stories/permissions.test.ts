@@ -11,7 +11,7 @@ import { instanceTarget, targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
-import { breakDisk, breakLoad } from '../../world/fleet.ts';
+import { breakDisk, breakLoad, hostOf } from '../../world/fleet.ts';
 import { impair, makeInstance } from '../../world/instances.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
@@ -92,6 +92,19 @@ const workedThrough = async (): Promise<Account> => {
         eventId: `cpu-${id}`,
       }),
     );
+  const mute = account.fleet.workers[4]?.id ?? '';
+  const host = hostOf(account.world, mute);
+  host.publishes = false;
+  await account.run(minutes(6));
+  account.deliver(
+    signalMessage({
+      kind: 'log-agent.silent',
+      target: instanceTarget(account.world, mute),
+      at: account.clock.now(),
+      cause: 'silent',
+      eventId: 'mute-1',
+    }),
+  );
   const stray = `steward/test/${account.fleet.database.id}/left over`;
   const [like] = account.world.cloudwatch.alarms.values();
   if (like) account.world.cloudwatch.alarms.set(stray, { ...like, name: stray });
@@ -125,6 +138,7 @@ const workedThrough = async (): Promise<Account> => {
       ['drill', 'healthy'],
       ['instance-impaired', 'healthy'],
       ['unwatched-instance', 'healthy'],
+      ['log-agent-silent', 'healthy'],
       ['memory-exhausted', 'healthy'],
       ['cpu-exhausted', 'healthy'],
       ['trail-stopped', 'healthy'],

@@ -83,6 +83,18 @@ describe('a trail that is stopped', () => {
     expect(s.words()).toMatch(/assumed-role\/terraform\/run-7 changed it, whom `trusted` in steward\.yml names/);
   });
 
+  test('by the role that the policy trusts, and no event came: the survey waits until CloudTrail names him', async () => {
+    const s = withTrail({ deaf: true, policy: { trusted: ['arn:aws:iam::*:user/anna'] } });
+    await s.does(s.anna.send(stop));
+    await s.run(minutes(40));
+    expect(s.trail()?.logging).toBe(false);
+    expect(s.words()).toMatch(/user\/anna changed it, whom `trusted`/);
+    const t = withTrail({ deaf: true, policy: { trusted: ['arn:aws:iam::*:user/anna'] } });
+    await t.does(t.ben.send(stop));
+    await t.run(minutes(30), () => t.trail()?.logging === true);
+    expect(t.trail()?.logging).toBe(true);
+  });
+
   test('a second time within the day is not fought over: both are named to a person', async () => {
     const s = withTrail();
     await s.does(s.anna.send(stop));
