@@ -316,7 +316,8 @@ const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, look: Look<Opti
 /** What a restart came to. Undefined: its CPU is not free yet. */
 const calmed = (step: Extract<Step, { do: 'restart' }>, seen: Seen, look: Look<Options>): Effect | undefined => {
   const { command, load } = seen;
-  if (!load || command?.state === 'running') return 'pending';
+  if (command?.state === 'running') return 'pending';
+  if (!load) return undefined;
   if (cameBack(step, command, load) === false) return 'harmful';
   if (command?.state === 'failed' || command?.state === 'lost') return 'ineffective';
   return load.cpu.usedPercent < look.options.usedPercent && !isBusy(seen, look) ? 'effective' : undefined;

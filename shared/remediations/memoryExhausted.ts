@@ -422,8 +422,8 @@ export const memoryExhausted = defineRemediation<Seen, Step, Options>({
   title: 'gives memory back on an EC2 instance (Linux) that runs out of it, or whose kernel kills for want of it',
   about: `Looks at what holds the memory, by systemd unit and container, and watches it for ten minutes. What **leaks** (grows steadily) or is killed by the kernel
 again and again is restarted, if \`restartable\` in the policy names it. sshd, agents, container runtimes, system services and databases are never restarted, whatever the
-policy says. Where nothing leaks the type is too small: for one that stands alone a person is asked for the **next size** (stop, change, start); a member of an Auto Scaling
-group goes to a person with what its launch template needs. Everything else goes to a person with the names of what holds the memory.`,
+policy says; a unit that does not run after its restart goes to a person. Where nothing leaks the type is too small: for one that stands alone a person is asked for the
+**next size** (stop, change, start; back to what it was where AWS has no capacity); a member of an Auto Scaling group goes to a person with what its launch template needs. Everything else goes to a person with the names of what holds the memory.`,
   answers: ['memory.low', 'memory.oom-kill'],
   risk: 'interrupts',
   targets: 'arn:*:ec2:*:*:instance/*',
