@@ -44,6 +44,8 @@ export type Instance = {
   /** Of a burstable type. */
   credits: 'standard' | 'unlimited';
   creditBalance: number;
+  /** EC2 has its credit metrics: not in its first minutes. */
+  publishesCredits: boolean;
   profileArn: string | undefined;
   /** Counts starts, stops and reboots, so that a late transition of an earlier one does nothing. */
   turn: number;

@@ -310,6 +310,8 @@ export type Load = {
   mibPerMinute?: number;
   cpuPercent?: number;
   protected?: string;
+  limitMib?: number;
+  comesBack?: boolean;
 };
 
 /** Puts a unit on a host, or changes the one of that name. */
@@ -324,6 +326,8 @@ export const breakLoad = (world: World, instanceId: string, load: Load): HostUni
   if (load.mibPerMinute !== undefined) unit.bytesPerSecond = (load.mibPerMinute * MiB) / 60;
   if (load.cpuPercent !== undefined) unit.cpuPercent = load.cpuPercent;
   if (load.protected !== undefined) unit.protected = load.protected;
+  if (load.limitMib !== undefined) unit.limitBytes = load.limitMib * MiB;
+  if (load.comesBack !== undefined) unit.comesBack = load.comesBack;
   return unit;
 };
 

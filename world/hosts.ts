@@ -57,6 +57,10 @@ export type HostUnit = {
   baseCpuPercent: number;
   cpuPercent: number;
   protected: string | null;
+  /** Of its cgroup: above it the kernel kills in it, however much the host has left. */
+  limitBytes: number | null;
+  /** False: once stopped, it does not start again (a broken configuration). */
+  comesBack: boolean;
   startedAt: number;
   oomKills: number;
   /** What earlier looks measured. */
@@ -180,6 +184,8 @@ export const makeUnit = (
   baseCpuPercent: cpuPercent,
   cpuPercent,
   protected: null,
+  limitBytes: null,
+  comesBack: true,
   startedAt: world.clock.now(),
   oomKills: 0,
   history: [],
@@ -199,16 +205,26 @@ export const restartUnit = (world: World, unit: HostUnit) => {
   unit.history = [];
 };
 
+/** systemd and Docker start again what the kernel killed; the count is that of the cgroup. */
+const kill = (world: World, host: Host, unit: HostUnit) => {
+  host.kills.push({ at: world.clock.now(), unit: unit.name });
+  const oomKills = unit.oomKills + 1;
+  restartUnit(world, unit);
+  unit.oomKills = oomKills;
+};
+
 /** Units grow; when nothing is left the kernel kills the biggest. */
 const growUnits = (world: World, host: Host, seconds: number) => {
   const mib = INSTANCE_TYPES[world.ec2.instances.get(host.instanceId)?.type ?? '']?.mib;
   if (mib !== undefined) host.memory.totalBytes = mib * MiB;
-  for (const unit of host.units) unit.memoryBytes += unit.bytesPerSecond * seconds;
+  for (const unit of host.units) {
+    unit.memoryBytes += unit.bytesPerSecond * seconds;
+    if (unit.limitBytes !== null && unit.memoryBytes > unit.limitBytes) kill(world, host, unit);
+  }
   while (host.memory.baseBytes + host.units.reduce((sum, u) => sum + u.memoryBytes, 0) > host.memory.totalBytes) {
     const biggest = host.units.reduce((a, b) => (b.memoryBytes > a.memoryBytes ? b : a));
     if (biggest.memoryBytes <= biggest.baseBytes) break;
-    host.kills.push({ at: world.clock.now(), unit: biggest.name });
-    restartUnit(world, biggest);
+    kill(world, host, biggest);
   }
 };
 

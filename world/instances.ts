@@ -232,6 +232,7 @@ export const makeInstance = (world: World, options: NewInstance = {}): Instance 
     autoRecovery: options.autoRecovery ?? 'default',
     credits: 'standard',
     creditBalance: 200,
+    publishesCredits: true,
     profileArn: options.profileArn,
     turn: 0,
   };

@@ -69,7 +69,8 @@ const publishInstance = (world: World, host: Host) => {
   put('CPUUtilization', usedCpu(host), { InstanceId: instance.id });
   const group = instance.tags['aws:autoscaling:groupName'];
   if (group) put('CPUUtilization', usedCpu(host), { AutoScalingGroupName: group });
-  if (instance.type.startsWith('t')) put('CPUCreditBalance', instance.creditBalance, { InstanceId: instance.id });
+  if (instance.type.startsWith('t') && instance.publishesCredits)
+    put('CPUCreditBalance', instance.creditBalance, { InstanceId: instance.id });
 };
 
 export const publishHostMetrics = (world: World) => {

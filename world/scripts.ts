@@ -208,7 +208,7 @@ const inspectLoad: Script = (world, host): LoadReport => {
     kind: u.kind,
     memoryBytes: Math.floor(u.memoryBytes),
     swapBytes: 0,
-    limitBytes: null,
+    limitBytes: u.limitBytes,
     cpuPercent: u.cpuPercent,
     ageSeconds: ago(u.startedAt),
     oomKills: u.oomKills,
@@ -255,14 +255,15 @@ const restart: Script = (world, host, parameters): RestartReport => {
   if (unit.protected) throw new Refusal('invalid', `${name} is not restarted: ${unit.protected}`, 'restart it by hand');
   const memoryBefore = Math.floor(unit.memoryBytes);
   restartUnit(world, unit);
+  if (!unit.comesBack) host.units.splice(host.units.indexOf(unit), 1);
   return {
     version: 1,
     name,
     kind: unit.kind,
     repeated: false,
-    restarted: true,
+    restarted: unit.comesBack,
     memoryBefore,
-    memoryAfter: unit.memoryBytes,
+    memoryAfter: unit.comesBack ? unit.memoryBytes : 0,
   };
 };
 

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { NotFound } from '../core/errors.ts';
+import { NotFound, Refused } from '../core/errors.ts';
 import { aloneGroup, membershipOf } from '../core/group.ts';
 import { groupArn, type Member, type ScalingGroup } from '../core/groups.ts';
 import type { Attempt } from '../core/incident.ts';
@@ -9,7 +9,7 @@ import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import { idOf, partitionOf, type Target } from '../core/target.ts';
 import { minutes, seconds } from '../core/time.ts';
-import { holders, isRunaway, isWatched, usdPerMonthOf, whyNot } from '../core/units.ts';
+import { cameBack, holders, isRunaway, isWild, usdPerMonthOf, whyNot } from '../core/units.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 
 const names = z.array(z.string().check(z.minLength(1), z.maxLength(200)));
@@ -108,13 +108,12 @@ const hostOf = async (
   ports: Ports,
   look: Look<Options>,
 ): Promise<Pick<Seen, 'command' | 'load' | 'blind'>> => {
-  const agent = await ports.hosts.agent(id);
-  if (agent.state !== 'online')
-    return { command: undefined, load: undefined, blind: `its SSM agent is ${agent.state}` };
   const last = look.attempts.at(-1) as Attempt<Step> | undefined;
   const sent =
     last?.step.do === 'restart' ? (last.receipt as { commandId?: string } | undefined)?.commandId : undefined;
   const command = sent ? await ports.hosts.result(id, 'restart-unit', sent) : undefined;
+  const agent = await ports.hosts.agent(id);
+  if (agent.state !== 'online') return { command, load: undefined, blind: `its SSM agent is ${agent.state}` };
   if (command?.state === 'running') return { command, load: undefined, blind: undefined };
   const run = await ports.hosts.inspect(id, 'inspect-load', {});
   if (run.state === 'done') return { command, load: run.report, blind: undefined };
@@ -137,7 +136,15 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean =>
   (seen.used !== undefined || seen.load !== undefined) &&
   seen.command?.state !== 'running' &&
   !isBusy(seen, look) &&
-  !isOutOfCredits(seen, look);
+  !isOutOfCredits(seen, look) &&
+  lostUnit(seen, look) === undefined;
+
+/** What was restarted and does not run: then there is CPU, and no service. */
+const lostUnit = ({ command, load }: Seen, { attempts }: Look<Options>): string | undefined => {
+  const step = (attempts.at(-1) as Attempt<Step> | undefined)?.step;
+  // The metric alone does not tell: the host must say that it runs.
+  return step?.do === 'restart' && command && cameBack(step, command, load) !== true ? step.unit : undefined;
+};
 
 const describe = (seen: Seen, look: Look<Options>): string => {
   const { uncovered, instance, used, load, credits, command, blind } = seen;
@@ -152,8 +159,11 @@ const describe = (seen: Seen, look: Look<Options>): string => {
       ? `; ${Math.round(load.cpu.stealPercent)} % are taken by its neighbours`
       : '';
   const most = load && isBusy(seen, look) ? `; most by ${holders(load.units, 'cpuPercent')}` : '';
-  const left = credits?.mode === 'standard' ? `; ${Math.round(credits.left ?? 0)} CPU credits are left` : '';
-  return `${busy}${steal}${most}${left}`;
+  const count = credits?.left === undefined ? 'an unknown number of' : Math.round(credits.left);
+  const left = credits?.mode === 'standard' ? `; ${count} CPU credits are left` : '';
+  const gone = lostUnit(seen, look);
+  const down = gone === undefined ? '' : `; ${gone} is not known to run since its restart`;
+  return `${busy}${steal}${most}${left}${down}`;
 };
 
 // ---- decide -----------------------------------------------------------------------------------------------------------------------------
@@ -185,7 +195,9 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
 /** Its credits are gone: it runs at a tenth of its speed until it may use more. */
 const buying = (seen: Seen, look: Look<Options>): Verdict<Step> | undefined => {
   const { instance, traits } = seen;
-  if (!isOutOfCredits(seen, look) || !look.options.unlimited || !traits) return undefined;
+  // What is not known is not healthy, but nothing is bought for it either.
+  if (!isOutOfCredits(seen, look) || seen.credits?.left === undefined || !look.options.unlimited || !traits)
+    return undefined;
   return {
     do: 'act',
     rung: 'unlimited',
@@ -213,7 +225,7 @@ const calming = (seen: Seen, look: Look<Options>): Verdict<Step> | undefined => 
       plan: `restart ${wild.name}`,
       because: `${describe(seen, look)}; ${wild.name} holds the CPU at every look`,
     };
-  const maybe = mine.find((u) => !isWatched(u) && u.cpuPercent >= 30);
+  const maybe = mine.find((u) => isWild(u, load.cpu.usedPercent));
   return maybe && now - openedAt < minutes(20)
     ? {
         do: 'wait',
@@ -236,7 +248,7 @@ const widening = (seen: Seen, look: Look<Options>): Verdict<Step> | undefined =>
     rung: 'scale',
     step: { do: 'scale', group: scaling.name, to },
     cost: {
-      usdPerMonth: (to - scaling.desired) * usdPerMonthOf(traits),
+      usdPerMonth: (to - scaling.desired) * usdPerMonthOf(traits, seen.target.region),
       what: `${to - scaling.desired} more ${traits.type}`,
     },
     plan: `raise asg/${scaling.name} from ${scaling.desired} to ${to} (its maximum is ${scaling.max})`,
@@ -289,7 +301,7 @@ const act = async (step: Step, { hosts, instances, groups }: Ports, token: strin
 /** The metric needs a quarter of an hour to forget. */
 const SHOWS = minutes(20);
 const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, look: Look<Options>): Effect => {
-  const { command, credits, scaling, load } = seen;
+  const { credits, scaling } = seen;
   const within = (limit: number): Effect => (look.now - reservedAt < limit ? 'pending' : 'ineffective');
   switch (step.do) {
     case 'unlimited':
@@ -297,10 +309,18 @@ const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, look: Look<Opti
     case 'scale':
       return (scaling?.inService ?? 0) >= step.to ? 'effective' : within(SHOWS);
     case 'restart':
-      if (command?.state === 'failed' || command?.state === 'lost') return 'ineffective';
-      if (!load || command?.state === 'running') return 'pending';
-      return load.cpu.usedPercent < look.options.usedPercent && !isBusy(seen, look) ? 'effective' : within(SHOWS);
+      return calmed(step, seen, look) ?? within(SHOWS);
   }
+};
+
+/** What a restart came to. Undefined: its CPU is not free yet. */
+const calmed = (step: Extract<Step, { do: 'restart' }>, seen: Seen, look: Look<Options>): Effect | undefined => {
+  const { command, load } = seen;
+  if (command?.state === 'running') return 'pending';
+  if (!load) return undefined;
+  if (cameBack(step, command, load) === false) return 'harmful';
+  if (command?.state === 'failed' || command?.state === 'lost') return 'ineffective';
+  return load.cpu.usedPercent < look.options.usedPercent && !isBusy(seen, look) ? 'effective' : undefined;
 };
 
 export const cpuExhausted = defineRemediation<Seen, Step, Options>({
@@ -373,6 +393,7 @@ capacity is **raised** within its maximum. Time that its neighbours take, and ev
   }),
   effect,
   undo: async ({ step, before }, { instances, groups }) => {
+    if (step.do === 'restart') throw new Refused('no-undo', `the restart of ${step.unit} cannot be taken back`);
     const was = before as { credits: 'standard' | 'unlimited' | null; desired: number | null };
     if (step.do === 'unlimited') await instances.setCredits(step.instance, was.credits ?? 'standard');
     if (step.do === 'scale' && was.desired !== null) await groups.setDesired(step.group, was.desired);

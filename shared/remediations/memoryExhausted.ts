@@ -8,7 +8,17 @@ import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import { idOf, type Target } from '../core/target.ts';
 import { minutes, seconds, span } from '../core/time.ts';
-import { holders, isWatched, killsOf, leakOf, memoryText, sizesAbove, usdPerMonthOf, whyNot } from '../core/units.ts';
+import {
+  cameBack,
+  holders,
+  isWatched,
+  killsOf,
+  leakers,
+  memoryText,
+  sizesAbove,
+  usdPerMonthOf,
+  whyNot,
+} from '../core/units.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 
 const names = z.array(z.string().check(z.minLength(1), z.maxLength(200)));
@@ -93,8 +103,18 @@ const freshKill = ({ load }: Seen, { now, attempts }: Look<Options>) => {
 const isLow = ({ load }: Seen, { options: o }: Look<Options>): boolean =>
   load !== undefined && usedPercent(load) >= o.usedPercent;
 
+/** What was restarted and does not run: then there is memory, and no service. */
+const lostUnit = ({ command, load }: Seen, { attempts }: Look<Options>): string | undefined => {
+  const step = (attempts.at(-1) as Attempt<Step> | undefined)?.step;
+  return step?.do === 'restart' && cameBack(step, command, load) === false ? step.unit : undefined;
+};
+
 const isHealthy = (seen: Seen, look: Look<Options>): boolean =>
-  seen.instance.state === 'running' && seen.load !== undefined && !isLow(seen, look) && !freshKill(seen, look);
+  seen.instance.state === 'running' &&
+  seen.load !== undefined &&
+  !isLow(seen, look) &&
+  !freshKill(seen, look) &&
+  lostUnit(seen, look) === undefined;
 
 const describe = (seen: Seen, look: Look<Options>): string => {
   const { load, blind, uncovered, command } = seen;
@@ -109,8 +129,10 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   const stall =
     m.pressure && m.pressure.some60 >= 5 ? `; work waits for it ${Math.round(m.pressure.some60)} % of the time` : '';
   const swap = m.swapUsedBytes > m.totalBytes / 10 ? `; ${memoryText(m.swapUsedBytes)} are swapped out` : '';
+  const gone = lostUnit(seen, look);
+  const down = gone === undefined ? '' : `; ${gone} does not run since its restart`;
   const most = load.units.length > 0 ? `; most is held by ${holders(load.units)}` : '';
-  return `${Math.floor(usedPercent(load))} % of ${memoryText(m.totalBytes)} are used${swap}${stall}${killed}${isLow(seen, look) || kill ? most : ''}`;
+  return `${Math.floor(usedPercent(load))} % of ${memoryText(m.totalBytes)} are used${swap}${stall}${killed}${down}${isLow(seen, look) || kill ? most : ''}`;
 };
 
 // ---- decide -----------------------------------------------------------------------------------------------------------------------------
@@ -136,9 +158,11 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
           because: `the host is at work on it for more than ${span(COMMAND_LIMIT)}`,
           remedy: 'look at the command in Systems Manager, and at the host',
         };
-  if (!load) return unseen(seen, look);
-  if (last?.outcome?.kind === 'done' && last.effect === undefined)
+  const isPending = last?.outcome?.kind === 'done' && last.effect === undefined;
+  // An agent needs some minutes after a boot of our own making.
+  if (isPending && (load || (last.step as Step).do === 'start'))
     return { do: 'wait', until: now + seconds(20), because: `${last.plan}: its effect does not show yet` };
+  if (!load) return unseen(seen, look);
   return restarting(seen, load, look) ?? resizing(seen, load, look);
 };
 
@@ -163,22 +187,66 @@ const restarting = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<
     plan: `restart ${u.name}`,
     because: `${is}; ${u.name} ${why}`,
   });
-  for (const u of mine.filter((x) => x.memoryBytes * 10 >= load.memory.totalBytes)) {
-    const perHour = leakOf(u, now);
-    if (perHour !== undefined) return restart(u, `leaks: it grows by ${memoryText(perHour)} an hour`);
+  const big = mine.filter((u) => u.memoryBytes * 10 >= load.memory.totalBytes);
+  const leaking = leakers(load, now);
+  for (const u of big) {
+    const leak = leaking.find((l) => l.unit === u);
+    if (leak) return restart(u, `leaks: it grows by ${memoryText(leak.bytesPerHour)} an hour`);
     const kills = killsOf(load, u);
     if (kills >= 2) return restart(u, `was killed ${kills} times within a day for want of memory`);
     const dire = load.memory.availableBytes * 100 < load.memory.totalBytes * 3;
     if (dire && u.memoryBytes * 2 > load.memory.totalBytes)
       return restart(u, 'holds more than half of it, and less than 3 % is left: there is no time to watch it grow');
   }
-  const unknown = mine.find((u) => !isWatched(u));
+  const unknown = big.find((u) => !isWatched(u));
   return unknown && now - openedAt < minutes(20)
     ? {
         do: 'wait',
         until: now + minutes(2),
         because: `${is}; whether ${unknown.name} leaks shows when it has been watched for a while`,
       }
+    : undefined;
+};
+
+type Told = readonly [because: string, remedy: string];
+
+const alreadyTried = ({ instance }: Seen, look: Look<Options>): Told | undefined => {
+  if (tried(look, 'restart'))
+    return ['restarting did not give enough back', 'look at what holds it; a larger type buys time'];
+  const stop = tried(look, 'stop');
+  if (stop?.step.do !== 'stop') return undefined;
+  if (stop.effect !== 'effective')
+    return [
+      `it could not be stopped for a larger type: ${stop.outcome?.because ?? 'unknown'}`,
+      'make it larger by hand',
+    ];
+  if (instance.type === stop.step.toType) return ['it already has a larger type', 'look at what holds it'];
+  return [
+    `it could not be started as ${stop.step.toType}, so it is ${instance.type} again: ${startFailure(look) ?? 'unknown'}`,
+    'try again later, or give it a type for which AWS has capacity',
+  ];
+};
+
+/** Memory is not what it lacks: one unit may not be restarted, or is at a limit of its own. Then a larger type would not last, or not help. */
+const elsewhere = (seen: Seen, load: LoadReport, look: Look<Options>): Told | undefined => {
+  if (!isLow(seen, look)) {
+    const capped = load.units.find(
+      (u) => u.oomKills > 0 && u.limitBytes !== null && u.limitBytes < load.memory.totalBytes,
+    );
+    return capped?.limitBytes
+      ? [
+          `${capped.name} reached its own limit of ${memoryText(capped.limitBytes)}`,
+          'raise its limit (MemoryMax= of the unit, or the memory of the container), or look why it needs more',
+        ]
+      : undefined;
+  }
+  const [leak] = leakers(load, look.now);
+  const why = leak && whyNot(leak.unit, look.options);
+  return why
+    ? [
+        `${leak.unit.name} leaks: it grows by ${memoryText(leak.bytesPerHour)} an hour, and may not be restarted: ${why}`,
+        'restart it by hand, or name it in remediations.memory-exhausted.restartable; a larger type would only buy time',
+      ]
     : undefined;
 };
 
@@ -192,9 +260,8 @@ const resizing = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<St
     because: `${is}${holder}; ${because}`,
     remedy,
   });
-  if (tried(look, 'restart'))
-    return told('restarting did not give enough back', 'look at what holds it; a larger type buys time');
-  if (tried(look, 'stop')) return told('it already has a larger type', 'look at what holds it');
+  const spent = alreadyTried(seen, look) ?? elsewhere(seen, load, look);
+  if (spent) return told(...spent);
   const group = instance.tags[ASG_TAG];
   if (group)
     return told(
@@ -212,7 +279,10 @@ const resizing = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<St
     do: 'act',
     rung: 'resize',
     step: { do: 'stop', instance: instance.id, toType: next.type },
-    cost: { usdPerMonth: usdPerMonthOf(next) - usdPerMonthOf(is0), what: `${next.type} instead of ${instance.type}` },
+    cost: {
+      usdPerMonth: usdPerMonthOf(next, seen.target.region) - usdPerMonthOf(is0, seen.target.region),
+      what: `${next.type} instead of ${instance.type}`,
+    },
     plan: `stop ${instance.id}, make it ${next.type} (${memoryText(next.memoryMiB * 2 ** 20)}), and start it${lost}`,
     because: `${is}${holder}; nothing leaks, so ${instance.type} is too small`,
   };
@@ -230,19 +300,45 @@ const notRunning = (seen: Seen, look: Look<Options>): Verdict<Step> => {
       : { do: 'escalate', because, remedy: 'look at its system log' };
   }
   if (stop?.step.do !== 'stop') return { do: 'nothing', because: 'it is stopped: it uses no memory' };
-  const typed = tried(look, 'set-type');
-  const goOn = { rung: 'start', because: 'it is stopped, to be made larger', continues: true, recovers: true } as const;
-  if (!typed && instance.type !== stop.step.toType)
+  const failure = failedStarts(look).length >= LARGER_TRIES ? startFailure(look) : undefined;
+  // Running as what it was is better than not running.
+  const toType = failure === undefined ? stop.step.toType : (stop.before as { type: string }).type;
+  const goOn = {
+    rung: 'start',
+    because:
+      failure === undefined
+        ? 'it is stopped, to be made larger'
+        : `it cannot be started as ${stop.step.toType}: ${failure}`,
+    continues: true,
+    recovers: true,
+  } as const;
+  const typed = typing(look, toType);
+  if (!typed && instance.type !== toType)
     return {
       do: 'act',
       ...goOn,
-      step: { do: 'set-type', instance: instance.id, toType: stop.step.toType },
-      plan: `make ${instance.id} a ${stop.step.toType}`,
+      step: { do: 'set-type', instance: instance.id, toType },
+      plan: `make ${instance.id} a ${toType}`,
     };
-  if (typed?.outcome?.kind === 'done' && instance.type !== stop.step.toType && now - typed.reservedAt < minutes(2))
+  if (typed?.outcome?.kind === 'done' && instance.type !== toType && now - typed.reservedAt < minutes(2))
     return { do: 'wait', until: now + seconds(5), because: 'its type is being changed' };
   return starting(seen, look, goOn);
 };
+
+/** After so many starts that failed it is made what it was before. */
+const LARGER_TRIES = 2;
+const failedStarts = (look: Look<Options>): readonly Attempt<Step>[] =>
+  (look.attempts as readonly Attempt<Step>[]).filter(
+    (a) => a.step.do === 'start' && (a.effect === 'ineffective' || (a.outcome && a.outcome.kind !== 'done')),
+  );
+const startFailure = (look: Look<Options>): string | undefined => {
+  const last = failedStarts(look).at(-1);
+  return last && (last.outcome?.kind === 'done' ? 'it stopped again' : last.outcome?.because);
+};
+const typing = (look: Look<Options>, toType: string): Attempt<Step> | undefined =>
+  (look.attempts as readonly Attempt<Step>[]).findLast(
+    (a) => a.step.do === 'set-type' && a.step.toType === toType && a.outcome?.kind !== 'transient',
+  );
 
 const starting = (
   { instance }: Seen,
@@ -261,8 +357,12 @@ const starting = (
       because: `it is stopped and cannot be started${why}`,
       remedy: 'start it by hand, with another type if AWS has no capacity',
     };
-  if (last && now - last.reservedAt < minutes(5))
-    return { do: 'wait', until: last.reservedAt + minutes(5), because: `it is stopped, and starting failed${why}` };
+  // As another type than the one that failed it is tried at once.
+  const isNewType =
+    look.attempts.at(-1)?.n !== last?.n && (look.attempts.at(-1)?.step as Step | undefined)?.do === 'set-type';
+  const pause = Math.min(minutes(5), minutes(1) * 2 ** (starts.length - 1));
+  if (last && !isNewType && now - last.reservedAt < pause)
+    return { do: 'wait', until: last.reservedAt + pause, because: `it is stopped, and starting failed${why}` };
   return {
     do: 'act',
     ...goOn,
@@ -299,8 +399,11 @@ const effect = ({ step, reservedAt, before }: Attempt<Step>, seen: Seen, look: L
     case 'set-type':
       return instance.type === step.toType ? 'effective' : within(minutes(2));
     case 'start':
+      // AWS may take it, find no capacity, and let it fall back to stopped.
+      if (instance.state === 'stopped') return within(minutes(1));
       return instance.state === 'running' && load ? 'effective' : within(BOOT_LIMIT);
     case 'restart':
+      if (load && cameBack(step, seen.command, load) === false) return 'harmful';
       return freed(seen, look, before) ?? within(minutes(1));
   }
 };
@@ -319,8 +422,8 @@ export const memoryExhausted = defineRemediation<Seen, Step, Options>({
   title: 'gives memory back on an EC2 instance (Linux) that runs out of it, or whose kernel kills for want of it',
   about: `Looks at what holds the memory, by systemd unit and container, and watches it for ten minutes. What **leaks** (grows steadily) or is killed by the kernel
 again and again is restarted, if \`restartable\` in the policy names it. sshd, agents, container runtimes, system services and databases are never restarted, whatever the
-policy says. Where nothing leaks the type is too small: for one that stands alone a person is asked for the **next size** (stop, change, start); a member of an Auto Scaling
-group goes to a person with what its launch template needs. Everything else goes to a person with the names of what holds the memory.`,
+policy says; a unit that does not run after its restart goes to a person. Where nothing leaks the type is too small: for one that stands alone a person is asked for the
+**next size** (stop, change, start; back to what it was where AWS has no capacity); a member of an Auto Scaling group goes to a person with what its launch template needs. Everything else goes to a person with the names of what holds the memory.`,
   answers: ['memory.low', 'memory.oom-kill'],
   risk: 'interrupts',
   targets: 'arn:*:ec2:*:*:instance/*',

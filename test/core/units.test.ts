@@ -1,7 +1,17 @@
 /** Who leaks, who runs away, and who may be restarted for it. */
 import fc from 'fast-check';
-import type { Unit } from '../../shared/core/load.ts';
-import { holders, isRunaway, leakOf, sizesAbove, usdPerMonthOf, whyNot } from '../../shared/core/units.ts';
+import type { LoadReport, Unit } from '../../shared/core/load.ts';
+import {
+  cameBack,
+  holders,
+  isRunaway,
+  isWatched,
+  leakers,
+  leakOf,
+  sizesAbove,
+  usdPerMonthOf,
+  whyNot,
+} from '../../shared/core/units.ts';
 
 const NOW = Date.UTC(2026, 10, 24, 12);
 const MiB = 2 ** 20;
@@ -81,6 +91,13 @@ describe('who may be restarted', () => {
     expect(whyNot(named(`${name}.service`), all)).toBeDefined();
     expect(whyNot(named(name), all)).toBeDefined();
   });
+  test.each('shop_postgres_1 shop-db-1 db ecs-shop-3-redis-b2c4 my-mysql.prod pgsql MongoDB sshd@10.0.0.1'.split(' '))(
+    'nor %s, however its container is called',
+    (name) => expect(whyNot(named(name), all)).toBeDefined(),
+  );
+  test.each(['shop', 'worker-3', 'feedback', 'adobe', 'debounce'])('%s may be, if named', (name) =>
+    expect(whyNot(named(name), all)).toBeUndefined(),
+  );
   test('never what the host itself protects', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), (name) =>
@@ -90,9 +107,160 @@ describe('who may be restarted', () => {
   });
 });
 
-test('sizes above, names of holders, and prices that grow with the size', () => {
+describe('who is to blame', () => {
+  const named = (name: string, u: Unit): Unit => ({ ...u, name });
+  const report = (units: readonly Unit[], totalMib = 8_192): LoadReport => ({
+    version: 1,
+    at: '2026-11-24T12:00:00Z',
+    os: 'amzn 2023',
+    kernel: '6.1',
+    uptimeSeconds: 86_400,
+    memory: {
+      totalBytes: totalMib * MiB,
+      availableBytes: 100 * MiB,
+      swapTotalBytes: 0,
+      swapUsedBytes: 0,
+      pressure: null,
+    },
+    cpu: { cores: 2, usedPercent: 10, stealPercent: 0, waitPercent: 0, load1: 0, pressure: null },
+    oomKills: [],
+    units: [...units],
+    cut: [],
+  });
+  const growing = (name: string, mib: number, perMinute: number) =>
+    named(
+      name,
+      unit((ago) => mib - perMinute * ago),
+    );
+
+  test('whoever grows most, and whoever leaks and is big; a small one that grows little is left alone', () => {
+    const found = (...units: Unit[]) => leakers(report(units), NOW).map((l) => l.unit.name);
+    expect(found(growing('small', 1_000, 3), growing('big', 5_000, 25))).toEqual(['big']);
+    expect(found(growing('small', 1_000, 25), growing('big', 5_000, 9))).toEqual(['big', 'small']);
+    expect(
+      found(
+        growing('small', 1_000, 3),
+        named(
+          'big',
+          unit(() => 6_000),
+        ),
+      ),
+    ).toEqual(['small']);
+    expect(
+      found(
+        named(
+          'big',
+          unit(() => 6_000),
+        ),
+      ),
+    ).toEqual([]);
+  });
+
+  const anyUnit = fc
+    .record({
+      mib: fc.integer({ min: 400, max: 3_000 }),
+      rate: fc.integer({ min: 0, max: 20 }),
+      seed: fc.array(fc.nat(3), { minLength: 9, maxLength: 9 }),
+    })
+    .map(({ mib, rate, seed }) => unit((ago) => mib - rate * ago + (seed[ago / 2] ?? 0)));
+
+  test('neither the order of the units nor that of their samples matters', () => {
+    fc.assert(
+      fc.property(fc.array(anyUnit, { minLength: 1, maxLength: 6 }), fc.infiniteStream(fc.nat()), (units, keys) => {
+        const shuffled = <T>(list: readonly T[]): T[] =>
+          list
+            .map((x) => [keys.next().value ?? 0, x] as const)
+            .sort(([a], [b]) => a - b)
+            .map(([, x]) => x);
+        const all = units.map((u, i) => named(`u${i}`, u));
+        const mixed = shuffled(all).map((u) => ({ ...u, history: shuffled(u.history) }));
+        const said = (list: readonly Unit[]) =>
+          leakers(report(list), NOW)
+            .map((l) => `${l.unit.name} ${l.bytesPerHour}`)
+            .sort();
+        expect(said(mixed)).toEqual(said(all));
+      }),
+    );
+  });
+
+  test('whoever holds least of the growth and of the memory is never among them', () => {
+    fc.assert(
+      fc.property(fc.array(anyUnit, { minLength: 1, maxLength: 6 }), (units) => {
+        const all = units.map((u, i) => named(`u${i}`, u));
+        const rate = (u: Unit) => leakOf(u, NOW) ?? 0;
+        const sum = all.reduce((n, u) => n + rate(u), 0);
+        for (const { unit: u } of leakers(report(all), NOW))
+          expect(rate(u) * 2 >= sum || u.memoryBytes >= 0.3 * 8_192 * MiB).toBe(true);
+      }),
+    );
+  });
+
+  test('what was flat for days and leaks since is found, by its latest hour', () => {
+    const flat = Array.from({ length: 40 }, (_, i) => ({
+      secondsAgo: 7_200 + (40 - i) * 1_800,
+      memoryBytes: 900 * MiB,
+      cpuPercent: 1,
+    }));
+    const leak = unit((ago) => 1_300 - 25 * ago, { age: 200_000 });
+    expect((leakOf({ ...leak, history: [...flat, ...leak.history] }, NOW) ?? 0) / MiB).toBeCloseTo(1_500, 3);
+    expect(isWatched({ ...leak, history: flat })).toBe(false);
+  });
+});
+
+describe('after a restart', () => {
+  const step = { unit: 'shop.service', kind: 'unit' as const };
+  const done = (restarted: boolean) => ({
+    state: 'done' as const,
+    commandId: 'c',
+    report: {
+      version: 1 as const,
+      name: 'shop.service',
+      kind: 'unit' as const,
+      repeated: false,
+      restarted,
+      memoryBefore: 1,
+      memoryAfter: 1,
+    },
+  });
+  const failed = (code: string) => ({ state: 'failed' as const, commandId: 'c', code, message: '', remedy: '' });
+  const load = (...units: Unit[]) => ({ units }) as unknown as LoadReport;
+  test.each([
+    ['it says so', done(true), load(), true],
+    ['it does not run', done(false), load(), false],
+    ['it came later', done(false), load(unit(() => 50)), true],
+    ['systemctl failed', failed('failed'), load(), false],
+    ['the host declined', failed('invalid'), load(), true],
+    ['nobody knows', { state: 'lost' as const, commandId: 'c', message: '' }, load(), false],
+    ['it is at work', { state: 'running' as const, commandId: 'c' }, load(), undefined],
+    ['the host cannot be seen', done(false), undefined, undefined],
+  ])('%s', (_what, command, seen, came) => expect(cameBack(step, command, seen)).toBe(came));
+});
+
+test('a calm look before does not hide who runs away now; a calm one among the latest does', () => {
+  const busy = unit(() => 100, { cpu: 92, looks: 6 });
+  const before = { secondsAgo: 14_400, memoryBytes: MiB, cpuPercent: 2 };
+  expect(isRunaway({ ...busy, ageSeconds: 90_000, history: [before, ...busy.history] }, NOW, 95)).toBe(true);
+  const dip = busy.history.map((h, i) => (i === 4 ? { ...h, cpuPercent: 3 } : h));
+  expect(isRunaway({ ...busy, history: dip }, NOW, 95)).toBe(false);
+});
+
+test('sizes above, and names of holders', () => {
   expect(sizesAbove('m6i.large')).toEqual(['m6i.xlarge', 'm6i.2xlarge']);
   expect(sizesAbove('u-6tb1.metal')).toEqual([]);
   expect(holders([unit(() => 100), { ...unit(() => 2048), name: 'big' }])).toBe('big 2.0 GiB, shop.service 100 MiB');
-  expect(usdPerMonthOf({ vcpus: 4, memoryMiB: 16_384 })).toBeCloseTo(2 * usdPerMonthOf({ vcpus: 2, memoryMiB: 8_192 }));
+});
+
+describe('prices', () => {
+  const price = (type: string, vcpus: number, gib: number, region = 'eu-central-1') =>
+    usdPerMonthOf({ type, vcpus, memoryMiB: gib * 1024 }, region);
+  test('twice the size is twice the price, and elsewhere it is not cheaper', () => {
+    expect(price('m6i.xlarge', 4, 16)).toBeCloseTo(2 * price('m6i.large', 2, 8));
+    expect(price('t3.large', 2, 8)).toBeCloseTo(2 * price('t3.medium', 2, 4));
+    expect(price('m6i.large', 2, 8, 'sa-east-1')).toBeGreaterThan(price('m6i.large', 2, 8));
+    expect(price('m5zn.large', 2, 8)).toBeGreaterThan(price('m6i.large', 2, 8));
+  });
+  test.each(['g5.xlarge', 'p5.48xlarge', 'x2idn.16xlarge', 'u-6tb1.metal', 'mac2.metal', 'inf2.xlarge'])(
+    'that of %s is not known, and the cost guard refuses',
+    (type) => expect(price(type, 4, 16)).toBeNaN(),
+  );
 });

@@ -1,6 +1,7 @@
 /** Hosts that run out of CPU, in the world: each cause has its own end. */
-import { hours, minutes } from '../../shared/core/time.ts';
+import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import { addAlarm, breakLoad, hostOf } from '../../world/fleet.ts';
+import { setAgent } from '../../world/hosts.ts';
 import { makeInstance, type NewInstance } from '../../world/instances.ts';
 import { type AccountOptions, createAccount } from './account.ts';
 
@@ -11,8 +12,9 @@ const policyOf = (settings: object = {}) => ({
 const started = async ({
   make = {},
   of = 'alone',
+  publishesCredits = true,
   ...options
-}: AccountOptions & { make?: NewInstance; of?: 'alone' | 'web' } = {}) => {
+}: AccountOptions & { make?: NewInstance; of?: 'alone' | 'web'; publishesCredits?: boolean } = {}) => {
   const account = createAccount({ policy: policyOf(), ...options });
   const { world, fleet } = account;
   const made = makeInstance(world, {
@@ -25,6 +27,7 @@ const started = async ({
   if (!instance) throw new Error('the fleet has no web server');
   // Credits go slowly: they have been low for a while.
   instance.creditBalance = 3;
+  instance.publishesCredits = publishesCredits;
   addAlarm(world, instance, { metric: 'CPUUtilization', over: 90, minutes: 5 });
   if (instance.type.startsWith('t')) addAlarm(world, instance, { metric: 'CPUCreditBalance', under: 20 });
   await account.run(minutes(10));
@@ -118,4 +121,50 @@ test('it calmed down by itself: nothing is done', async () => {
   breakLoad(s.world, s.id, { name: 'batch.service', cpuPercent: 1 });
   await s.run(hours(1), () => s.last()?.state === 'closed');
   expect(s.last()).toMatchObject({ end: 'healthy', attempts: [] });
+});
+
+test('how many credits are left is not known: nothing is bought', async () => {
+  const s = await started({ make: { type: 't3.medium' }, publishesCredits: false });
+  breakLoad(s.world, s.id, { name: 'batch.service', cpuPercent: 90 });
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+  expect(s.instance.credits).toBe('standard');
+});
+
+test('a calm look of yesterday does not hide that it runs away today', async () => {
+  const s = await started();
+  // An earlier incident ended by itself; its looks saw the unit at rest.
+  breakLoad(s.world, s.id, { name: 'batch.service', cpuPercent: 95 });
+  await s.run(minutes(15), () => s.last() !== undefined);
+  breakLoad(s.world, s.id, { name: 'shop.service', cpuPercent: 2 });
+  await s.run(minutes(15));
+  breakLoad(s.world, s.id, { name: 'batch.service', cpuPercent: 1 });
+  await s.run(hours(1), () => s.last()?.state === 'closed');
+  const first = s.last()?.id;
+  await s.run(hours(4));
+  breakLoad(s.world, s.id, { name: 'shop.service', cpuPercent: 90 });
+  await s.run(hours(1), () => s.last()?.id !== first && s.over());
+  expect(s.last()).toMatchObject({ end: 'healthy' });
+  expect(s.rungs()).toEqual([['restart shop.service', 'effective']]);
+});
+
+test('a unit that does not come back after its restart: CPU is free, and yet it is not healthy; nothing is called put back', async () => {
+  const s = await started();
+  breakLoad(s.world, s.id, { name: 'shop.service', cpuPercent: 88, comesBack: false });
+  await s.run(hours(2), s.over);
+  expect(s.last()).toMatchObject({ state: 'escalated' });
+  expect(s.last()?.attempts[0]).toMatchObject({ rung: 'restart shop.service', effect: 'harmful' });
+  expect(s.last()?.because).toMatch(/made it worse/);
+  expect(s.last()?.because).not.toMatch(/it was put back/);
+});
+
+test('after its restart the agent is silent: a calm metric alone does not close it', async () => {
+  const s = await started();
+  breakLoad(s.world, s.id, { name: 'shop.service', cpuPercent: 88, comesBack: false });
+  const restarts = () => s.calls('SendCommand').filter((c) => JSON.stringify(c.input).includes('restart-unit'));
+  await s.run(hours(1), () => restarts().length > 0);
+  await s.run(seconds(4));
+  setAgent(s.world, hostOf(s.world, s.id), 'silent');
+  await s.run(hours(1));
+  expect(s.last()).toMatchObject({ state: 'escalated' });
 });

@@ -1,4 +1,7 @@
 /** Hosts that run out of memory, in the world. */
+import { signalMessage } from '../../events/steward/signal.ts';
+import { stepText } from '../../shared/core/incident.ts';
+import { targetOf } from '../../shared/core/target.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
 import { addAlarm, breakLoad, hostOf, type Load } from '../../world/fleet.ts';
 import { setAgent } from '../../world/hosts.ts';
@@ -40,7 +43,15 @@ const started = async ({
   const rungs = () => last()?.attempts.map((a) => [a.rung, a.effect]);
   const restarts = () =>
     world.calls.filter((c) => c.operation === 'SendCommand' && JSON.stringify(c.input).includes('restart-unit'));
-  return { ...account, id, instance, last, over, rungs, restarts };
+  /** Someone says yes to what is asked. */
+  const approve = async () => {
+    const asked = last();
+    if (!asked?.ask) throw new Error('nothing is asked');
+    const { step, until } = asked.ask;
+    const approval = { by: 'ben', at: account.clock.now(), step: stepText(step), until };
+    await account.store.write({ put: { ...asked, approval } });
+  };
+  return { ...account, id, instance, last, over, rungs, restarts, approve };
 };
 const LEAK = { name: 'shop.service', mib: 6_800, mibPerMinute: 20 };
 
@@ -85,9 +96,7 @@ test('what the policy does not name is not restarted: a larger type is asked for
     ask: { plan: expect.stringContaining('make it m6i.xlarge (16.0 GiB)') },
   });
   expect(asked?.ask?.because).toMatch(/api\.service may not be restarted: the policy does not name it restartable/);
-  if (!asked?.ask) throw new Error('nothing is asked');
-  const step = JSON.stringify(asked.ask.step, Object.keys(asked.ask.step as object).sort());
-  await s.store.write({ put: { ...asked, approval: { by: 'ben', at: s.clock.now(), step, until: asked.ask.until } } });
+  await s.approve();
   await s.run(hours(1), () => s.last()?.state === 'closed');
   expect(s.last()).toMatchObject({ end: 'healthy' });
   expect(s.rungs()).toEqual([
@@ -169,6 +178,135 @@ describe('bad answers', () => {
     await s.run(hours(1), () => s.restarts().length > 0);
     terminateInstance(s.world, s.instance);
     await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'gone' });
+  });
+});
+
+describe('what a restart may not hide', () => {
+  test('a unit that does not come back: memory is free, and yet it is not healthy', async () => {
+    const s = await started({ load: [{ ...LEAK, comesBack: false }] });
+    await s.run(hours(2), s.over);
+    expect(s.rungs()).toEqual([['restart shop.service', 'harmful']]);
+    expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringContaining('made it worse') });
+    breakLoad(s.world, s.id, { name: 'shop.service', mib: 400 });
+    await s.run(hours(1), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+
+  test('what leaks a little is not restarted for what leaks much', async () => {
+    const s = await started({
+      load: [
+        { name: 'shop.service', mib: 1_000, mibPerMinute: 3 },
+        { name: 'api.service', mib: 5_600, mibPerMinute: 25 },
+      ],
+    });
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({
+      state: 'escalated',
+      because: expect.stringMatching(
+        /api\.service leaks: it grows by 1\.\d GiB an hour, and may not be restarted: the policy/,
+      ),
+    });
+    expect(s.restarts()).toEqual([]);
+  });
+
+  test.each(['shop_postgres_1', 'shop-db-1', 'ecs-shop-3-redis-b2c4'])(
+    'a database in the container %s',
+    async (name) => {
+      const s = await started({
+        load: [{ ...LEAK, name, kind: 'container' }],
+        policy: policyOf({ restartable: ['*'], resize: false }),
+      });
+      await s.run(hours(1), s.over);
+      expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringContaining(name) });
+      expect(s.restarts()).toEqual([]);
+    },
+  );
+});
+
+test('a unit at its own limit: a larger type would not help, and none is asked for', async () => {
+  const s = await started({ load: [{ name: 'api.service', mib: 500, mibPerMinute: 100, limitMib: 900 }] });
+  await s.run(minutes(5));
+  s.deliver(
+    signalMessage({
+      kind: 'memory.oom-kill',
+      target: targetOf(`arn:aws:ec2:${s.world.region}:${s.world.account}:instance/${s.id}`),
+      at: s.clock.now(),
+      cause: 'the kernel killed api',
+      eventId: 'oom-1',
+    }),
+  );
+  await s.run(hours(1), s.over);
+  expect(s.last()).toMatchObject({
+    state: 'escalated',
+    because: expect.stringMatching(/killed api\.service .*its own limit of 900 MiB/),
+    remedy: expect.stringContaining('MemoryMax'),
+    attempts: [],
+  });
+});
+
+describe('a resize that goes wrong', () => {
+  const asked = async () => {
+    const s = await started({ load: [{ name: 'api.service', mib: 7_000 }] });
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ state: 'asking', ask: { rung: 'resize' } });
+    return s;
+  };
+
+  test('AWS has no capacity for the larger type: it runs again as what it was', async () => {
+    const s = await asked();
+    // It needs that much from its start on.
+    Object.assign(breakLoad(s.world, s.id, { name: 'api.service' }), { baseBytes: 7_000 * 2 ** 20 });
+    const noCapacity = {
+      code: 'InsufficientInstanceCapacity',
+      message: 'We currently do not have sufficient m6i.xlarge capacity in the Availability Zone you requested',
+      status: 500,
+      times: 2,
+    };
+    s.world.faults.failNext('ec2', 'StartInstances', noCapacity);
+    await s.approve();
+    await s.run(minutes(30), () => s.last()?.state === 'escalated');
+    expect(s.instance).toMatchObject({ type: 'm6i.large', state: 'running' });
+    expect(s.last()).toMatchObject({
+      because: expect.stringMatching(/could not be started as m6i\.xlarge.*sufficient/),
+    });
+    expect(s.clock.now() - (s.last()?.actedAt ?? 0)).toBeLessThan(minutes(10));
+  });
+
+  test('the stop is declined: the reason is told, and nothing is called larger', async () => {
+    const s = await asked();
+    s.world.faults.failNext('ec2', 'StopInstances', {
+      code: 'OperationNotPermitted',
+      message: 'The instance has stop protection',
+      status: 400,
+    });
+    await s.approve();
+    await s.run(minutes(30), () => s.last()?.state === 'escalated');
+    expect(s.last()).toMatchObject({ because: expect.stringContaining('stop protection') });
+    expect(s.instance).toMatchObject({ type: 'm6i.large', state: 'running' });
+  });
+
+  test('its agent needs some minutes after the boot: nobody is called for that', async () => {
+    const s = await asked();
+    await s.approve();
+    await s.run(minutes(20), () => s.instance.state === 'stopped');
+    setAgent(s.world, hostOf(s.world, s.id), 'silent');
+    await s.run(minutes(10), () => s.instance.state === 'running');
+    await s.run(minutes(7));
+    expect(s.last()).toMatchObject({ state: 'waiting' });
+    setAgent(s.world, hostOf(s.world, s.id), 'online');
+    await s.run(minutes(10), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.last()?.log.some((l) => l.what === 'escalated')).toBe(false);
+  });
+
+  test('it dies while it is stopped', async () => {
+    const s = await asked();
+    await s.approve();
+    await s.run(minutes(20), () => s.instance.state === 'stopping');
+    expect(s.instance.state).toBe('stopping');
+    terminateInstance(s.world, s.instance);
+    await s.run(minutes(30), () => s.last()?.state === 'closed');
     expect(s.last()).toMatchObject({ end: 'gone' });
   });
 });
