@@ -275,7 +275,7 @@ export const storeContract = (make: (now: () => Time) => Promise<Store>, racy?: 
       expect(await store.troubled('asg/web', since, 100, idAt(NOW, 1))).toEqual({ az0: 2, az1: 1, az2: 2, unknown: 2 });
       // Oldest first, and the one that asks takes no place: minutes 7, 6 and 5 without 6.
       expect(await store.troubled('asg/web', since, 2, idAt(NOW, 6))).toEqual({ unknown: 1, az1: 1 });
-      expect(await store.troubled('asg/web', since, 100, 'nobody', since - 1)).toEqual({});
+      expect(await store.troubled('asg/web', since - 2, 100, 'nobody', since - 1)).toEqual({});
       expect(await store.troubled('asg/none', since, 100, '')).toEqual({});
     });
   });

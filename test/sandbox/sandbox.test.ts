@@ -123,7 +123,7 @@ test('explain: says what it would do, does and writes nothing', async () => {
   sandbox.world.calls.length = 0;
   const { answers } = await invoke({ explain: true, target: arnOf(id) });
   expect(answers[0]?.verdict).toMatchObject({ do: 'act', plan: expect.stringContaining('grow vol-') });
-  expect(answers[0]?.guards?.length).toBe(10);
+  expect(answers[0]?.guards?.length).toBe(11);
   expect(sandbox.world.calls.filter((c) => c.operation === 'ModifyVolume')).toEqual([]);
   expect(await latest(id)).toBeUndefined();
 });
