@@ -9,6 +9,7 @@ import * as alarm from './alarm/signal.ts';
 import * as ebsVolume from './ebs-volume/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
 import { type Envelope, envelope } from './envelope.ts';
+import * as logsApi from './logs-api/signal.ts';
 import { jsonOf, parsed, text } from './parse.ts';
 import * as ssmCommand from './ssm-command/signal.ts';
 import { fromSteward, type LookAgain } from './steward/signal.ts';
@@ -24,6 +25,7 @@ const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> 
   'aws.cloudwatch/CloudWatch Alarm State Change': alarm.fromEventBridge,
   'aws.ec2/EC2 Instance State-change Notification': ec2InstanceState.fromEventBridge,
   'aws.ec2/EBS Volume Notification': ebsVolume.fromEventBridge,
+  'aws.logs/AWS API Call via CloudTrail': logsApi.fromEventBridge,
   'aws.ssm/EC2 Command Invocation Status-change Notification': ssmCommand.fromEventBridge,
 };
 

@@ -1,8 +1,9 @@
 /** The services that the world has. A new one is a line here and a file with its behaviours. */
 import { cloudWatchService } from './cloudwatch.ts';
 import { ec2Service } from './ec2.ts';
+import { logsService } from './logs.ts';
 import type { Service } from './service.ts';
 import { ssmService } from './ssm.ts';
 import { stsService } from './sts.ts';
 
-export const services: readonly Service[] = [ec2Service, ssmService, cloudWatchService, stsService];
+export const services: readonly Service[] = [ec2Service, ssmService, cloudWatchService, logsService, stsService];

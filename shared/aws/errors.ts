@@ -13,6 +13,8 @@ const THROTTLED = new Set([
   'ProvisionedThroughputExceededException',
   'TransactionInProgressException',
   'PriorRequestNotComplete',
+  // CloudWatch Logs: someone else changes the same group at this moment.
+  'OperationAbortedException',
   'SlowDown',
   'KmsThrottlingException',
   'KmsThrottled',

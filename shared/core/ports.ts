@@ -4,6 +4,7 @@
  * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
  */
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
+import type { LogGroups } from './logs.ts';
 import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
@@ -131,6 +132,7 @@ export interface Ports {
   readonly metrics: Metrics;
   readonly alarms: Alarms;
   readonly parameters: Parameters;
+  readonly logGroups: LogGroups;
   /** Where these ports reach. */
   readonly where: Pick<Target, 'account' | 'region'>;
 }

@@ -53,6 +53,9 @@ export interface Look<Options> {
   readonly uncovered: (tags: Readonly<Record<string, string>>) => string | undefined;
 }
 
+/** What a survey knows besides what it sees. */
+export type Scan<Options> = Pick<Look<Options>, 'now' | 'options' | 'tags' | 'uncovered'>;
+
 export interface Spec<Seen, Step extends Json, Options> {
   readonly name: string;
   /** One line for lists: what it ends. */
@@ -74,7 +77,7 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly attemptsPerDay?: number;
 
   /** A cheap bulk look for trouble that no event reported. */
-  readonly survey?: (ports: Ports) => Promise<readonly Signal[]>;
+  readonly survey?: (ports: Ports, scan: Scan<Options>) => Promise<readonly Signal[]>;
   /** The target of a `target.changed` signal about something that belongs to it (a volume → its instance). */
   readonly locate?: (changed: Target, ports: Ports) => Promise<Target | undefined>;
   /** Reads, never writes. */
@@ -120,6 +123,7 @@ export interface Assessment {
 export interface Remediation
   extends Omit<
     Spec<never, never, never>,
+    | 'survey'
     | 'observe'
     | 'facts'
     | 'describe'
@@ -133,6 +137,7 @@ export interface Remediation
     | 'options'
   > {
   readonly options: z.ZodMiniType<unknown>;
+  readonly survey: ((ports: Ports, scan: Scan<unknown>) => Promise<readonly Signal[]>) | undefined;
   readonly assess: (target: Target, ports: Ports, look: Look<unknown>) => Promise<Assessment>;
   readonly run: (step: Json, ports: Ports, token: string) => Promise<Json>;
   readonly touches: (step: Json, target: Target) => readonly string[];
@@ -147,11 +152,12 @@ const judged = (attempts: readonly Attempt[]): Attempt | undefined => {
 };
 
 export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<Seen, Step, Options>): Remediation => {
-  const { observe, facts, describe, isHealthy, decide, act, touches, before, effect, undo, ...traits } = spec;
+  const { survey, observe, facts, describe, isHealthy, decide, act, touches, before, effect, undo, ...traits } = spec;
   // The casts undo what closing over the types did: steps and options come back only from this very spec.
   const asLook = (look: Look<unknown>) => look as Look<Options>;
   return {
     ...traits,
+    survey: survey ? (ports, scan) => survey(ports, scan as Scan<Options>) : undefined,
     assess: async (target, ports, raw) => {
       const seen = await observe(target, ports, asLook(raw));
       const last = judged(raw.attempts);

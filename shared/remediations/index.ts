@@ -2,5 +2,6 @@
 import type { Remediation } from '../core/remediation.ts';
 import { drill } from './drill.ts';
 import { fullDisk } from './fullDisk.ts';
+import { logGroupWeakened } from './logGroupWeakened.ts';
 
-export const remediations: readonly Remediation[] = [fullDisk, drill];
+export const remediations: readonly Remediation[] = [fullDisk, logGroupWeakened, drill];

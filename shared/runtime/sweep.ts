@@ -1,6 +1,7 @@
 /** Every minute: what is due is queued; every fifth, what no event reported. Nothing is decided here. */
 import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
 import { messageOf } from '../core/errors.ts';
+import { uncoveredBy } from '../core/guards.ts';
 import type { Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
 import { partitionOf, type Target, targetOf } from '../core/target.ts';
@@ -53,7 +54,12 @@ const survey = async (deps: Wired, region: string): Promise<{ signals: Signal[];
 const look = async (r: Remediation, everything: Target, deps: Wired): Promise<readonly Signal[]> => {
   const settings = deps.policy.remediations[r.name];
   if (!r.survey || !settings || settings.mode === 'off') return [];
-  return r.survey(await deps.reach(r, everything, { phase: 'look', touched: [] }));
+  return r.survey(await deps.reach(r, everything, { phase: 'look', touched: [] }), {
+    now: deps.now(),
+    options: settings.options,
+    tags: deps.policy.tags,
+    uncovered: uncoveredBy(deps.policy),
+  });
 };
 
 /** Trouble that lasts although an incident ended says so again after an hour. */
