@@ -235,7 +235,6 @@ export const logsService = defineService<typeof api>({
   resources: {
     CreateLogGroup: stream,
     DeleteLogGroup: stream,
-    DescribeLogGroups: (_input, world) => [{ arn: `${logGroupArn(world, '')}:log-stream:` }],
     PutRetentionPolicy: stream,
     DeleteRetentionPolicy: stream,
     AssociateKmsKey: stream,

@@ -8,7 +8,8 @@ export interface LogGroup {
   readonly kmsKey?: string;
 }
 
-export interface Subscription {
+/** Part of a step, hence plain JSON. */
+export type Subscription = {
   readonly name: string;
   /** ARN of a stream, a function or a logical destination. */
   readonly destination: string;
@@ -16,7 +17,7 @@ export interface Subscription {
   readonly filterPattern: string;
   /** ARN of the role by which CloudWatch Logs may write there; a function needs none. */
   readonly role?: string;
-}
+};
 
 export interface LogGroups {
   /** All groups whose name begins so, by name. */

@@ -85,6 +85,7 @@ const ports = (): Ports => {
     metrics: { diskUsedPercent: async () => host.growth },
     alarms: { firing: async () => [] },
     parameters: { get: changes, put: changes },
+    logGroups: {} as Ports['logGroups'],
     where: target,
   };
 };

@@ -1,5 +1,6 @@
 /** SDK clients that talk to a world without sockets. */
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
@@ -15,6 +16,7 @@ export const clientsOf = (world: World, credentials: Credentials = rootCredentia
     ec2: new EC2Client(options),
     ssm: new SSMClient(options),
     cloudwatch: new CloudWatchClient(options),
+    logs: new CloudWatchLogsClient(options),
     sts: new STSClient(options),
   };
 };
