@@ -51,7 +51,7 @@ test.each([
     'remediations:\n  full-disk:\n    maxGib: 5',
     'steward.yml:3 remediations.full-disk.maxGib: there is no such option; allowed here: mode,',
   ],
-  ['a remediation that is not there', 'remediations:\n  fulldisk: {}', 'allowed here: full-disk, drill'],
+  ['a remediation that is not there', 'remediations:\n  fulldisk: {}', 'allowed here: full-disk, '],
   ['a cron field out of range', 'freeze:\n  - cron: "99 * * * *"\n    minutes: 5', 'steward.yml:2 freeze[0].cron: '],
   [
     'a time zone that is not there',

@@ -5,6 +5,7 @@ import { targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { breakDisk } from '../../world/fleet.ts';
+import { makeLogGroup } from '../../world/logs.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
 
@@ -15,9 +16,33 @@ const STEPS = minutes(30);
 const callsAs = ({ world }: Account, remediation: string) =>
   world.calls.filter((c) => c.principal.includes(`/steward-test-remedy-${remediation}/`));
 
+const MANAGED = { 'steward:managed': 'true' };
+/** What the remediations that put something back need to be told. */
+const DECLARED = {
+  remediations: {
+    'log-group-weakened': {
+      groups: [
+        {
+          // It is not there: it is created.
+          match: '/ecs/web',
+          retentionDays: 30,
+          kmsKey: 'arn:aws:kms:eu-central-1:111122223333:key/3c8f1f7e-0d5b-4a57-8a3e-5a0c5f9b7d11',
+          subscription: {
+            name: 'archive',
+            destination: 'arn:aws:logs:eu-central-1:444455556666:destination:archive',
+            role: 'arn:aws:iam::111122223333:role/logs-to-archive',
+          },
+        },
+        { match: '/ecs/*', retentionDays: 30 },
+      ],
+    },
+  },
+};
+
 /** One account in which every remediation climbs its whole ladder. */
 const workedThrough = async (): Promise<Account> => {
-  const account = createAccount();
+  const account = createAccount({ policy: DECLARED });
+  makeLogGroup(account.world, { name: '/ecs/api', retention: 1, tags: MANAGED });
   await account.run(minutes(4));
   const [web, , worker] = [account.fleet.web[0]?.id ?? '', 0, account.fleet.workers[0]?.id ?? ''];
   breakDisk(account.world, web, { path: '/srv', usedPercent: 93, cleanableBytes: GiB });
@@ -40,6 +65,7 @@ const workedThrough = async (): Promise<Account> => {
     expect.arrayContaining([
       ['full-disk', 'healthy'],
       ['drill', 'healthy'],
+      ['log-group-weakened', 'healthy'],
     ]),
   );
   return account;
