@@ -7,6 +7,7 @@ import { InvalidInput } from '../shared/core/errors.ts';
 import type { Signal } from '../shared/core/signal.ts';
 import * as alarm from './alarm/signal.ts';
 import * as ebsVolume from './ebs-volume/signal.ts';
+import * as ec2Api from './ec2-api/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
 import { type Envelope, envelope } from './envelope.ts';
 import * as logsApi from './logs-api/signal.ts';
@@ -23,6 +24,7 @@ export type Reading =
 /** Every event that Steward listens to, by source and detail-type. Each folder has the pattern of its rule beside its parser. */
 const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> = {
   'aws.cloudwatch/CloudWatch Alarm State Change': alarm.fromEventBridge,
+  'aws.ec2/AWS API Call via CloudTrail': ec2Api.fromEventBridge,
   'aws.ec2/EC2 Instance State-change Notification': ec2InstanceState.fromEventBridge,
   'aws.ec2/EBS Volume Notification': ebsVolume.fromEventBridge,
   'aws.logs/AWS API Call via CloudTrail': logsApi.fromEventBridge,

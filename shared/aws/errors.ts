@@ -43,6 +43,8 @@ const NOT_FOUND = new Set([
   'InvalidInstanceID.NotFound',
   'InvalidInstanceID.Malformed',
   'InvalidVolume.NotFound',
+  'InvalidVpcID.NotFound',
+  'InvalidFlowLogId.NotFound',
   'ParameterNotFound',
   'ResourceNotFoundException',
   'ResourceNotFound',

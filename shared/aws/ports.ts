@@ -24,6 +24,7 @@ export const awsPorts = (options: HostOptions): Ports => ({
   hosts: lazily(() => import('./hosts.ts').then((m) => m.ssmHosts(options))),
   metrics: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchMetrics(options))),
   alarms: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchAlarms(options))),
+  flowLogs: lazily(() => import('./flowLogs.ts').then((m) => m.ec2FlowLogs(options))),
   logGroups: lazily(() => import('./logs.ts').then((m) => m.cloudWatchLogGroups(options))),
   parameters: lazily(() => import('./parameters.ts').then((m) => m.ssmParameters(options))),
 });

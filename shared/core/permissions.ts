@@ -10,7 +10,7 @@ export interface Permission {
   readonly actions: readonly string[];
   /**
    * ARN patterns with `*`, and `{stage}` for the stage's name. The role has them as they are; a session has, in place of each pattern, the
-   * target (and what the step touches) where it matches. Only `look` may say '*', for calls to which AWS gives no resource.
+   * target (and what the step touches) where it matches. '*' is for calls to which AWS gives no resource.
    */
   readonly resources: readonly string[];
   /** The role holds it only for resources that carry the opt-in tag, when the policy's scope is `tagged`; the value is AWS's condition key. */

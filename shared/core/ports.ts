@@ -4,6 +4,7 @@
  * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
  */
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
+import type { FlowLogs } from './flowLogs.ts';
 import type { LogGroups } from './logs.ts';
 import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
@@ -133,6 +134,7 @@ export interface Ports {
   readonly alarms: Alarms;
   readonly parameters: Parameters;
   readonly logGroups: LogGroups;
+  readonly flowLogs: FlowLogs;
   /** Where these ports reach. */
   readonly where: Pick<Target, 'account' | 'region'>;
 }

@@ -165,6 +165,13 @@ const calls: readonly (readonly [
     `${INES} called DisassociateKmsKey for the log group /ecs/web`,
   ],
   [
+    'ec2-api/vpc-made',
+    'flow-logs.changed',
+    `arn:aws:ec2:${HOME}:vpc/vpc-0b1e5c2a9d3f47e68`,
+    'arn:aws:sts::111122223333:assumed-role/deployer/run-7',
+    'arn:aws:sts::111122223333:assumed-role/deployer/run-7 made vpc-0b1e5c2a9d3f47e68',
+  ],
+  [
     'logs-api/by-a-service',
     'log-group.changed',
     GROUP,
@@ -266,7 +273,7 @@ describe('changes', () => {
 });
 
 /** Calls that the parser would take, and the rule leaves out. */
-const outside = ['logs-api/of-no-interest'];
+const outside = ['logs-api/of-no-interest', 'ec2-api/flow-log-deleted'];
 test.each(outside)('%s is not listened to', (name) => expect(rulesFor(sample(name))).toEqual([]));
 
 describe('calls', () => {

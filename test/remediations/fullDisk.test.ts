@@ -86,6 +86,7 @@ const ports = (): Ports => {
     alarms: { firing: async () => [] },
     parameters: { get: changes, put: changes },
     logGroups: {} as Ports['logGroups'],
+    flowLogs: {} as Ports['flowLogs'],
     where: target,
   };
 };
