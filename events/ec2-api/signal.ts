@@ -6,12 +6,13 @@ import { apiCallOf } from '../apiCall.ts';
 import type { Envelope } from '../envelope.ts';
 import { parsed, text, timeOf } from '../parse.ts';
 
+const MAKES: readonly string[] = ['CreateVpc', 'CreateDefaultVpc'];
 const made = z.object({ vpc: z.object({ vpcId: text }) });
 
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const call = apiCallOf(event);
-  if (!call) return [];
-  const { vpcId } = parsed(made, call.answered, 'the answer to the call that made a VPC').vpc;
+  if (!call || !MAKES.includes(call.name)) return [];
+  const { vpcId } = parsed(made, call.answered, 'the responseElements of the call that made a VPC').vpc;
   return [
     {
       kind: 'flow-logs.changed',

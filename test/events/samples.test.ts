@@ -358,6 +358,7 @@ test('what a rule lets through is never ignored, but for calls that changed noth
   expect(Object.keys(patterns).sort()).toEqual([
     'alarm',
     'ebs-volume',
+    'ec2-api',
     'ec2-instance-state',
     'logs-api',
     'ssm-command',

@@ -5,7 +5,9 @@ import { targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { breakDisk } from '../../world/fleet.ts';
+import { makeVpc } from '../../world/flowLogs.ts';
 import { makeLogGroup } from '../../world/logs.ts';
+import { createDesk } from '../cli/desk.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
 
@@ -71,21 +73,43 @@ const workedThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** A flow log of each type, created and put back: an account declares one destination. */
+const flowLogsWorkedThrough = (): Promise<Account[]> =>
+  Promise.all(
+    [
+      { type: 's3', arn: 'arn:aws:s3:::example-flow-logs' },
+      {
+        type: 'cloud-watch-logs',
+        arn: 'arn:aws:logs:eu-central-1:111122223333:log-group:/vpc/flow',
+        role: 'arn:aws:iam::111122223333:role/flow-logs',
+      },
+    ].map(async (destination) => {
+      const desk = createDesk({ policy: { remediations: { 'flow-logs-missing': { destination } } } });
+      const { account } = desk;
+      const { id } = makeVpc(account.world, { tags: MANAGED });
+      await account.run(minutes(10), () => account.incidentOf(id)?.state === 'closed');
+      await desk.steward('alice')('undo', account.incidentOf(id)?.id ?? '');
+      await account.run(minutes(1));
+      expect(account.incidentOf(id)).toMatchObject({ end: 'undone' });
+      return account;
+    }),
+  );
+
 describe('declared = called', () => {
-  let account: Account;
+  let accounts: readonly Account[];
   beforeAll(async () => {
-    account = await workedThrough();
+    accounts = [await workedThrough(), ...(await flowLogsWorkedThrough())];
   });
 
   test.each(remediations.map((r) => r.name))('%s', (name) => {
     const declared = new Set(remediations.find((r) => r.name === name)?.permissions.flatMap((p) => p.actions));
-    const calls = callsAs(account, name);
+    const calls = accounts.flatMap((account) => callsAs(account, name));
     expect(calls.filter((c) => !c.allowed)).toEqual([]);
     expect(new Set(calls.map((c) => c.action))).toEqual(declared);
   });
 
   test('and under its own role, heal asks for nothing but sessions', () => {
-    const own = account.world.calls.filter((c) => c.principal.endsWith(':user/heal'));
+    const own = (accounts[0]?.world.calls ?? []).filter((c) => c.principal.endsWith(':user/heal'));
     expect([...new Set(own.map((c) => c.action))]).toEqual(['sts:AssumeRole']);
   });
 });
