@@ -29,7 +29,9 @@ const permissionsOf = ({ permissions }: Remediation): string =>
     permissions.map((p) => [
       p.for === 'look' ? 'every look' : 'only while a step runs',
       p.actions.map((a) => `\`${a}\``).join(' '),
-      p.resources.map((r) => `\`${r}\``).join(' ') + (p.whenTagged ? ' carrying the opt-in tag' : ''),
+      p.resources.map((r) => `\`${r}\``).join(' ') +
+        (p.whenTagged ? ' carrying the opt-in tag' : '') +
+        (p.passedTo ? ` passed to ${p.passedTo.map((s) => `\`${s}\``).join(' or ')}` : ''),
     ]),
   );
 

@@ -8,10 +8,12 @@ import type { Signal } from '../shared/core/signal.ts';
 import * as alarm from './alarm/signal.ts';
 import * as cloudtrail from './cloudtrail/signal.ts';
 import * as ebsVolume from './ebs-volume/signal.ts';
+import * as ec2Api from './ec2-api/signal.ts';
 import * as ec2Health from './ec2-health/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
 import * as ec2Spot from './ec2-spot/signal.ts';
 import { type Envelope, envelope } from './envelope.ts';
+import * as logsApi from './logs-api/signal.ts';
 import { jsonOf, parsed, text } from './parse.ts';
 import * as ssmCommand from './ssm-command/signal.ts';
 import { fromSteward, type LookAgain } from './steward/signal.ts';
@@ -26,11 +28,13 @@ export type Reading =
 const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> = {
   'aws.cloudwatch/CloudWatch Alarm State Change': alarm.fromEventBridge,
   'aws.cloudtrail/AWS API Call via CloudTrail': cloudtrail.fromEventBridge,
+  'aws.ec2/AWS API Call via CloudTrail': ec2Api.fromEventBridge,
   'aws.ec2/EC2 Instance State-change Notification': ec2InstanceState.fromEventBridge,
   'aws.ec2/EC2 Instance Rebalance Recommendation': ec2Spot.fromEventBridge,
   'aws.ec2/EC2 Spot Instance Interruption Warning': ec2Spot.fromEventBridge,
   'aws.health/AWS Health Event': ec2Health.fromEventBridge,
   'aws.ec2/EBS Volume Notification': ebsVolume.fromEventBridge,
+  'aws.logs/AWS API Call via CloudTrail': logsApi.fromEventBridge,
   'aws.ssm/EC2 Command Invocation Status-change Notification': ssmCommand.fromEventBridge,
 };
 

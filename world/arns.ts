@@ -7,6 +7,12 @@ export const volumeArn = ({ region, account }: Place, id: string) => `arn:aws:ec
 export const alarmArn = ({ region, account }: Place, name: string) =>
   `arn:aws:cloudwatch:${region}:${account}:alarm:${name}`;
 
+export const logGroupArn = ({ region, account }: Place, name: string) =>
+  `arn:aws:logs:${region}:${account}:log-group:${name}`;
+export const vpcArn = ({ region, account }: Place, id: string) => `arn:aws:ec2:${region}:${account}:vpc/${id}`;
+export const flowLogArn = ({ region, account }: Place, id: string) =>
+  `arn:aws:ec2:${region}:${account}:vpc-flow-log/${id}`;
+
 /** Documents of AWS itself have no account in their ARN. */
 export const documentArn = ({ region, account }: Place, name: string) =>
   name.startsWith('arn:')

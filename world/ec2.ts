@@ -1,10 +1,12 @@
 /** EC2 and EBS: the state, and the one table of their operations. */
 import * as api from '@aws-sdk/client-ec2';
-import { instanceArn, volumeArn } from './arns.ts';
+import { flowLogArn, instanceArn, volumeArn, vpcArn } from './arns.ts';
 import { volumeOperations } from './ebs.ts';
+import { type FlowLog, flowLogOperations, type Vpc } from './flowLogs.ts';
 import { instanceOperations } from './instances.ts';
+import { passRole } from './logs.ts';
 import { placeOperations } from './places.ts';
-import { AwsError, defineService, ec2Words, type Operations, type Resource } from './service.ts';
+import { AwsError, defineService, ec2Words, type Operations, type Requirement, type Resource } from './service.ts';
 import { tagOperations } from './tags.ts';
 import type { World } from './world.ts';
 
@@ -77,6 +79,10 @@ export type Volume = VolumeShape & {
 export type Ec2State = {
   readonly instances: Map<string, Instance>;
   readonly volumes: Map<string, Volume>;
+  readonly vpcs: Map<string, Vpc>;
+  readonly flowLogs: Map<string, FlowLog>;
+  /** Destinations that flow logs cannot write to, and what AWS says of it. */
+  readonly unreachable: Map<string, string>;
   /** Account quotas per volume type; none unless set. */
   readonly quotas: { storageGiB: Partial<Record<VolumeType, number>>; iops: Partial<Record<VolumeType, number>> };
 };
@@ -84,6 +90,9 @@ export type Ec2State = {
 export const createEc2State = (): Ec2State => ({
   instances: new Map(),
   volumes: new Map(),
+  vpcs: new Map(),
+  flowLogs: new Map(),
+  unreachable: new Map(),
   quotas: { storageGiB: {}, iops: {} },
 });
 
@@ -93,6 +102,8 @@ export const ec2Resource = (world: World, id: string): Resource => {
   if (instance || id.startsWith('i-')) return { arn: instanceArn(world, id), tags: instance?.tags ?? {} };
   const volume = world.ec2.volumes.get(id);
   if (volume || id.startsWith('vol-')) return { arn: volumeArn(world, id), tags: volume?.tags ?? {} };
+  if (id.startsWith('vpc-')) return { arn: vpcArn(world, id), tags: world.ec2.vpcs.get(id)?.tags ?? {} };
+  if (id.startsWith('fl-')) return { arn: flowLogArn(world, id), tags: world.ec2.flowLogs.get(id)?.tags ?? {} };
   throw new AwsError('InvalidID', `The ID '${id}' is not valid`);
 };
 
@@ -111,6 +122,9 @@ const requestTags = (tags: readonly { Key?: string | undefined; Value?: string |
   'aws:TagKeys': (tags ?? []).map(({ Key }) => Key ?? ''),
 });
 
+/** "logs:CreateLogDelivery" and "logs:DeleteLogDelivery": VPC User Guide, "Publish flow logs to Amazon S3". They have no resource. */
+const delivery = (action: string): Requirement => ({ action: `logs:${action}`, resource: { arn: '*' } });
+
 export const ec2Service = defineService<typeof api>({
   name: 'ec2',
   signingName: 'ec2',
@@ -119,7 +133,13 @@ export const ec2Service = defineService<typeof api>({
   xmlNamespace: 'http://ec2.amazonaws.com/doc/2016-11-15/',
   api,
   words: ec2Words,
-  operations: { ...instanceOperations, ...volumeOperations, ...tagOperations, ...placeOperations },
+  operations: {
+    ...instanceOperations,
+    ...volumeOperations,
+    ...tagOperations,
+    ...placeOperations,
+    ...flowLogOperations,
+  },
   resources: {
     StartInstances: (input, world) => each(world, input.InstanceIds),
     StopInstances: (input, world) => each(world, input.InstanceIds),
@@ -133,8 +153,25 @@ export const ec2Service = defineService<typeof api>({
         (input.InstanceCreditSpecifications ?? []).flatMap((s) => s.InstanceId ?? []),
       ),
     ModifyVolume: (input, world) => each(world, [input.VolumeId ?? '']),
+    CreateVpc: (_input, world) => [{ arn: vpcArn(world, '*') }],
+    DeleteVpc: (input, world) => each(world, [input.VpcId ?? '']),
+    CreateFlowLogs: (input, world) => [...each(world, input.ResourceIds), { arn: flowLogArn(world, '*') }],
+    DeleteFlowLogs: (input, world) => each(world, input.FlowLogIds),
     CreateTags: (input, world) => each(world, input.Resources),
     DeleteTags: (input, world) => each(world, input.Resources),
+  },
+  requires: {
+    CreateFlowLogs: (input, world) => [
+      ...passRole(input.DeliverLogsPermissionArn, 'vpc-flow-logs.amazonaws.com'),
+      ...(input.LogDestinationType === 's3' ? [delivery('CreateLogDelivery')] : []),
+      ...(input.TagSpecifications ?? []).map(({ Tags }) => ({
+        action: 'ec2:CreateTags',
+        resource: { arn: flowLogArn(world, '*') },
+        context: { ...requestTags(Tags), 'ec2:CreateAction': 'CreateFlowLogs' },
+      })),
+    ],
+    DeleteFlowLogs: (input, world) =>
+      input.FlowLogIds?.some((id) => world.ec2.flowLogs.get(id)?.type === 's3') ? [delivery('DeleteLogDelivery')] : [],
   },
   context: {
     CreateTags: (input) => requestTags(input.Tags),

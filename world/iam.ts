@@ -78,23 +78,38 @@ export const identify = (world: World, accessKeyId: string | undefined, { words 
 };
 
 export type Asked = { service: Service; operation: string; input: object; principal: Principal };
-export type Judgement = { action: string; resources: string[]; denial: AwsError | undefined };
+export type Judgement = {
+  action: string;
+  resources: string[];
+  denial: AwsError | undefined;
+  /** What else the call asked for, judged too. */
+  required: { action: string; resource: string; allowed: boolean }[];
+};
 
 /** The action and the resources of a call, and the error if it is not allowed. */
 export const authorize = async (world: World, asked: Asked): Promise<Judgement> => {
   const { service, operation, input, principal } = asked;
   const action = `${service.iamPrefix}:${operation}`;
   const resources = service.resources[operation]?.(input, world) ?? [{ arn: '*' }];
-  const judgement = { action, resources: resources.map(({ arn }) => arn), denial: undefined };
+  const requirements = service.requires?.[operation]?.(input, world) ?? [];
+  const names = resources.map(({ arn }) => arn);
   // GetCallerIdentity: "No permissions are required to perform this operation."
-  if (!world.enforce || principal.kind === 'root' || action === 'sts:GetCallerIdentity') return judgement;
+  const free = !world.enforce || principal.kind === 'root' || action === 'sts:GetCallerIdentity';
+  const judge = async (what: { action: string; resource: Resource; context: Record<string, string | string[]> }) =>
+    free || (await allows(world, { principal, ...what })) ? undefined : denial(asked, what.action, what.resource.arn);
   const context = service.context?.[operation]?.(input, world) ?? {};
   for (const resource of resources) {
-    if (!(await allows(world, { principal, action, resource, context }))) {
-      return { ...judgement, denial: denial(asked, action, resource.arn) };
-    }
+    const refusal = await judge({ action, resource, context });
+    if (refusal) return { action, resources: names, denial: refusal, required: [] };
   }
-  return judgement;
+  const required: Judgement['required'] = [];
+  let refusal: AwsError | undefined;
+  for (const { action: other, resource, context: its = {} } of requirements) {
+    const refused = await judge({ action: other, resource, context: its });
+    required.push({ action: other, resource: resource.arn, allowed: refused === undefined });
+    refusal ??= refused;
+  }
+  return { action, resources: names, denial: refusal, required };
 };
 
 const denial = ({ service, principal }: Asked, action: string, resource: string) => {

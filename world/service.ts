@@ -69,6 +69,22 @@ type ContextOf<Module> = {
     : never;
 };
 
+/** A permission that a call asks for besides its own: a role that it passes, tags that it sets. */
+export type Requirement = {
+  readonly action: string;
+  readonly resource: Resource;
+  readonly context?: Record<string, string | string[]>;
+};
+
+type RequirementsOf<Module> = {
+  [Name in keyof Operations<Module>]?: NonNullable<Operations<Module>[Name]> extends (
+    input: infer Input,
+    call: Call,
+  ) => unknown
+    ? (input: Input, world: World) => Requirement[]
+    : never;
+};
+
 /** An error's words differ between services for the same trouble. */
 export type Words = Record<
   'denied' | 'throttled' | 'internal' | 'unknownKey' | 'expired',
@@ -91,15 +107,18 @@ export type ServiceOf<Module> = {
   readonly resources: Inputs<Module>;
   /** Condition keys that come from the input (`ssm:…`, `cloudwatch:namespace`, `aws:RequestTag/…`). */
   readonly context?: ContextOf<Module>;
+  /** "Dependent actions" of the Service Authorization Reference. */
+  readonly requires?: RequirementsOf<Module>;
   readonly words: Words;
 };
 
 /** A service whose operations' types are forgotten: what the wire and the enforcement work with. */
-export type Service = Omit<ServiceOf<unknown>, 'api' | 'operations' | 'resources' | 'context'> & {
+export type Service = Omit<ServiceOf<unknown>, 'api' | 'operations' | 'resources' | 'context' | 'requires'> & {
   readonly api: Readonly<Record<string, unknown>>;
   readonly operations: Readonly<Record<string, (input: object, call: Call) => object | Promise<object>>>;
   readonly resources: Readonly<Record<string, (input: object, world: World) => Resource[]>>;
   readonly context?: Readonly<Record<string, (input: object, world: World) => Record<string, string | string[]>>>;
+  readonly requires?: Readonly<Record<string, (input: object, world: World) => Requirement[]>>;
 };
 
 /** The one place where an operation's types are dropped: the wire reads each input by the operation's own schema. */

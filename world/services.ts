@@ -3,6 +3,7 @@ import { autoScalingService } from './autoscaling.ts';
 import { cloudTrailService } from './cloudtrail.ts';
 import { cloudWatchService } from './cloudwatch.ts';
 import { ec2Service } from './ec2.ts';
+import { logsService } from './logs.ts';
 import type { Service } from './service.ts';
 import { ssmService } from './ssm.ts';
 import { stsService } from './sts.ts';
@@ -13,5 +14,6 @@ export const services: readonly Service[] = [
   cloudWatchService,
   cloudTrailService,
   autoScalingService,
+  logsService,
   stsService,
 ];

@@ -14,7 +14,8 @@ const filters: FilterTable<Tag> = {
 };
 
 const tagged = (world: World, id: string) => {
-  const thing = world.ec2.instances.get(id) ?? world.ec2.volumes.get(id);
+  const { instances, volumes, vpcs, flowLogs } = world.ec2;
+  const thing = instances.get(id) ?? volumes.get(id) ?? vpcs.get(id) ?? flowLogs.get(id);
   if (thing) return thing;
   if (id.startsWith('i-')) throw new AwsError('InvalidInstanceID.NotFound', `The instance ID '${id}' does not exist`);
   if (id.startsWith('vol-')) throw new AwsError('InvalidVolume.NotFound', `The volume '${id}' does not exist.`);

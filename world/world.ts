@@ -10,6 +10,7 @@ import { createFaults, type Faults, faultError } from './faults.ts';
 import type { Host, HostRunner } from './hosts.ts';
 import { authorize, createIamState, type IamState, identify, type Principal } from './iam.ts';
 import { createLag, type Lag } from './lag.ts';
+import { createLogsState, type LogsState } from './logs.ts';
 import { createRandom, type Random } from './random.ts';
 import { AwsError, type Call, ReplyLost, type Service } from './service.ts';
 import { services } from './services.ts';
@@ -35,6 +36,8 @@ export const defaultSettle = {
   commandRunSlow: 120_000,
   /** The agent pings every five minutes; a silent one is ConnectionLost after that. */
   agentLost: 300_000,
+  /** From a call to its event on the bus, by way of CloudTrail. */
+  apiCallEvent: 15_000,
 };
 export type Settle = typeof defaultSettle;
 
@@ -68,6 +71,7 @@ export type World = {
   readonly cloudwatch: CloudWatchState;
   readonly cloudtrail: CloudTrailState;
   readonly autoscaling: AutoScalingState;
+  readonly logs: LogsState;
   readonly iam: IamState;
   /** SSM documents by name; `addDocument` makes one. */
   readonly documents: SsmState['documents'];
@@ -128,6 +132,7 @@ export const createWorld = ({
     cloudwatch,
     cloudtrail: createCloudTrailState(),
     autoscaling: createAutoScalingState(),
+    logs: createLogsState(),
     iam: createIamState(account),
     hosts: new Map(),
     lag: createLag(clock, random.fork('lag')),
@@ -180,6 +185,8 @@ export const perform = async (
     input,
   };
   world.calls.push(record);
+  for (const { action, resource, allowed } of verdict.required)
+    world.calls.push({ ...record, action, resources: [resource], allowed });
   try {
     return await answer(world, { service, operation, input, principal, requestId, denial: verdict.denial });
   } catch (error) {

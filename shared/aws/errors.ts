@@ -13,6 +13,8 @@ const THROTTLED = new Set([
   'ProvisionedThroughputExceededException',
   'TransactionInProgressException',
   'PriorRequestNotComplete',
+  // CloudWatch Logs: someone else changes the same group at this moment.
+  'OperationAbortedException',
   'SlowDown',
   'KmsThrottlingException',
   'KmsThrottled',
@@ -41,6 +43,8 @@ const NOT_FOUND = new Set([
   'InvalidInstanceID.NotFound',
   'InvalidInstanceID.Malformed',
   'InvalidVolume.NotFound',
+  'InvalidVpcID.NotFound',
+  'InvalidFlowLogId.NotFound',
   'ParameterNotFound',
   'ResourceNotFoundException',
   'ResourceNotFound',

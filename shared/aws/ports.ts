@@ -27,5 +27,7 @@ export const awsPorts = (options: HostOptions): Ports => ({
   trails: lazily(() => import('./trails.ts').then((m) => m.cloudTrails(options))),
   groups: lazily(() => import('./groups.ts').then((m) => m.autoScalingGroups(options))),
   watches: lazily(() => import('./watches.ts').then((m) => m.cloudWatchWatches(options))),
+  flowLogs: lazily(() => import('./flowLogs.ts').then((m) => m.ec2FlowLogs(options))),
+  logGroups: lazily(() => import('./logs.ts').then((m) => m.cloudWatchLogGroups(options))),
   parameters: lazily(() => import('./parameters.ts').then((m) => m.ssmParameters(options))),
 });

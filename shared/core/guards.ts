@@ -139,6 +139,14 @@ export const scopeOf = (
       };
 };
 
+/** Why the policy does not cover what carries these tags, and what it would take; undefined where it does. */
+export const uncoveredBy =
+  (policy: Pick<Policy, 'scope' | 'tags'>) =>
+  (carried: Tags): string | undefined => {
+    const { covered, because, remedy } = scopeOf(policy, carried);
+    return covered ? undefined : `${because}; to let Steward act, ${remedy}`;
+  };
+
 const inScope: Guard = (p) => {
   if (p.target.account !== p.home && !p.policy.accounts.includes(p.target.account))
     return notOurs(

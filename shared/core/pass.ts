@@ -7,7 +7,7 @@
  */
 import { Conflict, Forbidden, InvalidInput, NotFound, StewardError } from './errors.ts';
 import { commitOutcome, propose, type Reservation, reserve } from './gate.ts';
-import { isRefusal, type Refusal, scopeOf } from './guards.ts';
+import { isRefusal, type Refusal, uncoveredBy } from './guards.ts';
 import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
 import type { Settings } from './policy.ts';
 import { trusts } from './principal.ts';
@@ -205,10 +205,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       declared: deps.policy,
       trustsAnyone: deps.policy.trusted.length > 0,
       trusts: (author: string) => trusts(deps.policy.trusted, author),
-      uncovered: (tags: Readonly<Record<string, string>>) => {
-        const { covered, because, remedy } = scopeOf(deps.policy, tags);
-        return covered ? undefined : `${because}; to let Steward act, ${remedy}`;
-      },
+      uncovered: uncoveredBy(deps.policy),
     };
     assessed = await work.remediation.assess(work.target, ports, look);
   } catch (e) {

@@ -10,18 +10,20 @@ export interface Permission {
   readonly actions: readonly string[];
   /**
    * ARN patterns with `*`, and `{stage}` for the stage's name. The role has them as they are; a session has, in place of each pattern, the
-   * target (and what the step touches) where it matches. Only `look` may say '*', for calls to which AWS gives no resource.
+   * target (and what the step touches) where it matches. '*' is for calls to which AWS gives no resource.
    */
   readonly resources: readonly string[];
   /** The role holds it only for resources that carry the opt-in tag, when the policy's scope is `tagged`; the value is AWS's condition key. */
   readonly whenTagged?: 'ssm:resourceTag' | 'aws:ResourceTag';
+  /** `iam:PassRole`: the services, with `*`, that the role may be passed to. */
+  readonly passedTo?: readonly string[];
 }
 
 export interface Statement {
   readonly Effect: 'Allow';
   readonly Action: readonly string[];
   readonly Resource: readonly string[];
-  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
 }
 export interface PolicyDocument {
   readonly Version: '2012-10-17';
@@ -57,6 +59,17 @@ export const sessionPolicy = (
     .filter((s) => s.Resource.length > 0),
 });
 
+const conditionOf = (
+  { whenTagged, passedTo }: Permission,
+  optInTag: string | undefined,
+): Pick<Statement, 'Condition'> => {
+  const conditions = {
+    ...(whenTagged && optInTag ? { StringEquals: { [`${whenTagged}/${optInTag}`]: 'true' } } : {}),
+    ...(passedTo ? { StringLike: { 'iam:PassedToService': passedTo } } : {}),
+  };
+  return Object.keys(conditions).length > 0 ? { Condition: conditions } : {};
+};
+
 /** The role's own policy, for the stack. */
 export const rolePolicy = (
   permissions: readonly Permission[],
@@ -67,8 +80,6 @@ export const rolePolicy = (
     Effect: 'Allow' as const,
     Action: p.actions,
     Resource: p.resources.map((r) => r.replace('{stage}', stack.stage)),
-    ...(p.whenTagged && stack.optInTag
-      ? { Condition: { StringEquals: { [`${p.whenTagged}/${stack.optInTag}`]: 'true' } } }
-      : {}),
+    ...conditionOf(p, stack.optInTag),
   })),
 });

@@ -4,8 +4,10 @@
  * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
  */
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
+import type { FlowLogs } from './flowLogs.ts';
 import type { Point } from './forecast.ts';
 import type { Groups } from './groups.ts';
+import type { LogGroups } from './logs.ts';
 import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
@@ -182,6 +184,8 @@ export interface Ports {
   readonly trails: Trails;
   readonly groups: Groups;
   readonly watches: Watches;
+  readonly logGroups: LogGroups;
+  readonly flowLogs: FlowLogs;
   /** Where these ports reach. */
   readonly where: Pick<Target, 'account' | 'region'> & { readonly stage: string };
 }

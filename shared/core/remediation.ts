@@ -62,11 +62,8 @@ export interface Look<Options> {
   readonly uncovered: (tags: Readonly<Record<string, string>>) => string | undefined;
 }
 
-export interface Surveying<Options> {
-  readonly now: Time;
-  readonly options: Options;
-  readonly declared: Declared;
-}
+/** What a survey knows besides what it sees. */
+export type Scan<Options> = Pick<Look<Options>, 'now' | 'options' | 'tags' | 'uncovered' | 'declared'>;
 
 export interface Spec<Seen, Step extends Json, Options> {
   readonly name: string;
@@ -89,7 +86,7 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly attemptsPerDay?: number;
 
   /** A cheap bulk look for trouble that no event reported. */
-  readonly survey?: (ports: Ports, at: Surveying<Options>) => Promise<readonly Signal[]>;
+  readonly survey?: (ports: Ports, at: Scan<Options>) => Promise<readonly Signal[]>;
   /** The target of a `target.changed` signal about something that belongs to it (a volume → its instance). */
   readonly locate?: (changed: Target, ports: Ports) => Promise<Target | undefined>;
   /** Reads, never writes. */
@@ -135,6 +132,7 @@ export interface Assessment {
 export interface Remediation
   extends Omit<
     Spec<never, never, never>,
+    | 'survey'
     | 'observe'
     | 'facts'
     | 'describe'
@@ -149,7 +147,7 @@ export interface Remediation
     | 'options'
   > {
   readonly options: z.ZodMiniType<unknown>;
-  readonly survey: ((ports: Ports, at: Surveying<unknown>) => Promise<readonly Signal[]>) | undefined;
+  readonly survey: ((ports: Ports, at: Scan<unknown>) => Promise<readonly Signal[]>) | undefined;
   readonly assess: (target: Target, ports: Ports, look: Look<unknown>) => Promise<Assessment>;
   readonly run: (step: Json, ports: Ports, token: string) => Promise<Json>;
   readonly touches: (step: Json, target: Target) => readonly string[];
@@ -169,7 +167,7 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
   const asLook = (look: Look<unknown>) => look as Look<Options>;
   return {
     ...traits,
-    survey: survey ? (ports, at) => survey(ports, at as Surveying<Options>) : undefined,
+    survey: survey ? (ports, at) => survey(ports, at as Scan<Options>) : undefined,
     assess: async (target, ports, raw) => {
       const seen = await observe(target, ports, asLook(raw));
       const last = judged(raw.attempts);

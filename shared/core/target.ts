@@ -31,6 +31,16 @@ const resourceTarget =
 export const instanceTarget = resourceTarget('instance', /^i-([0-9a-f]{8}|[0-9a-f]{17})$/);
 export const volumeTarget = resourceTarget('volume', /^vol-([0-9a-f]{8}|[0-9a-f]{17})$/);
 
+export const vpcTarget = resourceTarget('vpc', /^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/);
+
+/** @throws InvalidInput when it is not the name of a log group. Source: CreateLogGroup, naming guidelines. */
+export const logGroupTarget = (where: { account: string; region: string }, name: string): Target => {
+  if (!/^[\w./#-]{1,512}$/.test(name)) throw new InvalidInput(`'${name.slice(0, 100)}' is not the name of a log group`);
+  return targetOf(`arn:${partitionOf(where.region)}:logs:${where.region}:${where.account}:log-group:${name}`);
+};
+/** 'arn:…:log-group:/ecs/web' → '/ecs/web' */
+export const logGroupOf = (target: Target): string => target.arn.split(':').slice(6).join(':');
+
 /** Does the ARN match a pattern with `*`? */
 export const matchesArn = (pattern: string, arn: string): boolean =>
   new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`).test(arn);

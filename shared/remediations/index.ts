@@ -2,9 +2,11 @@
 import type { Remediation } from '../core/remediation.ts';
 import { cpuExhausted } from './cpuExhausted.ts';
 import { drill } from './drill.ts';
+import { flowLogsMissing } from './flowLogsMissing.ts';
 import { fullDisk } from './fullDisk.ts';
 import { instanceImpaired } from './instanceImpaired.ts';
 import { logAgentSilent } from './logAgentSilent.ts';
+import { logGroupWeakened } from './logGroupWeakened.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 import { unwatchedInstance } from './unwatchedInstance.ts';
@@ -18,5 +20,7 @@ export const remediations: readonly Remediation[] = [
   logAgentSilent,
   trailStopped,
   trailWeakened,
+  logGroupWeakened,
+  flowLogsMissing,
   drill,
 ];

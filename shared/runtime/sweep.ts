@@ -1,6 +1,7 @@
 /** Every minute: what is due is queued; every fifth, what no event reported. Nothing is decided here. */
 import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
 import { messageOf } from '../core/errors.ts';
+import { uncoveredBy } from '../core/guards.ts';
 import type { Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
 import { partitionOf, type Target, targetOf } from '../core/target.ts';
@@ -54,7 +55,13 @@ const look = async (r: Remediation, everything: Target, deps: Wired): Promise<re
   const settings = deps.policy.remediations[r.name];
   if (!r.survey || !settings || settings.mode === 'off') return [];
   const ports = await deps.reach(r, everything, { phase: 'look', touched: [] });
-  return r.survey(ports, { now: deps.now(), options: settings.options, declared: deps.policy });
+  return r.survey(ports, {
+    now: deps.now(),
+    options: settings.options,
+    declared: deps.policy,
+    tags: deps.policy.tags,
+    uncovered: uncoveredBy(deps.policy),
+  });
 };
 
 /** Trouble that lasts although an incident ended says so again after an hour. */

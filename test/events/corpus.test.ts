@@ -163,8 +163,9 @@ check('our rules let through nothing that the parser then ignores', () => {
 
 const keysOf = (value: unknown, at = ''): string[] => {
   if (Array.isArray(value)) return value.flatMap((v) => keysOf(v, `${at}[]`));
-  // What is inside is named by the user.
-  if (typeof value !== 'object' || value === null || /\.(dimensions|parameters)$/.test(at)) return [at];
+  // What is inside is named by the user, or by each call's own API.
+  const own = /\.(dimensions|parameters|requestParameters|responseElements)$/.test(at);
+  if (typeof value !== 'object' || value === null || own) return [at];
   return [at, ...Object.entries(value).flatMap(([key, inner]) => keysOf(inner, `${at}.${key}`))];
 };
 

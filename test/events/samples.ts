@@ -22,6 +22,14 @@ export const patterns: Readonly<Record<string, ReturnType<typeof jsonOf>>> = Obj
   globSync('*/pattern.json', { cwd: EVENTS }).map((path) => [path.replace('/pattern.json', ''), jsonOf(path)]),
 );
 
+/** Calls that their rule lets through, which cannot tell that they are nothing to act on: failed, Steward's own, about something else. */
+export const quiet: readonly string[] = [
+  'logs-api/key-of-query-results',
+  'logs-api/refused',
+  'logs-api/own',
+  'ec2-api/vpc-refused',
+];
+
 /** The folders whose rule lets the event through. */
 export const rulesFor = (event: unknown): string[] =>
   Object.keys(patterns)

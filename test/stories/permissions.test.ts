@@ -12,7 +12,10 @@ import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
 import { breakDisk, breakLoad, hostOf } from '../../world/fleet.ts';
+import { makeVpc } from '../../world/flowLogs.ts';
 import { impair, makeInstance } from '../../world/instances.ts';
+import { makeLogGroup } from '../../world/logs.ts';
+import { createDesk } from '../cli/desk.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
 
@@ -38,6 +41,29 @@ const loseTrails = async ({ world, run }: Account): Promise<void> => {
   await calls;
 };
 
+const MANAGED = { 'steward:managed': 'true' };
+/** What the remediations that put something back need to be told. */
+const DECLARED = {
+  remediations: {
+    'log-group-weakened': {
+      groups: [
+        {
+          // It is not there: it is created.
+          match: '/ecs/web',
+          retentionDays: 30,
+          kmsKey: 'arn:aws:kms:eu-central-1:111122223333:key/3c8f1f7e-0d5b-4a57-8a3e-5a0c5f9b7d11',
+          subscription: {
+            name: 'archive',
+            destination: 'arn:aws:logs:eu-central-1:444455556666:destination:archive',
+            role: 'arn:aws:iam::111122223333:role/logs-to-archive',
+          },
+        },
+        { match: '/ecs/*', retentionDays: 30 },
+      ],
+    },
+  },
+};
+
 /** One account in which every remediation climbs its whole ladder. */
 const workedThrough = async (): Promise<Account> => {
   const account = createAccount({
@@ -51,9 +77,11 @@ const workedThrough = async (): Promise<Account> => {
         'instance-impaired': { mode: 'act' },
         'memory-exhausted': { mode: 'act', restartable: ['shop'] },
         'cpu-exhausted': { mode: 'act', restartable: ['spin'], costCapUsdPerMonth: 1_000 },
+        ...DECLARED.remediations,
       },
     },
   });
+  makeLogGroup(account.world, { name: '/ecs/api', retention: 1, tags: MANAGED });
   await account.run(minutes(4));
   const [web, , worker] = [account.fleet.web[0]?.id ?? '', 0, account.fleet.workers[0]?.id ?? ''];
   breakDisk(account.world, web, { path: '/srv', usedPercent: 93, cleanableBytes: GiB });
@@ -143,6 +171,7 @@ const workedThrough = async (): Promise<Account> => {
       ['cpu-exhausted', 'healthy'],
       ['trail-stopped', 'healthy'],
       ['trail-weakened', 'healthy'],
+      ['log-group-weakened', 'healthy'],
     ]),
   );
   return account;
@@ -150,22 +179,43 @@ const workedThrough = async (): Promise<Account> => {
 
 /** AWS asks for these too when a call says so: CreateTrail with tags. */
 const ALONG: Readonly<Record<string, readonly string[]>> = { 'cloudtrail:CreateTrail': ['cloudtrail:AddTags'] };
+/** A flow log of each type, created and put back: an account declares one destination. */
+const flowLogsWorkedThrough = (): Promise<Account[]> =>
+  Promise.all(
+    [
+      { type: 's3', arn: 'arn:aws:s3:::example-flow-logs' },
+      {
+        type: 'cloud-watch-logs',
+        arn: 'arn:aws:logs:eu-central-1:111122223333:log-group:/vpc/flow',
+        role: 'arn:aws:iam::111122223333:role/flow-logs',
+      },
+    ].map(async (destination) => {
+      const desk = createDesk({ policy: { remediations: { 'flow-logs-missing': { destination } } } });
+      const { account } = desk;
+      const { id } = makeVpc(account.world, { tags: MANAGED });
+      await account.run(minutes(10), () => account.incidentOf(id)?.state === 'closed');
+      await desk.steward('alice')('undo', account.incidentOf(id)?.id ?? '');
+      await account.run(minutes(1));
+      expect(account.incidentOf(id)).toMatchObject({ end: 'undone' });
+      return account;
+    }),
+  );
 
 describe('declared = called', () => {
-  let account: Account;
+  let accounts: readonly Account[];
   beforeAll(async () => {
-    account = await workedThrough();
+    accounts = [await workedThrough(), ...(await flowLogsWorkedThrough())];
   });
 
   test.each(remediations.map((r) => r.name))('%s', (name) => {
     const declared = new Set(remediations.find((r) => r.name === name)?.permissions.flatMap((p) => p.actions));
-    const calls = callsAs(account, name);
+    const calls = accounts.flatMap((account) => callsAs(account, name));
     expect(calls.filter((c) => !c.allowed)).toEqual([]);
     expect(new Set(calls.flatMap((c) => [c.action, ...(ALONG[c.action] ?? [])]))).toEqual(declared);
   });
 
   test('and under its own role, heal asks for nothing but sessions', () => {
-    const own = account.world.calls.filter((c) => c.principal.endsWith(':user/heal'));
+    const own = (accounts[0]?.world.calls ?? []).filter((c) => c.principal.endsWith(':user/heal'));
     expect([...new Set(own.map((c) => c.action))]).toEqual(['sts:AssumeRole']);
   });
 });

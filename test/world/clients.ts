@@ -1,6 +1,7 @@
 /** SDK clients that talk to a world without sockets. */
 import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
@@ -17,6 +18,7 @@ export const clientsOf = (world: World, credentials: Credentials = rootCredentia
     ssm: new SSMClient(options),
     cloudwatch: new CloudWatchClient(options),
     cloudtrail: new CloudTrailClient(options),
+    logs: new CloudWatchLogsClient(options),
     sts: new STSClient(options),
   };
 };

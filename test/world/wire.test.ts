@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import * as cloudwatch from '@aws-sdk/client-cloudwatch';
-import { DescribeInstancesCommand, DescribeVolumesCommand, DescribeVpcsCommand, EC2Client } from '@aws-sdk/client-ec2';
+import {
+  DescribeInstancesCommand,
+  DescribeKeyPairsCommand,
+  DescribeVolumesCommand,
+  EC2Client,
+} from '@aws-sdk/client-ec2';
 import { GetParameterCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { CborCodec } from '@smithy/core/cbor';
 import fc from 'fast-check';
@@ -46,13 +51,13 @@ describe('the wire', () => {
 
   test('says what the world lacks', async () => {
     const { world, ec2 } = start();
-    await expect(ec2.send(new DescribeVpcsCommand({}))).rejects.toThrow(
-      'The world lacks ec2:DescribeVpcs. Its ec2 has: DescribeInstances',
+    await expect(ec2.send(new DescribeKeyPairsCommand({}))).rejects.toThrow(
+      'The world lacks ec2:DescribeKeyPairs. Its ec2 has: DescribeInstances',
     );
     const answer = await handle(world, signed('s3', {}, ''));
     expect([answer.status, Buffer.from(answer.body).toString()]).toEqual([
       501,
-      'The world lacks the service s3. It has: ec2, ssm, monitoring, cloudtrail, autoscaling, sts.',
+      'The world lacks the service s3. It has: ec2, ssm, monitoring, cloudtrail, autoscaling, logs, sts.',
     ]);
   });
 
