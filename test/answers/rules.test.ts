@@ -52,6 +52,32 @@ const ask = (step: Json, over: object = {}) => ({
 const said = (ruling: object): string => ('no' in ruling ? `${(ruling as { no: string }).no}` : 'yes');
 const json = fc.jsonValue() as fc.Arbitrary<Json>;
 
+const undoing = (outcome: NonNullable<Attempt['outcome']>['kind']) => {
+  const attempt = { n: 1, token: 't-1', plan: 'mend it', effect: 'effective' } as Attempt;
+  const undone = {
+    n: 2,
+    token: 't-2',
+    plan: 'put back',
+    undoes: 1,
+    outcome: { kind: outcome, at: NOW, because: 'declined' },
+  };
+  return incident({
+    state: 'escalated',
+    attempts: [attempt, undone as Attempt],
+    undoWanted: { by: user('bob'), at: NOW, attempt },
+  });
+};
+
+test('what was asked to be put back and could not be is given up by a no; then the incident goes on', () => {
+  for (const outcome of ['permanent', 'ambiguous'] as const) {
+    const after = deny(undoing(outcome), { by: user('alice'), now: NOW, step: '', why: 'done by hand' });
+    expect(isNo(after)).toBe(false);
+    expect(after).toMatchObject({ state: 'open', because: expect.stringContaining('alice no longer asks') });
+    expect('undoWanted' in after).toBe(false);
+  }
+  expect(said(deny(undoing('done'), { by: user('alice'), now: NOW, step: '' }))).toMatch(/nothing is asked/);
+});
+
 describe('approve', () => {
   test('exactly the asked step, whatever the order of its keys, and no other', () => {
     fc.assert(

@@ -311,6 +311,22 @@ describe('each guard', () => {
   });
 });
 
+describe('ending an interruption that an effective step began', () => {
+  const began = { attempts: [{ effect: 'effective' } as never] };
+  const act = { ...aProposal.act, recovers: true };
+  // A person who must approve has done so for the step that began it; a pause, the scope and the lease hold all the same.
+  const open = new Set(['age', 'window', 'attempts', 'budget', 'serving', 'breaker']);
+  test.each(refusals)('%s', (_name, change, guard, consequence) => {
+    const incident = { ...(change.incident ?? anIncident), ...began };
+    const refused = first({ ...change, incident, act: { ...(change.act ?? act), recovers: true } });
+    const free = open.has(guard) || (guard === 'mode' && consequence === 'ask');
+    expect(refused?.guard).toBe(free ? undefined : guard);
+  });
+  test('nothing of the kind for a step that merely says so', () => {
+    expect(first({ ...interrupts, ...policyWith({ maintenance: [midnight] }), act })?.guard).toBe('window');
+  });
+});
+
 describe('putting back', () => {
   const recovery = new Set(['serving', 'age', 'window', 'attempts', 'budget', 'breaker']);
   test.each(refusals)('%s', (_name, change, guard) => {
