@@ -1,0 +1,95 @@
+/** Each trouble in the world: from its beginning to its closed incident, in the world's time, with the calls to AWS that it took. And the past through the engine. */
+import { existsSync } from 'node:fs';
+import { StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
+import { backtest } from '../backtest/backtest.ts';
+import { eventsIn, pastOf } from '../backtest/past.ts';
+import { defaultPolicy } from '../shared/core/policy.ts';
+import { hours, minutes } from '../shared/core/time.ts';
+import { remediations } from '../shared/remediations/index.ts';
+import { type Account, createAccount } from '../test/stories/account.ts';
+import { clientsOf } from '../test/world/clients.ts';
+import { addTrail } from '../world/cloudtrail.ts';
+import { addAlarm, breakDisk, breakLoad, hostOf } from '../world/fleet.ts';
+import { impair, makeInstance } from '../world/instances.ts';
+
+type Begin = (account: Account, id: string) => void;
+const root = (account: Account) => clientsOf(account.world).cloudtrail;
+
+/** By the name of the figure: the remediation that ends it, and how it begins. */
+const TROUBLES: Readonly<Record<string, readonly [remediation: string, begin: Begin]>> = {
+  fullDisk: ['full-disk', ({ world }, id) => void breakDisk(world, id, { path: '/', usedPercent: 95 })],
+  memoryLeak: [
+    'memory-exhausted',
+    ({ world }, id) => void breakLoad(world, id, { name: 'shop.service', mib: 6_900, mibPerMinute: 20 }),
+  ],
+  cpuRunaway: ['cpu-exhausted', ({ world }, id) => void breakLoad(world, id, { name: 'shop.service', cpuPercent: 88 })],
+  instanceCheck: ['instance-impaired', ({ world }, id) => impair(world, id, { instance: true })],
+  systemCheck: ['instance-impaired', ({ world }, id) => impair(world, id, { system: true }, 'restart')],
+  silentAgent: ['log-agent-silent', ({ world }, id) => void Object.assign(hostOf(world, id), { publishes: false })],
+  trailStopped: ['trail-stopped', (account) => void root(account).send(new StopLoggingCommand({ Name: 'audit' }))],
+  trailWeakened: [
+    'trail-weakened',
+    (account) => void root(account).send(new UpdateTrailCommand({ Name: 'audit', EnableLogFileValidation: false })),
+  ],
+};
+
+const POLICY = {
+  preset: 'automatic',
+  remediations: {
+    'unwatched-instance': { mode: 'act' },
+    'memory-exhausted': { restartable: ['shop'] },
+    'cpu-exhausted': { restartable: ['shop'] },
+  },
+};
+
+/** Seconds of the world's time from the beginning to the closed, healthy incident; and calls under the remediation's role meanwhile. */
+const healed = async (name: string): Promise<{ seconds: number; calls: number }> => {
+  const [remediation, begin] = TROUBLES[name] ?? [];
+  if (!remediation || !begin) throw new Error(`no trouble is called ${name}`);
+  const account = createAccount({ policy: POLICY });
+  const instance = makeInstance(account.world, {
+    running: true,
+    type: 'm6i.large',
+    tags: { 'steward:managed': 'true' },
+  });
+  addTrail(account.world, 'audit');
+  addAlarm(account.world, instance, { metric: 'CPUUtilization', over: 90, minutes: 5 });
+  // Its alarms are made meanwhile.
+  await account.run(minutes(25));
+  const began = account.clock.now();
+  const before = account.world.calls.length;
+  begin(account, instance.id);
+  const done = () =>
+    account.incidents().find((i) => i.remediation === remediation && i.openedAt >= began && i.state === 'closed');
+  await account.run(hours(2), () => done() !== undefined);
+  const incident = done();
+  if (incident?.end !== 'healthy') throw new Error(`${name} did not end healthy: ${incident?.end ?? 'it is open'}`);
+  const calls = account.world.calls.slice(before).filter((c) => c.principal.includes(`remedy-${remediation}/`)).length;
+  return { seconds: Math.round(((incident.closedAt ?? 0) - began) / 1000), calls };
+};
+
+export const troubles = async (): Promise<Record<string, number>> => {
+  const figures: Record<string, number> = {};
+  for (const name of Object.keys(TROUBLES)) {
+    const { seconds, calls } = await healed(name);
+    figures[`${name}.healedS`] = seconds;
+    figures[`${name}.awsCalls`] = calls;
+  }
+  return figures;
+};
+
+const CORPUS = new URL('../../shared/corpus/', import.meta.url).pathname;
+
+/** Where the corpus is: every real event, and how long they take all together. */
+export const past = async (): Promise<Record<string, number>> => {
+  if (!existsSync(CORPUS)) return {};
+  const events = pastOf(eventsIn([CORPUS]));
+  const began = performance.now();
+  const result = await backtest(events, defaultPolicy(remediations));
+  return {
+    'backtest.corpusEvents': result.events,
+    'backtest.unread': result.unread.length,
+    'backtest.troubles': result.cases.length,
+    'backtest.ms': Math.round(performance.now() - began),
+  };
+};
