@@ -31,7 +31,8 @@ const permissionsOf = ({ permissions }: Remediation): string =>
       p.actions.map((a) => `\`${a}\``).join(' '),
       p.resources.map((r) => `\`${r}\``).join(' ') +
         (p.whenTagged ? ' carrying the opt-in tag' : '') +
-        (p.passedTo ? ` passed to ${p.passedTo.map((s) => `\`${s}\``).join(' or ')}` : ''),
+        (p.passedTo ? ` passed to ${p.passedTo.map((s) => `\`${s}\``).join(' or ')}` : '') +
+        (p.grantsService ? ' for a grant that only a service of AWS may use' : ''),
     ]),
   );
 

@@ -87,6 +87,7 @@ export const makeVolume = (
     state: 'available',
     createTime: world.clock.now(),
     encrypted: true,
+    key: undefined,
     tags: { ...tags },
     attachment: undefined,
     modifications: [],
@@ -105,6 +106,7 @@ const describeVolume = (volume: Volume): ApiVolume => ({
   State: volume.state,
   CreateTime: new Date(volume.createTime),
   Encrypted: volume.encrypted,
+  ...(volume.key && { KmsKeyId: volume.key }),
   SnapshotId: '',
   MultiAttachEnabled: false,
   Attachments: volume.attachment

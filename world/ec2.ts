@@ -70,6 +70,8 @@ export type Volume = VolumeShape & {
   state: 'creating' | 'available' | 'in-use' | 'deleting';
   createTime: number;
   encrypted: boolean;
+  /** ARN of a key of the customer's; AWS's own key needs no grant of ours. */
+  key: string | undefined;
   tags: Record<string, string>;
   attachment: { instanceId: string; device: string; attachTime: number; deleteOnTermination: boolean } | undefined;
   /** Oldest first. DescribeVolumesModifications shows the latest. */

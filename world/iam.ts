@@ -124,6 +124,35 @@ const denial = ({ service, principal }: Asked, action: string, resource: string)
   );
 };
 
+/** A key without a policy of its own has KMS's default one: the account decides by IAM. */
+const keyPolicy = ({ account }: World): PolicyDocument => ({
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: 'kms:*', Resource: '*' }],
+});
+
+/** EC2 asks KMS in the caller's name for a grant on the key of a volume, as CloudTrail shows it. */
+export const grantsKey = async (world: World, principal: Principal, arn: string): Promise<boolean> => {
+  const action = 'kms:CreateGrant';
+  const question = {
+    principal,
+    action,
+    resource: { arn, policy: keyPolicy(world) },
+    context: { 'kms:GrantIsForAWSResource': 'true' },
+  };
+  const allowed = !world.enforce || principal.kind === 'root' || (await allows(world, question));
+  world.calls.push({
+    at: world.clock.now(),
+    principal: principal.arn,
+    service: 'kms',
+    operation: 'CreateGrant',
+    action,
+    resources: [arn],
+    allowed,
+    input: { KeyId: arn },
+  });
+  return allowed;
+};
+
 type Question = {
   principal: Principal;
   action: string;

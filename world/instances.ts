@@ -5,6 +5,7 @@ import { applyFilters, checkMaxResults, type FilterTable, fromTags, groupBy, pag
 import { makeVolume } from './ebs.ts';
 import type { Ec2Operations, Instance, InstanceState } from './ec2.ts';
 import { catchUp, hear, makeHost, restartUnit } from './hosts.ts';
+import { grantsKey, type Principal } from './iam.ts';
 import { INSTANCE_TYPES } from './places.ts';
 import { AwsError } from './service.ts';
 import type { World } from './world.ts';
@@ -297,6 +298,31 @@ export const terminateInstance = (world: World, instance: Instance) => {
   });
 };
 
+/** Those with a volume whose key the caller may not let EC2 use. */
+const keyless = async (
+  world: World,
+  instances: readonly Instance[],
+  principal: Principal,
+): Promise<ReadonlySet<string>> => {
+  const locked = new Set<string>();
+  for (const { id } of instances)
+    for (const key of new Set(attached(world, id).flatMap((v) => v.key ?? [])))
+      if (!(await grantsKey(world, principal, key))) locked.add(id);
+  return locked;
+};
+
+/** The start is taken, and comes to nothing. Source: "Why does my instance change to stopped", AWS re:Post. */
+const fallBack = (world: World, instance: Instance) =>
+  transition(world, instance, {
+    first: 'pending',
+    ms: 5_000,
+    arrive: () => {
+      const code = 'Client.InternalError';
+      instance.reason = { code, message: `${code}: Client error on launch`, transition: code };
+      enter(world, instance, 'stopped');
+    },
+  });
+
 const checkStatus = (failed: boolean, initializing: boolean, since: number | undefined) => {
   const Status = failed ? 'failed' : initializing ? 'initializing' : 'passed';
   return {
@@ -394,15 +420,20 @@ export const instanceOperations: Ec2Operations = {
     return reservations(world, made)[0] ?? {};
   },
 
-  StartInstances: (input, { world }) => ({
-    StartingInstances: changeEach(world, input.InstanceIds, (instance) => {
-      if (instance.state === 'pending' || instance.state === 'running') return;
-      if (instance.state !== 'stopped') refuse(instance, 'started');
-      Object.assign(instance, { launchTime: world.clock.now(), reason: undefined, scheduled: [] });
-      if (instance.cure !== 'nothing') mend(instance);
-      start(world, instance);
-    }),
-  }),
+  StartInstances: async (input, { world, principal }) => {
+    const locked = await keyless(world, find(world, input.InstanceIds), principal);
+    return {
+      StartingInstances: changeEach(world, input.InstanceIds, (instance) => {
+        if (instance.state === 'pending' || instance.state === 'running') return;
+        if (instance.state !== 'stopped') refuse(instance, 'started');
+        Object.assign(instance, { launchTime: world.clock.now(), reason: undefined });
+        if (locked.has(instance.id)) return fallBack(world, instance);
+        instance.scheduled = [];
+        if (instance.cure !== 'nothing') mend(instance);
+        start(world, instance);
+      }),
+    };
+  },
 
   StopInstances: (input, { world }) => ({
     StoppingInstances: changeEach(world, input.InstanceIds, (instance) => {

@@ -51,6 +51,14 @@ const NOT_FOUND = new Set([
   'TrailNotFoundException',
 ]);
 
+/** EC2 says 500 and means that there is no room: nothing was started. Source: EC2 API error codes, "server error codes". */
+const DECLINED = new Set([
+  'InsufficientInstanceCapacity',
+  'InsufficientHostCapacity',
+  'InsufficientCapacity',
+  'InsufficientReservedInstanceCapacity',
+]);
+
 interface SdkError {
   readonly name?: string;
   readonly Code?: string;
@@ -79,6 +87,7 @@ export const asOurs = (e: unknown, what: string): Error => {
   if (is(THROTTLED) || status === 429) return new Throttled(words, options);
   if (is(FORBIDDEN)) return new Forbidden(words, options);
   if (is(NOT_FOUND)) return new NotFound(words, options);
+  if (is(DECLINED)) return new Refused(code, words, options);
   // No status: no answer came. 2xx: one that cannot be read. 5xx: one that does not prove that nothing happened.
   if (status === undefined || status < 400 || status >= 500) return new Unavailable(words, options);
   return new Refused(code, words, options);

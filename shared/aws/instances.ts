@@ -35,6 +35,9 @@ const asInstance = (raw: Ec2Instance): Instance => {
     zoneId: raw.Placement?.AvailabilityZoneId ?? raw.Placement?.AvailabilityZone ?? 'unknown',
     type: raw.InstanceType ?? 'unknown',
     launchedAt: raw.LaunchTime?.getTime() ?? 0,
+    ...(raw.StateReason?.Code
+      ? { reason: { code: raw.StateReason.Code, message: raw.StateReason.Message ?? raw.StateReason.Code } }
+      : {}),
     spot: raw.InstanceLifecycle === 'spot',
     losesAddress: (raw.NetworkInterfaces ?? []).some((n) => n.Association?.IpOwnerId === 'amazon'),
     autoRecovery: raw.MaintenanceOptions?.AutoRecovery !== 'disabled',

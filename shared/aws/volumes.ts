@@ -48,6 +48,7 @@ export const ec2Volumes = (options: ClientOptions): Volumes => {
           const modification = modifications.get(v.VolumeId);
           return {
             id: v.VolumeId,
+            ...(v.KmsKeyId ? { key: v.KmsKeyId } : {}),
             sizeGiB: v.Size,
             type: v.VolumeType,
             multiAttach: v.MultiAttachEnabled ?? false,

@@ -17,6 +17,8 @@ export interface Permission {
   readonly whenTagged?: 'ssm:resourceTag' | 'aws:ResourceTag';
   /** `iam:PassRole`: the services, with `*`, that the role may be passed to. */
   readonly passedTo?: readonly string[];
+  /** A grant that only a service of AWS may use: EC2, which needs the keys of the volumes of what it starts. */
+  readonly grantsService?: true;
 }
 
 export interface Statement {
@@ -60,11 +62,12 @@ export const sessionPolicy = (
 });
 
 const conditionOf = (
-  { whenTagged, passedTo }: Permission,
+  { whenTagged, passedTo, grantsService }: Permission,
   optInTag: string | undefined,
 ): Pick<Statement, 'Condition'> => {
   const conditions = {
     ...(whenTagged && optInTag ? { StringEquals: { [`${whenTagged}/${optInTag}`]: 'true' } } : {}),
+    ...(grantsService ? { Bool: { 'kms:GrantIsForAWSResource': 'true' } } : {}),
     ...(passedTo ? { StringLike: { 'iam:PassedToService': passedTo } } : {}),
   };
   return Object.keys(conditions).length > 0 ? { Condition: conditions } : {};

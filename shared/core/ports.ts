@@ -21,6 +21,8 @@ export interface Instance {
   readonly zoneId: string;
   readonly type: string;
   readonly launchedAt: Time;
+  /** Why it is in this state, where AWS says: 'Client.UserInitiatedShutdown', 'Server.ScheduledStop' … */
+  readonly reason?: { readonly code: string; readonly message: string };
   readonly spot: boolean;
   /** A public address that it loses when it is stopped: AWS's own, no Elastic IP. */
   readonly losesAddress: boolean;
@@ -97,6 +99,8 @@ export interface Volume {
   readonly sizeGiB: number;
   readonly type: string;
   readonly multiAttach: boolean;
+  /** ARN of the key that encrypts it, if one does. */
+  readonly key?: string;
   /** The latest modification, where there was one. AWS keeps only that. */
   readonly modification?: Modification;
 }

@@ -5,6 +5,7 @@ import { groupArn, type Member, type ScalingGroup } from '../core/groups.ts';
 import type { Attempt } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
+import { awaitsStart, keysOf } from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import type { Signal, SignalKind } from '../core/signal.ts';
 import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
@@ -28,7 +29,7 @@ type Options = z.output<typeof options>;
 type Step =
   | { readonly do: 'reboot'; readonly instance: string }
   | { readonly do: 'stop'; readonly instance: string }
-  | { readonly do: 'start'; readonly instance: string; readonly time: number }
+  | { readonly do: 'start'; readonly instance: string; readonly time: number; readonly keys: readonly string[] }
   | { readonly do: 'replace'; readonly instance: string; readonly group: string };
 
 interface Seen {
@@ -38,6 +39,8 @@ interface Seen {
   readonly checks: Checks | undefined;
   readonly traits: Traits | undefined;
   readonly agent: 'online' | 'silent' | 'absent';
+  /** Of its volumes; asked for only while it is stopped. */
+  readonly keys: readonly string[];
   readonly group: Group;
   readonly serving: Facts['serving'];
   readonly member: Member | undefined;
@@ -63,18 +66,20 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       instance,
       uncovered,
       ...nothing,
+      keys: [],
       group: aloneGroup(instance),
       serving: undefined,
       scaling: undefined,
     };
   }
-  const [checks, traits, agent, { group, serving }, member, scaling] = await Promise.all([
+  const [checks, traits, agent, { group, serving }, member, scaling, keys] = await Promise.all([
     gone ? NO_CHECKS : ports.instances.checks([id]),
     ports.instances.traits([instance.type]),
     ports.hosts.agent(id),
     membershipOf(instance, ports, look.tags.group),
     gone ? undefined : ports.groups.memberOf(id),
     name ? ports.groups.describe(name) : undefined,
+    instance.state === 'stopped' ? keysOf(instance, ports) : [],
   ]);
   return {
     target,
@@ -83,6 +88,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     checks: checks[id],
     traits: traits[instance.type],
     agent: agent.state,
+    keys,
     group,
     serving,
     member,
@@ -180,12 +186,13 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     case 'pending':
       return underWay(seen, look, BOOT_LIMIT, 'look at its system log');
     case 'stopped':
-      return tried(look, 'stop')
+      return awaitsStart(instance, tried(look, 'stop'))
         ? starting(seen, look)
         : { do: 'nothing', because: 'it is stopped: somebody meant that' };
     default:
   }
-  if (last?.outcome?.kind === 'done' && last.effect === undefined)
+  // What may have happened has the same time to show as what did.
+  if ((last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous') && last.effect === undefined)
     return { do: 'wait', until: now + seconds(15), because: `${describe(seen, look)}: ${last.plan} is not over yet` };
   if (!checks) return { do: 'wait', until: now + minutes(1), because: 'EC2 tells nothing of its status checks' };
   if (failing(seen).length > 0) return impaired(seen, checks, look);
@@ -210,13 +217,14 @@ const underWay = (seen: Seen, look: Look<Options>, limit: number, remedy: string
   return now - since < limit ? { do: 'wait', until: now + seconds(15), because } : { do: 'escalate', because, remedy };
 };
 
-const starting = ({ instance }: Seen, look: Look<Options>): Verdict<Step> => {
+const starting = ({ instance, keys }: Seen, look: Look<Options>): Verdict<Step> => {
   const { now } = look;
   const starts = (look.attempts as readonly Attempt<Step>[]).filter((a) => a.step.do === 'start');
   const last = starts.at(-1);
   if (last?.outcome?.kind === 'done' && last.effect === undefined)
     return { do: 'wait', until: now + seconds(15), because: 'it is being started' };
-  const why = last?.outcome && last.outcome.kind !== 'done' ? `: ${last.outcome.because}` : '';
+  const said = last?.outcome?.kind === 'done' ? instance.reason?.message : last?.outcome?.because;
+  const why = said === undefined ? '' : `: ${said}`;
   if (starts.length >= START_TRIES)
     return {
       do: 'escalate',
@@ -228,7 +236,7 @@ const starting = ({ instance }: Seen, look: Look<Options>): Verdict<Step> => {
   return {
     do: 'act',
     rung: 'start',
-    step: { do: 'start', instance: instance.id, time: starts.length + 1 },
+    step: { do: 'start', instance: instance.id, time: starts.length + 1, keys },
     plan: `start ${instance.id}`,
     because: starts.length > 0 ? `it is still stopped${why}` : 'it is stopped, on its way to other hardware',
     continues: true,
@@ -297,10 +305,11 @@ const replacing = (seen: Seen, is: string, isSure: boolean, look: Look<Options>)
       because: `${is}, and asg/${scaling?.name} has suspended ${held.join(', ')}`,
       remedy: `resume them, and it is replaced: aws autoscaling resume-processes --auto-scaling-group-name ${scaling?.name}`,
     };
-  if (!isSure && agent === 'online')
+  // An agent that never was says nothing; one that has gone silent does.
+  if (!isSure && agent !== 'silent')
     return {
       do: 'escalate',
-      because: `${is}, but its SSM agent answers: one sign is not enough to destroy it`,
+      because: `${is}, but its SSM agent ${agent === 'online' ? 'answers' : 'is not registered'}: one sign is not enough to destroy it`,
       remedy: 'look at it; if it is dead, terminate it, and its group replaces it',
     };
   if (tried(look, 'replace'))
@@ -326,7 +335,14 @@ const lossesOf = ({ instance, traits }: Seen): readonly string[] => [
 
 const restarting = (seen: Seen, is: string, look: Look<Options>): Verdict<Step> => {
   const { instance, traits } = seen;
-  if (tried(look, 'stop') || tried(look, 'start'))
+  const stop = tried(look, 'stop');
+  if (stop && (stop.outcome?.kind === 'permanent' || stop.effect === 'ineffective'))
+    return {
+      do: 'escalate',
+      because: `${is}, and it could not be stopped: ${stop.outcome?.because}`,
+      remedy: 'stop it and start it by hand: that moves it to other hardware',
+    };
+  if (stop)
     return {
       do: 'escalate',
       because: `${is}, after it was moved to other hardware`,
@@ -420,6 +436,8 @@ const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, { now }: Look<O
     case 'replace':
       return isGone(seen) || (member && member.lifecycle !== 'InService') ? 'effective' : within(minutes(5));
     case 'start':
+      // Taken and fallen back: AWS has no capacity, or may not use a key.
+      return instance.state === 'stopped' ? within(minutes(1)) : booted(seen, since);
     case 'reboot':
       return booted(seen, since);
   }
@@ -466,6 +484,8 @@ both checks pass again, or the group is whole. It never forces a stop, never ter
         'ec2:DescribeInstances',
         'ec2:DescribeInstanceStatus',
         'ec2:DescribeInstanceTypes',
+        'ec2:DescribeVolumes',
+        'ec2:DescribeVolumesModifications',
         'ssm:DescribeInstanceInformation',
         'autoscaling:DescribeAutoScalingInstances',
         'autoscaling:DescribeAutoScalingGroups',
@@ -483,6 +503,8 @@ both checks pass again, or the group is whole. It never forces a stop, never ter
       actions: ['autoscaling:SetInstanceHealth'],
       resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
     },
+    // By EC2, in our name: without it, what has volumes under a customer's key would be stopped and not start again.
+    { for: 'act', actions: ['kms:CreateGrant'], resources: ['arn:*:kms:*:*:key/*'], grantsService: true },
   ],
   options,
   survey: async ({ instances, where }, { now }): Promise<readonly Signal[]> =>
@@ -499,7 +521,12 @@ both checks pass again, or the group is whole. It never forces a stop, never ter
   isHealthy,
   decide,
   act,
-  touches: (step, target) => (step.do === 'replace' ? [groupArn(target, partitionOf(target.region), step.group)] : []),
+  touches: (step, target) =>
+    step.do === 'replace'
+      ? [groupArn(target, partitionOf(target.region), step.group)]
+      : step.do === 'start'
+        ? step.keys
+        : [],
   before: ({ instance, checks }) => ({
     launchedAt: instance.launchedAt,
     system: checks?.system ?? 'unknown',

@@ -5,6 +5,7 @@ import type { Attempt } from '../core/incident.ts';
 import type { LoadReport, RestartReport, Unit } from '../core/load.ts';
 import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
+import { awaitsStart, keysOf } from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import { idOf, type Target } from '../core/target.ts';
 import { minutes, seconds, span } from '../core/time.ts';
@@ -38,7 +39,7 @@ type Step =
   | { readonly do: 'restart'; readonly instance: string; readonly unit: string; readonly kind: 'unit' | 'container' }
   | { readonly do: 'stop'; readonly instance: string; readonly toType: string }
   | { readonly do: 'set-type'; readonly instance: string; readonly toType: string }
-  | { readonly do: 'start'; readonly instance: string; readonly time: number };
+  | { readonly do: 'start'; readonly instance: string; readonly time: number; readonly keys: readonly string[] };
 
 interface Seen {
   readonly target: Target;
@@ -47,6 +48,8 @@ interface Seen {
   readonly group: Group;
   readonly serving: Facts['serving'];
   readonly traits: Readonly<Record<string, Traits>>;
+  /** Of its volumes; asked for only while it is stopped. */
+  readonly keys: readonly string[];
   readonly command: HostRun<RestartReport> | undefined;
   /** Undefined: the host could not be asked, `blind` says why. */
   readonly load: LoadReport | undefined;
@@ -61,15 +64,16 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   if (instance.state === 'terminated' || instance.state === 'shutting-down')
     throw new NotFound(`${id} is ${instance.state}`);
   const uncovered = look.uncovered(instance.tags);
-  const nothing = { traits: {}, command: undefined, load: undefined, blind: undefined };
+  const nothing = { traits: {}, keys: [], command: undefined, load: undefined, blind: undefined };
   if (uncovered !== undefined)
     return { target, instance, uncovered, group: aloneGroup(instance), serving: undefined, ...nothing };
-  const [{ group, serving }, agent, traits] = await Promise.all([
+  const [{ group, serving }, agent, traits, keys] = await Promise.all([
     membershipOf(instance, ports, look.tags.group),
     ports.hosts.agent(id),
     ports.instances.traits([instance.type, ...sizesAbove(instance.type)]),
+    instance.state === 'stopped' ? keysOf(instance, ports) : [],
   ]);
-  const known = { target, instance, uncovered, group, serving, traits };
+  const known = { target, instance, uncovered, group, serving, traits, keys };
   if (instance.state !== 'running')
     return { ...known, command: undefined, load: undefined, blind: `it is ${instance.state}` };
   if (agent.state !== 'online')
@@ -299,7 +303,8 @@ const notRunning = (seen: Seen, look: Look<Options>): Verdict<Step> => {
       ? { do: 'wait', until: now + seconds(15), because }
       : { do: 'escalate', because, remedy: 'look at its system log' };
   }
-  if (stop?.step.do !== 'stop') return { do: 'nothing', because: 'it is stopped: it uses no memory' };
+  if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))
+    return { do: 'nothing', because: 'it is stopped: it uses no memory' };
   const failure = failedStarts(look).length >= LARGER_TRIES ? startFailure(look) : undefined;
   // Running as what it was is better than not running.
   const toType = failure === undefined ? stop.step.toType : (stop.before as { type: string }).type;
@@ -341,7 +346,7 @@ const typing = (look: Look<Options>, toType: string): Attempt<Step> | undefined 
   );
 
 const starting = (
-  { instance }: Seen,
+  { instance, keys }: Seen,
   look: Look<Options>,
   goOn: { readonly rung: string; readonly because: string; readonly continues: true; readonly recovers: true },
 ): Verdict<Step> => {
@@ -366,7 +371,7 @@ const starting = (
   return {
     do: 'act',
     ...goOn,
-    step: { do: 'start', instance: instance.id, time: starts.length + 1 },
+    step: { do: 'start', instance: instance.id, time: starts.length + 1, keys },
     plan: `start ${instance.id} as ${instance.type}`,
   };
 };
@@ -440,6 +445,8 @@ policy says; a unit that does not run after its restart goes to a person. Where 
         'ec2:DescribeInstances',
         'ec2:DescribeInstanceStatus',
         'ec2:DescribeInstanceTypes',
+        'ec2:DescribeVolumes',
+        'ec2:DescribeVolumesModifications',
         'ssm:DescribeInstanceInformation',
         'ssm:GetCommandInvocation',
         'cloudwatch:DescribeAlarms',
@@ -460,6 +467,8 @@ policy says; a unit that does not run after its restart goes to a person. Where 
       resources: ['arn:*:ec2:*:*:instance/*'],
       whenTagged: 'aws:ResourceTag',
     },
+    // By EC2, in our name: without it, what has volumes under a customer's key would be stopped and not start again.
+    { for: 'act', actions: ['kms:CreateGrant'], resources: ['arn:*:kms:*:*:key/*'], grantsService: true },
   ],
   options,
   survey: async ({ alarms }) => (await alarms.firing(1_000)).filter((s) => s.kind === 'memory.low'),
@@ -469,7 +478,7 @@ policy says; a unit that does not run after its restart goes to a person. Where 
   isHealthy,
   decide,
   act,
-  touches: () => [],
+  touches: (step) => (step.do === 'start' ? step.keys : []),
   before: ({ load, instance }) => ({ availableBytes: load?.memory.availableBytes ?? 0, type: instance.type }),
   effect,
   noUndo: 'a restart cannot be taken back; a larger type is made smaller by hand, when nobody needs it',

@@ -1,8 +1,10 @@
 /** Instances that fail their status checks, in the world. Each story ends with what runs, and what is said. */
-import { hours, minutes } from '../../shared/core/time.ts';
+import { StopInstancesCommand } from '@aws-sdk/client-ec2';
+import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import type { ScalingGroup } from '../../world/autoscaling.ts';
 import { setAgent } from '../../world/hosts.ts';
 import { impair, makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
+import { clientsOf } from '../world/clients.ts';
 import { type AccountOptions, createAccount } from './account.ts';
 
 const automatic = { preset: 'automatic' };
@@ -307,4 +309,92 @@ test('what is not in scope, and what cannot be seen', async () => {
   await t.run(minutes(30), t.over);
   expect(t.last()).toMatchObject({ state: 'escalated', remedy: expect.stringContaining('grant') });
   expect(t.calls('RebootInstances')).toEqual([]);
+});
+
+describe('what is not known, and what others do', () => {
+  const stopByHand = async (s: Awaited<ReturnType<typeof started>>) => {
+    const call = clientsOf(s.world).ec2.send(new StopInstancesCommand({ InstanceIds: [s.id] }));
+    await s.run(seconds(2));
+    await call;
+  };
+
+  test('the reply to the reboot is lost: it has its time to show before anything else is done', async () => {
+    const s = await started();
+    impair(s.world, s.id, { instance: true }, 'reboot');
+    // AWS takes it and reboots late: the check goes on failing for two minutes.
+    s.world.faults.failNext('ec2', 'RebootInstances', { kind: 'drop' });
+    await s.run(minutes(20), () => s.calls('RebootInstances').length > 0);
+    await s.run(minutes(2));
+    expect(s.calls('StopInstances')).toEqual([]);
+  });
+
+  test('the group is told, the reply is lost, and the group takes its time: nobody is told meanwhile', async () => {
+    const s = await started({ of: 'web', policy: mayReplace });
+    s.world.faults.failNext('autoscaling', 'SetInstanceHealth', { kind: 'drop', afterEffect: true });
+    impair(s.world, s.id, { instance: true, system: true }, 'nothing');
+    await s.run(hours(1), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.last()?.escalatedAt).toBeUndefined();
+  });
+
+  test('an agent that never was is no second sign', async () => {
+    const s = await started({ of: 'web', policy: mayReplace });
+    setAgent(s.world, s.host(), 'absent');
+    impair(s.world, s.id, { instance: true }, 'nothing');
+    await s.run(hours(1), s.over);
+    expect(s.calls('SetInstanceHealth')).toEqual([]);
+    expect(s.last()).toMatchObject({ state: 'escalated' });
+  });
+
+  test('moved, and still ill: whoever stops it then to look at it is not undone', async () => {
+    const s = await started();
+    impair(s.world, s.id, { instance: true }, 'nothing');
+    await s.run(hours(2), () => s.last()?.state === 'escalated');
+    await stopByHand(s);
+    await s.run(hours(1));
+    expect(s.calls('StartInstances')).toHaveLength(1);
+    expect(s.state()).toBe('stopped');
+  });
+
+  test('AWS declines to stop it: it is said so, and whoever stops it by hand is not undone', async () => {
+    const s = await started();
+    s.world.faults.failNext('ec2', 'StopInstances', {
+      code: 'OperationNotPermitted',
+      message: "The instance may not be stopped. Modify its 'disableApiStop' instance attribute and try again.",
+      status: 400,
+    });
+    impair(s.world, s.id, { system: true }, 'restart');
+    await s.run(hours(1), () => s.last()?.state === 'escalated');
+    expect(s.last()?.because).toContain('disableApiStop');
+    await stopByHand(s);
+    await s.run(hours(1));
+    expect(s.calls('StartInstances')).toEqual([]);
+  });
+
+  const underKey = (s: Awaited<ReturnType<typeof started>>): string => {
+    const key = `arn:aws:kms:${s.world.region}:${s.world.account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
+    for (const v of s.world.ec2.volumes.values()) if (v.attachment?.instanceId === s.id) v.key = key;
+    return key;
+  };
+
+  test('volumes under a key of the customer’s: the start may let EC2 use it', async () => {
+    const s = await started();
+    const key = underKey(s);
+    impair(s.world, s.id, { system: true }, 'restart');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.calls('CreateGrant')).toMatchObject([{ resources: [key], allowed: true }]);
+  });
+
+  test('the key’s own policy forbids it: the start falls back, and a person reads AWS’s words', async () => {
+    const s = await started();
+    underKey(s);
+    for (const role of s.world.iam.roles.values())
+      role.policies.push({ Statement: [{ Effect: 'Deny', Action: 'kms:CreateGrant', Resource: '*' }] });
+    impair(s.world, s.id, { system: true }, 'restart');
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated' });
+    expect(s.last()?.because).toContain('cannot be started: Client.InternalError');
+    expect(s.calls('StartInstances')).toHaveLength(6);
+  });
 });

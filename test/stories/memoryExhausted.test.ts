@@ -1,4 +1,5 @@
 /** Hosts that run out of memory, in the world. */
+import { StopInstancesCommand } from '@aws-sdk/client-ec2';
 import { signalMessage } from '../../events/steward/signal.ts';
 import { stepText } from '../../shared/core/incident.ts';
 import { targetOf } from '../../shared/core/target.ts';
@@ -6,6 +7,7 @@ import { hours, minutes } from '../../shared/core/time.ts';
 import { addAlarm, breakLoad, hostOf, type Load } from '../../world/fleet.ts';
 import { setAgent } from '../../world/hosts.ts';
 import { makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
+import { clientsOf } from '../world/clients.ts';
 import { type AccountOptions, createAccount } from './account.ts';
 
 const policyOf = (settings: object = {}) => ({
@@ -298,6 +300,19 @@ describe('a resize that goes wrong', () => {
     await s.run(minutes(10), () => s.last()?.state === 'closed');
     expect(s.last()).toMatchObject({ end: 'healthy' });
     expect(s.last()?.log.some((l) => l.what === 'escalated')).toBe(false);
+  });
+
+  test('it runs again, and someone stops it before its agent answers: that is not undone', async () => {
+    const s = await asked();
+    await s.approve();
+    await s.run(minutes(20), () => s.instance.state === 'stopped');
+    setAgent(s.world, hostOf(s.world, s.id), 'silent');
+    await s.run(minutes(10), () => s.instance.state === 'running');
+    const call = clientsOf(s.world).ec2.send(new StopInstancesCommand({ InstanceIds: [s.id] }));
+    await s.run(minutes(30));
+    await call;
+    expect(s.instance.state).toBe('stopped');
+    expect(s.world.calls.filter((c) => c.operation === 'StartInstances')).toHaveLength(1);
   });
 
   test('it dies while it is stopped', async () => {

@@ -64,6 +64,10 @@ const DECLARED = {
   },
 };
 
+/** A key of the customer's: EC2 asks for a grant on it in the name of whoever starts an instance. */
+const customerKey = ({ region, account }: Account['world']): string =>
+  `arn:aws:kms:${region}:${account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
+
 /** One account in which every remediation climbs its whole ladder. */
 const workedThrough = async (): Promise<Account> => {
   const account = createAccount({
@@ -90,6 +94,8 @@ const workedThrough = async (): Promise<Account> => {
   impair(account.world, other, { instance: true }, 'restart');
   impair(account.world, dead, { system: true, instance: true }, 'nothing');
   const small = makeInstance(account.world, { running: true, type: 'c6i.large', tags: { 'steward:managed': 'true' } });
+  for (const v of account.world.ec2.volumes.values())
+    if ([other, small.id].includes(v.attachment?.instanceId ?? '')) v.key = customerKey(account.world);
   breakLoad(account.world, small.id, { name: 'api.service', mib: 3_000 });
   const leaking = account.fleet.workers[1]?.id ?? '';
   breakLoad(account.world, leaking, { name: 'shop.service', mib: 2_800, mibPerMinute: 10 });
