@@ -58,7 +58,8 @@ const follow = async (sandbox: Sandbox, id: string, since: number, limit: number
   const began = Date.now();
   let shown = 0;
   for (;;) {
-    const [incident] = await sandbox.store.ofTarget(arnOf(sandbox, id), 1);
+    const ofInstance = await sandbox.store.ofTarget(arnOf(sandbox, id), 5);
+    const incident = ofInstance.find((i) => i.remediation === 'full-disk');
     for (const line of incident?.log.slice(shown) ?? []) print(since, line);
     shown = incident?.log.length ?? 0;
     if (incident?.state === 'closed' || Date.now() - began > limit) return incident;
@@ -124,7 +125,7 @@ const firstAct = async (sandbox: Sandbox, real: RealHost | undefined): Promise<v
   say();
   if (df) say(`   df on the real host: ${df}`);
   const size = df ? '' : `: /srv has ${(sizeBytes / 2 ** 30).toFixed(1)} GiB`;
-  say(`   ${color.green('Healthy again')}${size}. ${calls} calls to EC2, SSM, CloudWatch and STS, all under a role`);
+  say(`   ${color.green('Healthy again')}${size}. ${calls} calls to AWS, all under a role`);
   say(`   that reaches this instance and its volume only.`);
 };
 

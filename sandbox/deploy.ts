@@ -11,6 +11,7 @@ import {
   paginateListRoles,
 } from '@aws-sdk/client-iam';
 import { LambdaClient, ListFunctionsCommand } from '@aws-sdk/client-lambda';
+import { worldEndpoints } from '../resources/local.cjs';
 import { addRole, type PolicyDocument } from '../world/iam.ts';
 import type { World } from '../world/world.ts';
 import type { Reach } from './bridge.ts';
@@ -21,10 +22,7 @@ export const STAGE = 'local';
 /** What every tool that follows AWS's conventions needs to reach the sandbox. */
 export const environmentOf = ({ endpoint, region, credentials }: Reach, worldUrl: string): Record<string, string> => ({
   AWS_ENDPOINT_URL: endpoint,
-  AWS_ENDPOINT_URL_EC2: worldUrl,
-  AWS_ENDPOINT_URL_SSM: worldUrl,
-  AWS_ENDPOINT_URL_CLOUDWATCH: worldUrl,
-  AWS_ENDPOINT_URL_STS: worldUrl,
+  ...worldEndpoints(worldUrl),
   AWS_REGION: region,
   AWS_ACCESS_KEY_ID: credentials.accessKeyId,
   AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,

@@ -1,17 +1,17 @@
 /** A whole AWS account on this machine: the deployed stack on MiniStack, the fleet in the world, IAM between them. Everything listens on loopback. */
 import { mkdirSync } from 'node:fs';
 import { dynamoStore } from '../shared/aws/store.ts';
+import { reports } from '../shared/core/documents.ts';
 import type { Store } from '../shared/core/store.ts';
 import { minutes, type Time } from '../shared/core/time.ts';
 import { type Clock, createClock, runInRealTime } from '../world/clock.ts';
+import { addTrail } from '../world/cloudtrail.ts';
 import { type Fleet, seedFleet } from '../world/fleet.ts';
 import { listen } from '../world/wire.ts';
 import { createWorld, type World } from '../world/world.ts';
 import { bridge, type Reach } from './bridge.ts';
 import { deploy, environmentOf, learnKeys, learnRoles, PROJECT, STAGE } from './deploy.ts';
 import { ACCOUNT, REGION, ROOT, startMiniStack } from './ministack.ts';
-
-const DOCUMENTS = ['inspect-disk', 'clean-disk', 'grow-filesystem'];
 
 export const WORK = `${PROJECT}.steward/`;
 const LOG = `${WORK}ministack.log`;
@@ -65,7 +65,8 @@ export const startSandbox = async ({ ready, onFailure = () => {} }: StartOptions
     undo.push(ministack.stop);
     const clock = createClock(Date.now() - BEHIND);
     const world = createWorld({ enforce: true, clock, account: ACCOUNT, region: REGION });
-    const fleet = seedFleet(world, { documents: DOCUMENTS.map((name) => `steward-${STAGE}-${name}`) });
+    const fleet = seedFleet(world, { documents: Object.keys(reports).map((name) => `steward-${STAGE}-${name}`) });
+    addTrail(world, 'audit');
     const server = await listen(world);
     undo.push(server.close);
     const reach: Reach = { endpoint: ministack.url, region: REGION, credentials: ROOT };

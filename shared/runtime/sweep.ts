@@ -22,7 +22,8 @@ export interface Swept {
   readonly blind: readonly string[];
 }
 
-export const sweep = async (deps: Wired, region: string): Promise<Swept> => {
+/** @param surveyNow also between the fifth minutes, for whoever invokes the function by hand */
+export const sweep = async (deps: Wired, region: string, surveyNow = false): Promise<Swept> => {
   const now = deps.now();
   const due = await deps.store.due(now, DUE_LIMIT);
   await deps.queue.send(
@@ -31,7 +32,8 @@ export const sweep = async (deps: Wired, region: string): Promise<Swept> => {
       body: lookMessage({ target: d.target, remediation: d.remediation, incident: id, due: dueAt }),
     })),
   );
-  const surveyed = now % SURVEY_EVERY < minutes(1) ? await survey(deps, region) : { signals: [], blind: [] };
+  const surveyed =
+    surveyNow || now % SURVEY_EVERY < minutes(1) ? await survey(deps, region) : { signals: [], blind: [] };
   await deps.queue.send(surveyed.signals.map((s) => ({ body: signalMessage(s) })));
   const oldest = Math.min(now, ...due.map((d) => d.dueAt));
   return { due: due.length, behind: now - oldest, found: surveyed.signals.length, blind: surveyed.blind };
