@@ -1,5 +1,6 @@
 /** An API call, as CloudTrail records it and EventBridge brings it: who asked for what, and whether AWS did it. */
 import * as z from 'zod/mini';
+import type { Signal } from '../shared/core/signal.ts';
 import type { Time } from '../shared/core/time.ts';
 import type { Envelope } from './envelope.ts';
 import { parsed, text, timeOf } from './parse.ts';
@@ -29,6 +30,20 @@ export interface ApiCall {
 }
 
 const OWN = /:assumed-role\/steward-[\w-]+-remedy-/;
+
+/** What a call is a signal of. `did` ends the sentence that the author begins: 'made vpc-1'. */
+export const signalOf = (
+  event: Envelope,
+  { author }: ApiCall,
+  { kind, target, did }: Pick<Signal, 'kind' | 'target'> & { readonly did: string },
+): Signal => ({
+  kind,
+  target,
+  at: timeOf(event.time),
+  cause: `${author ?? 'an unnamed principal'} ${did}`.slice(0, 400),
+  eventId: event.id,
+  ...(author === undefined ? {} : { author }),
+});
 
 /** Undefined: AWS declined it. @throws InvalidInput */
 export const apiCallOf = (event: Envelope): ApiCall | undefined => {

@@ -35,7 +35,7 @@ const HELP = `
   grow file <instance> [path]        a file begins to grow by 1 MiB a second; stop file <instance> [path] ends that
   events list                        the sample events
   events send <sample>               gives one to heal, as serverless invoke does, and prints the answer
-  calls [n]                          the latest calls to EC2, SSM, CloudWatch and STS: whose, and whether IAM let them
+  calls [n]                          the latest calls to AWS: whose, and whether IAM let them
   env                                what another terminal needs for npx steward, npx serverless invoke and the AWS CLI
   ${STEWARD.join(' | ')}
                                      as npx steward: try status, incidents, why web-1, plan web-2, doctor

@@ -2,6 +2,7 @@
  * What a remediation may call. Its IAM role is generated from this list, each pass assumes it narrowed to one target, and a test proves that
  * it calls exactly this.
  */
+import type { Change, Inspection } from './documents.ts';
 import { matchesArn, type Target } from './target.ts';
 
 export interface Permission {
@@ -20,6 +21,17 @@ export interface Permission {
   /** A grant that only a service of AWS may use: EC2, which needs the keys of the volumes of what it starts. */
   readonly grantsService?: true;
 }
+
+/** By SSM on hosts that are opted in: one document at each look, the others only as a step. */
+export const onHosts = (inspection: Inspection, changes: readonly Change[]): readonly Permission[] => {
+  const document = (name: string): string => `arn:*:ssm:*:*:document/steward-{stage}-${name}`;
+  const send = { actions: ['ssm:SendCommand'] };
+  return [
+    { for: 'look', ...send, resources: ['arn:*:ec2:*:*:instance/*'], whenTagged: 'ssm:resourceTag' },
+    { for: 'look', ...send, resources: [document(inspection)] },
+    { for: 'act', ...send, resources: changes.map(document) },
+  ];
+};
 
 export interface Statement {
   readonly Effect: 'Allow';

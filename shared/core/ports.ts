@@ -147,11 +147,12 @@ export interface Hosts {
   result<D extends DocumentName>(id: string, document: D, commandId: string): Promise<HostRun<ReportOf<D>>>;
 }
 
-export interface Metric {
+/** Part of a step, hence plain JSON. */
+export type Metric = {
   readonly namespace: string;
   readonly name: string;
   readonly dimensions: Readonly<Record<string, string>>;
-}
+};
 export interface Range {
   readonly from: Time;
   readonly to: Time;

@@ -1,7 +1,8 @@
 /** Stopping an instance and starting it again: whose stop it is, and what a start needs. */
-import { NotFound } from './errors.ts';
+import { volumesThere } from './hosts.ts';
 import type { Attempt } from './incident.ts';
-import type { Instance, Ports, Volume } from './ports.ts';
+import type { Permission } from './permissions.ts';
+import type { Instance, Ports } from './ports.ts';
 
 /** StateReason's codes of a stop that someone meant; the others are AWS's: no capacity, a schedule, a key that it may not use. */
 const MEANT = /^Client\.(User|Instance)Initiated/;
@@ -15,17 +16,16 @@ export const awaitsStart = ({ launchedAt, reason }: Instance, stop: Attempt | un
   stop.outcome?.kind !== 'permanent' &&
   (launchedAt <= stop.reservedAt || !MEANT.test(reason?.code ?? ''));
 
-const noneIfGone = (e: unknown): readonly Volume[] => {
-  if (e instanceof NotFound) return [];
-  throw e;
+/** ARNs of the keys under which its volumes are encrypted: EC2 asks KMS for a grant on each, in the name of who starts it. */
+export const keysOf = async ({ devices }: Instance, ports: Pick<Ports, 'volumes'>): Promise<readonly string[]> => {
+  const found = await volumesThere([...new Set(Object.values(devices))], ports);
+  return [...new Set(found.flatMap((v) => v.key ?? []))].sort();
 };
 
-/** ARNs of the keys under which its volumes are encrypted: EC2 asks KMS for a grant on each, in the name of who starts it. */
-export const keysOf = async (
-  { devices }: Instance,
-  { volumes }: Pick<Ports, 'volumes'>,
-): Promise<readonly string[]> => {
-  const ids = [...new Set(Object.values(devices))];
-  const found = ids.length > 0 ? await volumes.describe(ids).catch(noneIfGone) : [];
-  return [...new Set(found.flatMap((v) => v.key ?? []))].sort();
+/** By EC2, in our name: without it, what has volumes under a customer's key would be stopped and not start again. */
+export const GRANTS_OF_START: Permission = {
+  for: 'act',
+  actions: ['kms:CreateGrant'],
+  resources: ['arn:*:kms:*:*:key/*'],
+  grantsService: true,
 };

@@ -1,7 +1,8 @@
 /** The alarms that an instance must have: planned from what it is and what it publishes, compared with what is there. Pure. */
 import type { Instance, Metric } from './ports.ts';
 
-export interface WatchAlarm {
+/** Part of a step, hence plain JSON. */
+export type WatchAlarm = {
   /** 'steward/prod/i-0abc/disk /srv': all of one instance stand together. */
   readonly name: string;
   readonly metric: Metric;
@@ -14,7 +15,7 @@ export interface WatchAlarm {
   readonly threshold: number;
   readonly missing: 'missing' | 'notBreaching' | 'breaching';
   readonly say: string;
-}
+};
 
 export interface Thresholds {
   readonly diskPercent: number;

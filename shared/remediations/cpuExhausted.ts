@@ -1,9 +1,11 @@
 import * as z from 'zod/mini';
-import { NotFound, Refused } from '../core/errors.ts';
+import { Refused } from '../core/errors.ts';
 import { aloneGroup, membershipOf } from '../core/group.ts';
 import { groupArn, type Member, type ScalingGroup } from '../core/groups.ts';
+import { commandIdOf, inspected, livingInstance } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
 import type { LoadReport, RestartReport } from '../core/load.ts';
+import { onHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
@@ -65,9 +67,7 @@ const lately = async ({ metrics }: Ports, name: string, dimensions: Readonly<Rec
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
-  const instance = await ports.instances.describe(id);
-  if (instance.state === 'terminated' || instance.state === 'shutting-down')
-    throw new NotFound(`${id} is ${instance.state}`);
+  const instance = await livingInstance(id, ports);
   const uncovered = look.uncovered(instance.tags);
   if (uncovered !== undefined || instance.state !== 'running') {
     const rest = { traits: undefined, member: undefined, scaling: undefined, used: undefined, groupUsed: undefined };
@@ -109,19 +109,13 @@ const hostOf = async (
   look: Look<Options>,
 ): Promise<Pick<Seen, 'command' | 'load' | 'blind'>> => {
   const last = look.attempts.at(-1) as Attempt<Step> | undefined;
-  const sent =
-    last?.step.do === 'restart' ? (last.receipt as { commandId?: string } | undefined)?.commandId : undefined;
+  const sent = last?.step.do === 'restart' ? commandIdOf(last) : undefined;
   const command = sent ? await ports.hosts.result(id, 'restart-unit', sent) : undefined;
   const agent = await ports.hosts.agent(id);
   if (agent.state !== 'online') return { command, load: undefined, blind: `its SSM agent is ${agent.state}` };
   if (command?.state === 'running') return { command, load: undefined, blind: undefined };
-  const run = await ports.hosts.inspect(id, 'inspect-load', {});
-  if (run.state === 'done') return { command, load: run.report, blind: undefined };
-  return {
-    command,
-    load: undefined,
-    blind: run.state === 'running' ? 'its SSM agent has not answered yet' : run.message,
-  };
+  const { report, blind } = inspected(await ports.hosts.inspect(id, 'inspect-load', {}));
+  return { command, load: report, blind };
 };
 
 // ---- what is wrong ----------------------------------------------------------------------------------------------------------------------
@@ -356,14 +350,7 @@ capacity is **raised** within its maximum. Time that its neighbours take, and ev
       ],
       resources: ['*'],
     },
-    {
-      for: 'look',
-      actions: ['ssm:SendCommand'],
-      resources: ['arn:*:ec2:*:*:instance/*'],
-      whenTagged: 'ssm:resourceTag',
-    },
-    { for: 'look', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-inspect-load'] },
-    { for: 'act', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-restart-unit'] },
+    ...onHosts('inspect-load', ['restart-unit']),
     {
       for: 'act',
       actions: ['ec2:ModifyInstanceCreditSpecification'],

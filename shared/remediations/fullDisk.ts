@@ -1,9 +1,9 @@
 import * as z from 'zod/mini';
 import type { CleanReport, GrowReport, Mount } from '../core/disk.ts';
 import { growthPerHour, maxGiB, usdPerMonth, wantedGiB } from '../core/ebs.ts';
-import { NotFound } from '../core/errors.ts';
 import { FITS, type Forecast, forecast, forecastText, type Point } from '../core/forecast.ts';
 import { aloneGroup, groupOfInstance } from '../core/group.ts';
+import { commandIdOf, inspected, livingInstance, volumesThere } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
 import {
   causeOf,
@@ -20,6 +20,7 @@ import {
   usedPercent,
   volumesOf,
 } from '../core/mounts.ts';
+import { onHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Metric, Ports, Volume } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Group, type Look } from '../core/remediation.ts';
@@ -85,20 +86,13 @@ interface Seen {
 // ---- observe ----------------------------------------------------------------------------------------------------------------------------
 
 const commandOf = (attempt: Attempt | undefined): { id: string; step: Step } | undefined => {
-  const id = (attempt?.receipt as { commandId?: string } | undefined)?.commandId;
+  const id = commandIdOf(attempt);
   return id && attempt ? { id, step: attempt.step as Step } : undefined;
-};
-
-const noneIfGone = (e: unknown): readonly Volume[] => {
-  if (e instanceof NotFound) return [];
-  throw e;
 };
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
-  const instance = await ports.instances.describe(id);
-  if (instance.state === 'terminated' || instance.state === 'shutting-down')
-    throw new NotFound(`${id} is ${instance.state}`);
+  const instance = await livingInstance(id, ports);
   const uncovered = look.uncovered(instance.tags);
   const nothing = {
     target,
@@ -127,24 +121,14 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     sent && (await ports.hosts.result(id, sent.step.do === 'clean' ? 'clean-disk' : 'grow-filesystem', sent.id));
   // While a command works on the disk, measuring it would only see a half.
   if (command?.state === 'running') return { ...nothing, group, agent, command, blind: undefined };
-  const run = await ports.hosts.inspect(id, 'inspect-disk', {
-    Detail: 'full',
-    MinAgeHours: `${look.options.cleanMinAgeHours}`,
-  });
-  if (run.state !== 'done')
-    return {
-      ...nothing,
-      group,
-      agent,
-      command,
-      blind: run.state === 'running' ? 'its SSM agent has not answered yet' : run.message,
-    };
-  const mounts = run.report.mounts.filter((m) => isRepairable(m) && !look.options.ignoreMounts.includes(m.path));
+  const parameters = { Detail: 'full', MinAgeHours: `${look.options.cleanMinAgeHours}` };
+  const { report, blind } = inspected(await ports.hosts.inspect(id, 'inspect-disk', parameters));
+  if (!report) return { ...nothing, group, agent, command, blind };
+  const mounts = report.mounts.filter((m) => isRepairable(m) && !look.options.ignoreMounts.includes(m.path));
   const soon = look.signal.kind === 'disk.forecast' ? await trends(mounts, id, ports, look) : {};
   const troubled = illOf({ mounts, soon }, look.options);
   const ids = [...new Set(troubled.flatMap((m) => volumesOf(m, instance)))];
-  // One that was detached meanwhile is not known; the instance is still there.
-  const volumes = ids.length > 0 ? await ports.volumes.describe(ids).catch(noneIfGone) : [];
+  const volumes = await volumesThere(ids, ports);
   const growth = await Promise.all(
     troubled.map(async (m) => [m.path, await bytesPerHour(m, id, ports, look)] as const),
   );
@@ -565,21 +549,7 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
       ],
       resources: ['*'],
     },
-    {
-      for: 'look',
-      actions: ['ssm:SendCommand'],
-      resources: ['arn:*:ec2:*:*:instance/*'],
-      whenTagged: 'ssm:resourceTag',
-    },
-    { for: 'look', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-inspect-disk'] },
-    {
-      for: 'act',
-      actions: ['ssm:SendCommand'],
-      resources: [
-        'arn:*:ssm:*:*:document/steward-{stage}-clean-disk',
-        'arn:*:ssm:*:*:document/steward-{stage}-grow-filesystem',
-      ],
-    },
+    ...onHosts('inspect-disk', ['clean-disk', 'grow-filesystem']),
     { for: 'act', actions: ['ec2:ModifyVolume'], resources: ['arn:*:ec2:*:*:volume/*'] },
   ],
   options,

@@ -2,10 +2,11 @@ import * as z from 'zod/mini';
 import { NotFound } from '../core/errors.ts';
 import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
 import { groupArn, type Member, type ScalingGroup } from '../core/groups.ts';
+import { isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
-import { awaitsStart, keysOf } from '../core/power.ts';
+import { awaitsStart, GRANTS_OF_START, keysOf } from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import type { Signal, SignalKind } from '../core/signal.ts';
 import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
@@ -57,7 +58,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   const instance = await ports.instances.describe(id);
   const uncovered = look.uncovered(instance.tags);
   const name = instance.tags[ASG_TAG];
-  const gone = instance.state === 'terminated' || instance.state === 'shutting-down';
+  const gone = isGone(instance);
   const nothing = { checks: undefined, traits: undefined, agent: 'absent' as const, member: undefined };
   if (uncovered !== undefined || (gone && !name)) {
     if (gone) throw new NotFound(`${id} is ${instance.state}`);
@@ -98,7 +99,6 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
 
 // ---- what is wrong ----------------------------------------------------------------------------------------------------------------------
 
-const isGone = ({ instance: { state } }: Seen): boolean => state === 'terminated' || state === 'shutting-down';
 const isWhole = ({ scaling }: Seen): boolean => scaling === undefined || scaling.inService >= scaling.desired;
 
 /** AWS stops or retires it: it must be elsewhere before. */
@@ -124,7 +124,7 @@ const isTaken = (look: Look<Options>): boolean =>
 
 const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
   const { instance, checks } = seen;
-  if (isGone(seen)) return isWhole(seen);
+  if (isGone(seen.instance)) return isWhole(seen);
   return (
     instance.state === 'running' &&
     checks?.system === 'ok' &&
@@ -138,7 +138,7 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
 const describe = (seen: Seen, look: Look<Options>): string => {
   const { instance, checks, scaling, uncovered, member } = seen;
   if (uncovered !== undefined) return `not looked into: ${uncovered}`;
-  if (isGone(seen))
+  if (isGone(seen.instance))
     return `it is ${instance.state}; asg/${scaling?.name} has ${scaling?.inService} of ${scaling?.desired} in service`;
   if (instance.state !== 'running') return `it is ${instance.state}`;
   const fails = failing(seen);
@@ -178,7 +178,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { instance, uncovered, checks } = seen;
   const { now } = look;
   if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
-  if (isGone(seen)) return succession(seen, look);
+  if (isGone(seen.instance)) return succession(seen, look);
   const last = lastOf(look);
   switch (instance.state) {
     case 'stopping':
@@ -434,7 +434,7 @@ const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, { now }: Look<O
     case 'stop':
       return instance.state === 'stopped' ? 'effective' : within(STOP_LIMIT);
     case 'replace':
-      return isGone(seen) || (member && member.lifecycle !== 'InService') ? 'effective' : within(minutes(5));
+      return isGone(seen.instance) || (member && member.lifecycle !== 'InService') ? 'effective' : within(minutes(5));
     case 'start':
       // Taken and fallen back: AWS has no capacity, or may not use a key.
       return instance.state === 'stopped' ? within(minutes(1)) : booted(seen, since);
@@ -503,8 +503,7 @@ both checks pass again, or the group is whole. It never forces a stop, never ter
       actions: ['autoscaling:SetInstanceHealth'],
       resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
     },
-    // By EC2, in our name: without it, what has volumes under a customer's key would be stopped and not start again.
-    { for: 'act', actions: ['kms:CreateGrant'], resources: ['arn:*:kms:*:*:key/*'], grantsService: true },
+    GRANTS_OF_START,
   ],
   options,
   survey: async ({ instances, where }, { now }): Promise<readonly Signal[]> =>

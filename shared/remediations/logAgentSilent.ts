@@ -1,8 +1,9 @@
 import * as z from 'zod/mini';
 import type { AgentSeen, MendReport } from '../core/agents.ts';
-import { NotFound } from '../core/errors.ts';
 import { aloneGroup } from '../core/group.ts';
+import { commandIdOf, inspected, livingInstance } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
+import { onHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Ports } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Look } from '../core/remediation.ts';
@@ -41,9 +42,7 @@ interface Seen {
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
-  const instance = await ports.instances.describe(id);
-  if (instance.state === 'terminated' || instance.state === 'shutting-down')
-    throw new NotFound(`${id} is ${instance.state}`);
+  const instance = await livingInstance(id, ports);
   const uncovered = look.uncovered(instance.tags);
   const nothing = { lastAt: undefined, command: undefined, agent: undefined, blind: undefined };
   if (uncovered !== undefined || instance.state !== 'running') return { target, instance, uncovered, ...nothing };
@@ -56,18 +55,11 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   // It publishes: there is nothing to ask the host.
   if (known.lastAt !== undefined && look.now - known.lastAt < FRESH) return { ...nothing, ...known };
   if (ssm.state !== 'online') return { ...nothing, ...known, blind: `its SSM agent is ${ssm.state}` };
-  const sent = (look.attempts.at(-1)?.receipt as { commandId?: string } | undefined)?.commandId;
+  const sent = commandIdOf(look.attempts.at(-1));
   const command = sent ? await ports.hosts.result(id, 'mend-agent', sent) : undefined;
   if (command?.state === 'running') return { ...nothing, ...known, command };
-  const run = await ports.hosts.inspect(id, 'inspect-agents', {});
-  if (run.state !== 'done')
-    return {
-      ...nothing,
-      ...known,
-      command,
-      blind: run.state === 'running' ? 'its SSM agent has not answered yet' : run.message,
-    };
-  return { ...known, command, agent: run.report.agents.find((a) => a.name === 'cloudwatch'), blind: undefined };
+  const { report, blind } = inspected(await ports.hosts.inspect(id, 'inspect-agents', {}));
+  return { ...known, command, agent: report?.agents.find((a) => a.name === 'cloudwatch'), blind };
 };
 
 /** An image that brings its own agent has so long to show it. */
@@ -189,14 +181,7 @@ goes to a person with it.`,
       ],
       resources: ['*'],
     },
-    {
-      for: 'look',
-      actions: ['ssm:SendCommand'],
-      resources: ['arn:*:ec2:*:*:instance/*'],
-      whenTagged: 'ssm:resourceTag',
-    },
-    { for: 'look', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-inspect-agents'] },
-    { for: 'act', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-mend-agent'] },
+    ...onHosts('inspect-agents', ['mend-agent']),
   ],
   options,
   survey: async ({ alarms }) => (await alarms.firing(1_000)).filter((s) => s.kind === 'log-agent.silent'),

@@ -1,11 +1,12 @@
 import * as z from 'zod/mini';
-import { NotFound } from '../core/errors.ts';
 import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
+import { commandIdOf, inspected, livingInstance } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
 import type { LoadReport, RestartReport, Unit } from '../core/load.ts';
+import { onHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
-import { awaitsStart, keysOf } from '../core/power.ts';
+import { awaitsStart, GRANTS_OF_START, keysOf } from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import { idOf, type Target } from '../core/target.ts';
 import { minutes, seconds, span } from '../core/time.ts';
@@ -60,9 +61,7 @@ interface Seen {
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
-  const instance = await ports.instances.describe(id);
-  if (instance.state === 'terminated' || instance.state === 'shutting-down')
-    throw new NotFound(`${id} is ${instance.state}`);
+  const instance = await livingInstance(id, ports);
   const uncovered = look.uncovered(instance.tags);
   const nothing = { traits: {}, keys: [], command: undefined, load: undefined, blind: undefined };
   if (uncovered !== undefined)
@@ -79,19 +78,11 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   if (agent.state !== 'online')
     return { ...known, command: undefined, load: undefined, blind: `its SSM agent is ${agent.state}` };
   const last = look.attempts.at(-1) as Attempt<Step> | undefined;
-  const sent =
-    last?.step.do === 'restart' ? (last.receipt as { commandId?: string } | undefined)?.commandId : undefined;
+  const sent = last?.step.do === 'restart' ? commandIdOf(last) : undefined;
   const command = sent ? await ports.hosts.result(id, 'restart-unit', sent) : undefined;
   if (command?.state === 'running') return { ...known, command, load: undefined, blind: undefined };
-  const run = await ports.hosts.inspect(id, 'inspect-load', {});
-  return run.state === 'done'
-    ? { ...known, command, load: run.report, blind: undefined }
-    : {
-        ...known,
-        command,
-        load: undefined,
-        blind: run.state === 'running' ? 'its SSM agent has not answered yet' : run.message,
-      };
+  const { report, blind } = inspected(await ports.hosts.inspect(id, 'inspect-load', {}));
+  return { ...known, command, load: report, blind };
 };
 
 // ---- what is wrong ----------------------------------------------------------------------------------------------------------------------
@@ -453,22 +444,14 @@ policy says; a unit that does not run after its restart goes to a person. Where 
       ],
       resources: ['*'],
     },
-    {
-      for: 'look',
-      actions: ['ssm:SendCommand'],
-      resources: ['arn:*:ec2:*:*:instance/*'],
-      whenTagged: 'ssm:resourceTag',
-    },
-    { for: 'look', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-inspect-load'] },
-    { for: 'act', actions: ['ssm:SendCommand'], resources: ['arn:*:ssm:*:*:document/steward-{stage}-restart-unit'] },
+    ...onHosts('inspect-load', ['restart-unit']),
     {
       for: 'act',
       actions: ['ec2:StopInstances', 'ec2:StartInstances', 'ec2:ModifyInstanceAttribute'],
       resources: ['arn:*:ec2:*:*:instance/*'],
       whenTagged: 'aws:ResourceTag',
     },
-    // By EC2, in our name: without it, what has volumes under a customer's key would be stopped and not start again.
-    { for: 'act', actions: ['kms:CreateGrant'], resources: ['arn:*:kms:*:*:key/*'], grantsService: true },
+    GRANTS_OF_START,
   ],
   options,
   survey: async ({ alarms }) => (await alarms.firing(1_000)).filter((s) => s.kind === 'memory.low'),

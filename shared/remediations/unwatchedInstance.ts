@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { NotFound } from '../core/errors.ts';
 import { aloneGroup } from '../core/group.ts';
+import { isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Instance, Ports } from '../core/ports.ts';
@@ -33,10 +34,8 @@ const options = z.strictObject({
 type Options = z.output<typeof options>;
 
 type Step =
-  | { readonly do: 'watch'; readonly put: readonly AlarmJson[] }
+  | { readonly do: 'watch'; readonly put: readonly WatchAlarm[] }
   | { readonly do: 'unwatch'; readonly names: readonly string[] };
-/** A wanted alarm as JSON: the step says it all. */
-type AlarmJson = { readonly [key: string]: Json };
 
 interface Seen {
   readonly target: Target;
@@ -60,7 +59,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     if (e instanceof NotFound) return undefined;
     throw e;
   });
-  const gone = !found || found.state === 'terminated' || found.state === 'shutting-down';
+  const gone = !found || isGone(found);
   const { stage } = ports.where;
   const actual = await ports.watches.withPrefix(prefixOf(stage, id));
   const known = { target, alarms: actual.length, odd: [], bare: false };
@@ -152,7 +151,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   return {
     do: 'act',
     rung: 'watch',
-    step: { do: 'watch', put: some as unknown as readonly AlarmJson[] },
+    step: { do: 'watch', put: some },
     plan: `put ${some.length} alarms: ${short(some.map((a) => a.name))}`,
     because: describe(seen),
     continues: look.attempts.length > 0,
@@ -165,13 +164,13 @@ const act = async (step: Step, { watches }: Ports): Promise<Json> => {
     return { removed: step.names.length };
   }
   // One after the other: three a second are CloudWatch's limit.
-  for (const alarm of step.put) await watches.put(alarm as unknown as WatchAlarm);
+  for (const alarm of step.put) await watches.put(alarm);
   return { put: step.put.length };
 };
 
 const effect = ({ step, reservedAt }: Attempt<Step>, { difference }: Seen, { now }: Look<Options>): Effect => {
   const left = new Set(step.do === 'unwatch' ? difference.remove : difference.put.map((a) => a.name));
-  const names = step.do === 'unwatch' ? step.names : step.put.map((a) => String(a['name']));
+  const names = step.do === 'unwatch' ? step.names : step.put.map((a) => a.name);
   if (!names.some((n) => left.has(n))) return 'effective';
   return now - reservedAt < minutes(2) ? 'pending' : 'ineffective';
 };
@@ -255,7 +254,7 @@ Steward by EventBridge. It never creates an alarm on a metric that nobody publis
   decide,
   act,
   touches: (step, target) => {
-    const [first] = step.do === 'unwatch' ? step.names : step.put.map((a) => String(a['name']));
+    const [first] = step.do === 'unwatch' ? step.names : step.put.map((a) => a.name);
     // All of one instance: session policies are short, and names are long.
     const prefix = first?.split('/').slice(0, 3).join('/');
     const [, partition] = target.arn.split(':');

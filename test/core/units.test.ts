@@ -107,26 +107,26 @@ describe('who may be restarted', () => {
   });
 });
 
+const report = (units: readonly Unit[], totalMib = 8_192): LoadReport => ({
+  version: 1,
+  at: '2026-11-24T12:00:00Z',
+  os: 'amzn 2023',
+  kernel: '6.1',
+  uptimeSeconds: 86_400,
+  memory: {
+    totalBytes: totalMib * MiB,
+    availableBytes: 100 * MiB,
+    swapTotalBytes: 0,
+    swapUsedBytes: 0,
+    pressure: null,
+  },
+  cpu: { cores: 2, usedPercent: 10, stealPercent: 0, waitPercent: 0, load1: 0, pressure: null },
+  oomKills: [],
+  units: [...units],
+  cut: [],
+});
 describe('who is to blame', () => {
   const named = (name: string, u: Unit): Unit => ({ ...u, name });
-  const report = (units: readonly Unit[], totalMib = 8_192): LoadReport => ({
-    version: 1,
-    at: '2026-11-24T12:00:00Z',
-    os: 'amzn 2023',
-    kernel: '6.1',
-    uptimeSeconds: 86_400,
-    memory: {
-      totalBytes: totalMib * MiB,
-      availableBytes: 100 * MiB,
-      swapTotalBytes: 0,
-      swapUsedBytes: 0,
-      pressure: null,
-    },
-    cpu: { cores: 2, usedPercent: 10, stealPercent: 0, waitPercent: 0, load1: 0, pressure: null },
-    oomKills: [],
-    units: [...units],
-    cut: [],
-  });
   const growing = (name: string, mib: number, perMinute: number) =>
     named(
       name,
@@ -223,7 +223,7 @@ describe('after a restart', () => {
     },
   });
   const failed = (code: string) => ({ state: 'failed' as const, commandId: 'c', code, message: '', remedy: '' });
-  const load = (...units: Unit[]) => ({ units }) as unknown as LoadReport;
+  const load = (...units: Unit[]) => report(units);
   test.each([
     ['it says so', done(true), load(), true],
     ['it does not run', done(false), load(), false],

@@ -34,4 +34,19 @@ export const createAccount = ({ policy = {}, deaf, store, around, stage = STAGE,
   });
   return { ...steward, fleet };
 };
+/** One target's incidents of one remediation, the latest of them, and how it stands. */
+export const following = ({ incidents }: Account, id: string, remediation: string) => {
+  const last = () =>
+    incidents()
+      .filter((i) => i.target.endsWith(id) && i.remediation === remediation)
+      .at(-1);
+  return {
+    last,
+    over: () => ['closed', 'escalated', 'asking'].includes(last()?.state ?? ''),
+    rungs: () => last()?.attempts.map((a) => [a.rung, a.effect]),
+  };
+};
+/** A machine that stands alone and runs `shop`. */
+export const SHOP = { running: true, type: 'm6i.large', tags: { Name: 'shop', 'steward:managed': 'true' } } as const;
+
 export type Account = ReturnType<typeof createAccount>;

@@ -3,7 +3,7 @@ import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import { addAlarm, breakLoad, hostOf } from '../../world/fleet.ts';
 import { setAgent } from '../../world/hosts.ts';
 import { makeInstance, type NewInstance } from '../../world/instances.ts';
-import { type AccountOptions, createAccount } from './account.ts';
+import { type AccountOptions, createAccount, following, SHOP } from './account.ts';
 
 const policyOf = (settings: object = {}) => ({
   preset: 'automatic',
@@ -17,12 +17,7 @@ const started = async ({
 }: AccountOptions & { make?: NewInstance; of?: 'alone' | 'web'; publishesCredits?: boolean } = {}) => {
   const account = createAccount({ policy: policyOf(), ...options });
   const { world, fleet } = account;
-  const made = makeInstance(world, {
-    running: true,
-    type: 'm6i.large',
-    tags: { Name: 'shop', 'steward:managed': 'true' },
-    ...make,
-  });
+  const made = makeInstance(world, { ...SHOP, ...make });
   const instance = of === 'alone' ? made : fleet.web[0];
   if (!instance) throw new Error('the fleet has no web server');
   // Credits go slowly: they have been low for a while.
@@ -31,13 +26,7 @@ const started = async ({
   addAlarm(world, instance, { metric: 'CPUUtilization', over: 90, minutes: 5 });
   if (instance.type.startsWith('t')) addAlarm(world, instance, { metric: 'CPUCreditBalance', under: 20 });
   await account.run(minutes(10));
-  const last = () =>
-    account
-      .incidents()
-      .filter((i) => i.target.endsWith(instance.id) && i.remediation === 'cpu-exhausted')
-      .at(-1);
-  const over = () => ['closed', 'escalated', 'asking'].includes(last()?.state ?? '');
-  const rungs = () => last()?.attempts.map((a) => [a.rung, a.effect]);
+  const { last, over, rungs } = following(account, instance.id, 'cpu-exhausted');
   const calls = (operation: string) => world.calls.filter((c) => c.operation === operation);
   return { ...account, instance, id: instance.id, last, over, rungs, calls };
 };

@@ -8,7 +8,7 @@ import { addAlarm, breakLoad, hostOf, type Load } from '../../world/fleet.ts';
 import { setAgent } from '../../world/hosts.ts';
 import { makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
 import { clientsOf } from '../world/clients.ts';
-import { type AccountOptions, createAccount } from './account.ts';
+import { type AccountOptions, createAccount, following, SHOP } from './account.ts';
 
 const policyOf = (settings: object = {}) => ({
   preset: 'automatic',
@@ -24,25 +24,14 @@ const started = async ({
 }: AccountOptions & { load?: readonly Load[]; make?: NewInstance; of?: 'alone' | 'web' } = {}) => {
   const account = createAccount({ policy: policyOf(), ...options });
   const { world, fleet } = account;
-  const made = makeInstance(world, {
-    running: true,
-    type: 'm6i.large',
-    tags: { Name: 'shop', 'steward:managed': 'true' },
-    ...make,
-  });
+  const made = makeInstance(world, { ...SHOP, ...make });
   const instance = of === 'alone' ? made : fleet.web[0];
   if (!instance) throw new Error('the fleet has no web server');
   const { id } = instance;
   addAlarm(world, instance, { metric: 'mem_used_percent', over: 90, namespace: 'CWAgent' });
   await account.run(minutes(4));
   for (const l of load) breakLoad(world, id, l);
-  const last = () =>
-    account
-      .incidents()
-      .filter((i) => i.target.endsWith(id) && i.remediation === 'memory-exhausted')
-      .at(-1);
-  const over = () => ['closed', 'escalated', 'asking'].includes(last()?.state ?? '');
-  const rungs = () => last()?.attempts.map((a) => [a.rung, a.effect]);
+  const { last, over, rungs } = following(account, id, 'memory-exhausted');
   const restarts = () =>
     world.calls.filter((c) => c.operation === 'SendCommand' && JSON.stringify(c.input).includes('restart-unit'));
   /** Someone says yes to what is asked. */
