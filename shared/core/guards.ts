@@ -226,14 +226,15 @@ const putsBack = ({ undoes, act, incident }: Proposal): string | undefined => {
 const ofAge: Guard = (p) => {
   const back = putsBack(p);
   if (back) return back;
-  const age = p.incident.openedAt - p.incident.signals.lastAt;
+  const { lastAt } = p.incident.signals;
   const limit = minutes(p.policy.signalMaxAgeMinutes);
-  if (age < -limit)
+  if (lastAt - p.now > limit)
     return escalate(
       p,
-      `the signal is dated ${span(-age)} in the future: a clock is wrong`,
-      'set the clock of the sender, or of this account',
+      `the signal is dated ${span(lastAt - p.now)} in the future: a clock is wrong`,
+      'set the clock of the sender, or of this account; a signal of the right time, or that time, lets it go on',
     );
+  const age = p.incident.openedAt - lastAt;
   if (age > limit && p.incident.looks < 2)
     return wait(
       p,
@@ -271,6 +272,8 @@ const inWindow: Guard = (p) => {
 
 /** More attempts than any ladder has rungs: the incident goes round in circles. */
 const MOST_ATTEMPTS = 40;
+/** DynamoDB keeps 400 KB an item: what is left is for the log, and for putting back. Characters of JSON. */
+const MOST_TEXT = 150_000;
 
 const hasAttempts: Guard = (p) => {
   const back = putsBack(p);
@@ -279,6 +282,12 @@ const hasAttempts: Guard = (p) => {
     return escalate(
       p,
       `${p.incident.attempts.length} attempts did not end it`,
+      'end it by hand: this incident acts no more',
+    );
+  if (JSON.stringify(p.incident.attempts).length > MOST_TEXT)
+    return escalate(
+      p,
+      `the record of its ${p.incident.attempts.length} attempts is as long as it may become`,
       'end it by hand: this incident acts no more',
     );
   const lately = p.chart.recent.filter((d) => d.remediation === p.remediation.name && d.at > p.now - hours(24));

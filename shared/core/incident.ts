@@ -139,8 +139,16 @@ export const withAttempt = (incident: Incident, attempt: Attempt): Incident => (
   ...incident,
   attempts: incident.attempts.some((a) => a.n === attempt.n)
     ? incident.attempts.map((a) => (a.n === attempt.n ? attempt : a))
-    : [...incident.attempts, attempt],
+    : [...kept(incident.attempts), attempt],
 });
+
+/** Of what AWS put off, which is proven not to have been done, the latest are kept: an incident may stay open for months, its item is bounded. */
+const LATEST_PUT_OFF = 12;
+const kept = (attempts: readonly Attempt[]): readonly Attempt[] => {
+  const putOff = attempts.filter((a) => a.outcome?.kind === 'transient');
+  const latest = new Set(putOff.slice(-LATEST_PUT_OFF));
+  return attempts.filter((a) => a.outcome?.kind !== 'transient' || latest.has(a));
+};
 
 /** Steps that differ only in key order are the same step. */
 export const stepText = (step: Json): string => JSON.stringify(sorted(step));

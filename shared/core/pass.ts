@@ -102,7 +102,8 @@ const heard = (incident: Incident, signal: Signal | undefined, now: Time): Incid
       count: signals.count + 1,
       cause: signal.cause,
       ...(signal.author === undefined ? {} : { author: signal.author }),
-      lastAt: Math.max(signals.lastAt, signal.at),
+      // A date in the future is no date: the next signal says when.
+      lastAt: signals.lastAt > now ? signal.at : Math.max(signals.lastAt, signal.at),
       lastEventId: signal.eventId,
     },
   };

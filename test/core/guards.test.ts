@@ -182,6 +182,13 @@ const refusals: readonly (readonly [string, Partial<Proposal>, string, Refusal['
     'escalate',
     /40 attempts did not end it/,
   ],
+  [
+    'attempts that fill the record',
+    { incident: { ...anIncident, attempts: [{ before: 'x'.repeat(160_000) } as never] } },
+    'attempts',
+    'escalate',
+    /its 1 attempts is as long as it may become/,
+  ],
   ['troubles cannot be counted', { troubled: undefined }, 'breaker', 'wait', /could not be counted/],
   ['six of ten', { troubled: { 'euc1-az1': 6 } }, 'breaker', 'escalate', /6 of 10 in asg\/web fell ill within 5 min/],
   [

@@ -8,7 +8,7 @@ import type { Ports } from '../../shared/core/ports.ts';
 import { defineRemediation, type Effect, type Remediation } from '../../shared/core/remediation.ts';
 import type { Signal } from '../../shared/core/signal.ts';
 import { instanceTarget } from '../../shared/core/target.ts';
-import { minutes, seconds } from '../../shared/core/time.ts';
+import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import { memoryStore } from '../../world/memoryStore.ts';
 import { HOME, NOW } from './proposal.ts';
 
@@ -151,6 +151,52 @@ describe('a pass', () => {
     await look();
     for (const id of ['event-2', 'event-2', 'event-1']) await run({ signal: signal(id) });
     expect(incident().signals).toMatchObject({ count: 3, lastEventId: 'event-1' });
+  });
+
+  test('told of something that lies in the future tells a person; a signal of the right time lets it act', async () => {
+    expect(await run({ signal: { ...signal(), at: now + hours(1) } })).toMatchObject({
+      state: 'escalated',
+      attempts: 0,
+    });
+    expect(incident()).toMatchObject({ because: expect.stringContaining('dated 60 min in the future') });
+    now += minutes(1);
+    await run({ signal: signal('event-2') });
+    expect(incident().attempts).toMatchObject([{ outcome: { kind: 'done' } }]);
+  });
+
+  test('told again twenty minutes after the first does not take that for the future', async () => {
+    c.onLook = () => {
+      throw new Throttled('later');
+    };
+    await run({ signal: signal() });
+    now += minutes(20);
+    c.onLook = () => {};
+    await run({ signal: signal('event-2') });
+    expect(incident().attempts).toMatchObject([{ outcome: { kind: 'done' } }]);
+  });
+
+  test('put off again and again says when it is tried again, and keeps its record short', async () => {
+    c.onAct = async () => Promise.reject(new Throttled('later'));
+    await run({ signal: signal() });
+    for (let n = 0; n < 8; n++) {
+      now += minutes(11);
+      await look();
+    }
+    expect(incident()).toMatchObject({ state: 'escalated', attempts: { length: 6 } });
+    expect(incident().remedy).toContain('it is tried again after 2026-11-25T12:');
+    // A new alarm changes nothing of that.
+    await run({ signal: signal('event-2') });
+    expect(incident().attempts).toHaveLength(6);
+    for (let day = 0; day < 5; day++) {
+      now += hours(26);
+      for (let n = 0; n < 8; n++) {
+        now += minutes(11);
+        await look();
+      }
+    }
+    const { attempts } = incident();
+    expect(attempts.at(-1)?.n).toBe(36);
+    expect(attempts.length).toBeLessThanOrEqual(13);
   });
 
   test('writes a line that is news though the log is full', async () => {

@@ -302,7 +302,14 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
   const checkAge = (r: Reserved, { openedAt, signals }: Incident): void => {
     const since = readings.get(openedAt) ?? 0;
     const seen = (looksAt.get(`${r.target}/${kindOf(r.remediation)}`) ?? []).filter((time) => time >= since);
-    const old = Math.abs(openedAt - signals.lastAt) > minutes(policy.signalMaxAgeMinutes);
+    const limit = minutes(policy.signalMaxAgeMinutes);
+    const ahead = signals.lastAt - r.at;
+    check(
+      ahead <= limit,
+      'no-act-on-a-date-to-come',
+      () => `${r.attempt.token}: its signal is dated ${ahead} ms ahead`,
+    );
+    const old = openedAt - signals.lastAt > limit;
     check(!old || seen.length >= 2, 'old-signals-are-looked-at-twice', () => `${r.attempt.token} at the first look`);
   };
 
