@@ -1,6 +1,7 @@
 /** The words of `steward`, and what each asks of the function. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { stepText } from '../shared/core/incident.ts';
+import { SNOOZE_LIMIT } from '../shared/core/snooze.ts';
 import { days, hours, minutes } from '../shared/core/time.ts';
 import type { Question, Command as Wish } from '../shared/runtime/answer.ts';
 import type { Why } from '../shared/runtime/why.ts';
@@ -14,6 +15,11 @@ const duration = (text: string): number => {
   const [, n, unit = ''] = /^([1-9]\d{0,4})([mhd])$/.exec(text) ?? [];
   const ms = n && UNITS[unit]?.(Number(n));
   if (!ms || ms > days(366)) throw new InvalidArgumentError('Give 30m, 2h or 3d; at most 366d.');
+  return ms;
+};
+const snoozeTime = (text: string): number => {
+  const ms = duration(text);
+  if (ms > SNOOZE_LIMIT) throw new InvalidArgumentError('Give 30m, 2h or 3d; at most 7d. For longer: steward pause.');
   return ms;
 };
 const count = (text: string): number => {
@@ -38,6 +44,7 @@ Examples:
   $ steward status
   $ steward why i-0abc1234def567890
   $ steward approve 01KAQX4T2D6N8J0V5R3F7G9H1K
+  $ steward snooze 01KAQX4T2D6N8J0V5R3F7G9H1K --for 2h --reason 'after the release'
   $ steward pause asg/web --for 2h --reason 'load test'
 
 Credentials and region are found as by any AWS tool. The only permission needed is lambda:InvokeFunction on steward-<stage>-answer.
@@ -186,6 +193,14 @@ export const program = (run: Run): Command => {
   yes(
     add(root, 'deny <incident>', 'no to the step that it asks for', (s, o, id: string) => reply(s, 'deny', id, o)),
   ).option('--reason <why>', 'why not', reason);
+  add(
+    root,
+    'snooze <incident>',
+    'not now: nobody is told of it until then, and it begins nothing new; it goes on looking',
+    (s, o, id: string) => s.obey({ do: 'snooze', incident: id, why: o.reason ?? '', forMs: o.for ?? 0 }),
+  )
+    .requiredOption('--for <time>', '30m, 2h, 3d; at most 7d', snoozeTime)
+    .requiredOption('--reason <why>', 'said wherever the incident is shown', reason);
   add(
     root,
     'pause [what]',

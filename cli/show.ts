@@ -16,6 +16,7 @@ const STATES: Readonly<Record<State, string>> = {
   refused: 'held back',
   asking: 'waits for your yes or no',
   escalated: 'needs a person',
+  snoozed: 'snoozed',
   closed: 'over',
 };
 const ENDS: Readonly<Record<NonNullable<Incident['end']>, string>> = {
@@ -49,8 +50,8 @@ export const showStatus = (s: Status, p: Paint): string[] => {
           p.bold(`${s.waiting.length} ${s.waiting.length === 1 ? 'waits' : 'wait'} for a person:`),
           ...showLines(s.waiting, s.at, p),
           p.dim('  Look first: steward why <id>'),
-          p.dim('  Look first: steward why <id>'),
         ]),
+    ...(s.snoozed.length === 0 ? [] : [p.bold(`${s.snoozed.length} snoozed:`), ...showLines(s.snoozed, s.at, p)]),
     total === 0 ? 'No incident is open.' : `Open: ${total}${s.more ? ' or more' : ''} (${counts.join(', ')}).`,
     ...(s.parked > 0
       ? [p.yellow(`${s.parked} ${s.parked === 1 ? 'event' : 'events'} could not be read: steward parked list`)]
@@ -63,6 +64,11 @@ export const showStatus = (s: Status, p: Paint): string[] => {
   ];
 };
 
+const lineText = ({ asks, snooze, state, because }: Line, now: Time): string => {
+  if (state === 'snoozed' && snooze) return `until ${timeOf(snooze.until, now)} by ${who(snooze.by)}: ${snooze.why}`;
+  return asks ? `${asks.plan.split(': ')[0]}?` : tidy(because, now);
+};
+
 export const showLines = (lines: readonly Line[], now: Time, p: Paint): string[] =>
   table(
     lines.map((i): Cell[] => [
@@ -71,7 +77,7 @@ export const showLines = (lines: readonly Line[], now: Time, p: Paint): string[]
       short(i.target),
       [stateOf(i), tone(p, i)],
       ago(i.closedAt ?? i.openedAt, now),
-      i.asks ? `${i.asks.plan.split(': ')[0]}?` : tidy(i.because, now),
+      lineText(i, now),
     ]),
     p,
   );
@@ -114,6 +120,7 @@ const WORDS: Readonly<Record<string, string>> = {
   answer: 'person',
   waiting: 'waits',
   escalated: 'calls you',
+  snoozed: 'tells nobody',
   closed: 'ended',
 };
 
@@ -227,6 +234,12 @@ const factsOf = ({ incident: i, now: look }: Explained, at: Time, p: Paint): Cel
     ],
     ['group', i.group && `${i.group}${i.groupSize === undefined ? '' : `, ${i.groupSize} members`}`],
     ['asked by', i.askedBy],
+    [
+      'snoozed',
+      i.snooze && i.snooze.until > at
+        ? `until ${clock(i.snooze.until)}, by ${i.snooze.by}: ${i.snooze.why}`
+        : undefined,
+    ],
     ['approved', i.approval && `by ${i.approval.by} at ${clock(i.approval.at)}`],
   ];
   return [

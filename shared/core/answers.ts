@@ -49,7 +49,7 @@ export const maybeSamePerson = (a: string, b: string): boolean => {
   return roleOf(a) !== '' && roleOf(a) === roleOf(b);
 };
 
-const over = (incident: Incident, action: string): No => ({
+export const over = (incident: Incident, action: string): No => ({
   no: `cannot ${action} incident ${incident.id}: it is over (${incident.end ?? 'closed'}${incident.closedAt === undefined ? '' : ` since ${iso(incident.closedAt)}`})`,
   remedy: `see what it did: steward why ${incident.id}`,
 });
@@ -66,9 +66,10 @@ export interface Reply {
   readonly step: string;
 }
 
-/** Yes to exactly the asked step, for as long as the question is open. */
+/** Yes to exactly the asked step, for as long as the question is open. It ends a snooze. */
 export const approve = (incident: Incident, { by, now, step }: Reply): Ruling<Incident> => {
   const no = (why: string, remedy: string): No => ({ no: `cannot approve incident ${incident.id}: ${why}`, remedy });
+  const { snooze: _, ...awake } = incident;
   const { ask, approval } = incident;
   if (incident.state === 'closed') return over(incident, 'approve');
   if (approval && approval.until > now)
@@ -92,14 +93,14 @@ export const approve = (incident: Incident, { by, now, step }: Reply): Ruling<In
       'let someone else approve it; a role session counts as a person of its own if it has a name (role_session_name in the profile)',
     );
   return {
-    ...logged(incident, now, 'answer', `${by} approved at ${iso(now)}: ${ask.plan} (holds until ${iso(ask.until)})`),
+    ...logged(awake, now, 'answer', `${by} approved at ${iso(now)}: ${ask.plan} (holds until ${iso(ask.until)})`),
     approval: { by, at: now, step, until: ask.until },
   };
 };
 
 /** No to the asked step (or to one that is approved and not yet begun): it is not asked again before the question would have ended. */
 export const deny = (incident: Incident, { by, now, step, why }: Reply & { why?: string }): Ruling<Incident> => {
-  const { ask, approval: _, ...rest } = incident;
+  const { ask, approval: _approval, snooze: _snooze, ...rest } = incident;
   if (incident.state === 'closed') return over(incident, 'deny');
   const no = (because: string): No => ({
     no: `cannot deny incident ${incident.id}: ${because}`,
@@ -128,7 +129,7 @@ const failedUndo = ({ undoWanted, attempts }: Incident): Attempt | undefined => 
 
 /** A person no longer wants it put back, or has done so by hand: the incident goes on as if nobody had asked. */
 const withdrawn = (
-  { undoWanted: _, ...incident }: Incident,
+  { undoWanted: _undo, snooze: _snooze, ...incident }: Incident,
   attempt: Attempt,
   { by, now, why }: { by: string; now: Time; why?: string },
 ): Incident => ({
@@ -228,7 +229,8 @@ export const undo = (
     );
   const wanted = { by, at: now, attempt };
   const line = `${by} asked at ${iso(now)} to put back what attempt ${attempt.n} did (${attempt.plan})`;
-  if (incident.state !== 'closed') return [{ ...logged(incident, now, 'answer', line), undoWanted: wanted }];
+  const { snooze: _, ...awake } = incident;
+  if (incident.state !== 'closed') return [{ ...logged(awake, now, 'answer', line), undoWanted: wanted }];
   const busy = others.find((o) => o.state !== 'closed' && o.remediation === incident.remediation);
   if (busy)
     return no(

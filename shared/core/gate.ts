@@ -41,6 +41,8 @@ const stillHeld = async (store: Store, leases: Held, now: Time, own: string): Pr
 };
 /** One that cannot be found is not known to be over. */
 const isHeld = (lease: Lease, incident: Incident | undefined, now: Time): boolean => {
+  // Snoozed when it was a person's already.
+  if (incident?.state === 'snoozed' && incident.escalatedAt !== undefined) return false;
   if (incident?.state === 'closed' || incident?.state === 'escalated') return false;
   if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;
   // Refused or asked about something else by now, but nobody has seen yet what its last step came to.

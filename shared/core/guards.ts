@@ -7,6 +7,7 @@ import { messageOf } from './errors.ts';
 import { type Incident, stepText } from './incident.ts';
 import type { Policy, Settings } from './policy.ts';
 import { type Facts, type Risk, riskOf } from './remediation.ts';
+import { snoozeOf, snoozeText } from './snooze.ts';
 import type { Chart, GroupRecord, Ledger, Pause, Switches } from './store.ts';
 import type { Target } from './target.ts';
 import { days, hours, iso, minutes, span, type Time } from './time.ts';
@@ -159,6 +160,20 @@ const inScope: Guard = (p) => {
     return wait(p, 'its tags could not be read', 'grant the read permission, or wait until AWS answers');
   const { covered, because, remedy } = scopeOf(p.policy, p.facts.tags);
   return covered ? because : notOurs(p, because, remedy);
+};
+
+/** Finishing and putting back what was begun is nothing new: that is not snoozed. */
+const awake: Guard = (p) => {
+  const back = putsBack(p) ?? (p.act.continues ? 'it finishes what is under way' : undefined);
+  if (back) return back;
+  const snooze = snoozeOf(p.incident, p.now);
+  if (!snooze) return 'nobody snoozed it';
+  return wait(
+    p,
+    snoozeText(snooze),
+    `nothing: it asks again at ${iso(snooze.until)}; to end it now: steward approve ${p.incident.id}, or deny`,
+    snooze.until,
+  );
 };
 
 const inMode: Guard = (p) => {
@@ -442,6 +457,7 @@ const leaseFree: Guard = (p) => {
 const guards: readonly (readonly [string, Guard])[] = [
   ['switch', onSwitch],
   ['scope', inScope],
+  ['snooze', awake],
   ['mode', inMode],
   ['age', ofAge],
   ['window', inWindow],

@@ -45,6 +45,8 @@ export type State =
   | 'asking'
   /** A person has been told: Steward cannot end this alone. It goes on looking. */
   | 'escalated'
+  /** A person said: not now. Nobody is told until then; it goes on looking. */
+  | 'snoozed'
   | 'closed';
 
 export type End = 'healthy' | 'not-ours' | 'gone' | 'undone';
@@ -72,6 +74,13 @@ export interface Approval {
   /** Exactly this step, as JSON text; another step needs another yes. */
   readonly step: string;
   readonly until: Time;
+}
+
+export interface Snooze {
+  readonly by: string;
+  readonly at: Time;
+  readonly until: Time;
+  readonly why: string;
 }
 
 export interface Incident {
@@ -109,6 +118,8 @@ export interface Incident {
   readonly attempts: readonly Attempt[];
   readonly ask?: Ask;
   readonly approval?: Approval;
+  /** A person said: not now. */
+  readonly snooze?: Snooze;
   /** A person said no to this step (JSON text), and until when that holds. */
   readonly denied?: { readonly step: string; readonly by: string; readonly until: Time };
   /** A person asked that the last effective attempt be put back. */

@@ -13,6 +13,7 @@ import type { Settings } from './policy.ts';
 import { trusts } from './principal.ts';
 import type { Assessment, Facts } from './remediation.ts';
 import type { Signal } from './signal.ts';
+import { dozing, snoozeOf, woken } from './snooze.ts';
 import { nextLook, start } from './step.ts';
 import type { Change, Chart, Switches } from './store.ts';
 import { hours, iso, minutes, seconds, type Time } from './time.ts';
@@ -150,7 +151,7 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const nothing = reasonToRest(work, deps, current);
   if (nothing !== undefined) return idle(work, nothing);
   const incident = current
-    ? heard(current, work.signal, now)
+    ? woken(heard(current, work.signal, now), now)
     : openedBy(work.signal as Signal, deps.newId(), remediation.name, now);
   const p: Pass = {
     work,
@@ -274,7 +275,7 @@ const conclude = async (
     case 'wait':
       return rest(p, { ...incident, state: 'waiting', because: verdict.because }, verdict, verdict.until);
     case 'escalate':
-      return rest(p, escalated(incident, verdict, now), verdict, now + IDLE_LOOK);
+      return rest(p, told(incident, verdict, now), verdict, againWhen(incident, now));
     case 'act':
       return tryToAct(p, verdict, assessed);
   }
@@ -292,9 +293,17 @@ const escalated = (
   escalatedAt: incident.escalatedAt ?? now,
 });
 
+/** A person is told, unless somebody snoozed it. */
+const told = (incident: Incident, reason: { because: string; remedy: string }, now: Time): Incident =>
+  snoozeOf(incident, now) ? dozing(incident, reason, now) : escalated(incident, reason, now);
+
+/** The next look at what waits for a person; at the end of a snooze at the latest. */
+const againWhen = (incident: Incident, now: Time): Time =>
+  Math.min(now + IDLE_LOOK, snoozeOf(incident, now)?.until ?? Number.POSITIVE_INFINITY);
+
 /** The incident is over; with it end its lease and its place in the budget. */
 const finish = async (p: Pass, ended: Incident, verdict: Verdict): Promise<Answer> => {
-  const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = ended;
+  const { ask: _ask, approval: _approval, remedy: _remedy, snooze: _snooze, ...kept } = ended;
   const incident = logged(
     { ...kept, state: 'closed', because: verdict.because, closedAt: p.now },
     p.now,
@@ -338,6 +347,7 @@ const isNews = (stored: Incident | undefined, seen: Incident, after: Incident): 
   stored.attempts !== after.attempts ||
   seen.log !== after.log ||
   stored.blindSince !== after.blindSince ||
+  stored.snooze !== after.snooze ||
   stored.signals.lastEventId !== after.signals.lastEventId ||
   stepText((stored.ask?.step ?? null) as Json) !== stepText((after.ask?.step ?? null) as Json);
 
@@ -416,8 +426,12 @@ const refused = async (
 ): Promise<Answer> => {
   const { now, incident, work } = p;
   if (work.explain) return answer(p, incident, act, { guards, refused: first, lookAgainAt: first.again });
+  const snoozed = first.consequence !== 'not-ours' && snoozeOf(incident, now) !== undefined;
+  // A snoozed one tells nobody, so it is for another of the group to write a storm down.
   const storm =
-    first.consequence === 'not-ours' ? undefined : guards.filter(isRefusal).find((f) => f.guard === 'breaker');
+    snoozed || first.consequence === 'not-ours'
+      ? undefined
+      : guards.filter(isRefusal).find((f) => f.guard === 'breaker');
   const change = storm && breakerChange ? [{ put: breakerChange }] : [];
   // Whoever writes a storm down first tells a person, whatever else refuses, and both in one transaction: it is told once, and not less.
   const tells = storm?.consequence === 'escalate' && change.length > 0;
@@ -432,7 +446,8 @@ const refused = async (
   );
   const because = `${refusal.guard}: ${refusal.because}`;
   // Whatever it waits for, what healed by itself is seen.
-  const again = Math.min(refusal.again, now + IDLE_LOOK);
+  const again = Math.min(refusal.again, againWhen(incident, now));
+  if (snoozed) return rest(p, dozing(noted, { because, remedy: refusal.remedy }, now), act, again, extra);
   switch (refusal.consequence) {
     case 'not-ours':
       return { ...(await finish(p, { ...noted, end: 'not-ours' }, { do: 'nothing', because })), ...extra };

@@ -7,6 +7,7 @@ import type { Estate } from '../aws/estate.ts';
 import { commandHash, type Expected, NotProven, type Proof, proofSchema } from '../aws/identity.ts';
 import { InvalidInput, NotFound, StewardError } from '../core/errors.ts';
 import type { Parameters } from '../core/ports.ts';
+import { SNOOZE_LIMIT } from '../core/snooze.ts';
 import { days, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
 import { carryOut, Declined } from './commands.ts';
@@ -51,6 +52,12 @@ const question = z.discriminatedUnion('do', [
 const command = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('approve'), incident: text, step: z.string() }),
   z.strictObject({ do: z.literal('deny'), incident: text, step: z.string(), why: z.optional(words) }),
+  z.strictObject({
+    do: z.literal('snooze'),
+    incident: text,
+    why: words,
+    forMs: z.int().check(z.gte(60_000), z.lte(SNOOZE_LIMIT)),
+  }),
   z.strictObject({
     do: z.literal('pause'),
     scope: text,

@@ -3,6 +3,7 @@ import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
 import { approve, deny, isNo, type No, pause, pausesOf, type Ruling, resume, undo } from '../core/answers.ts';
 import { Conflict, InvalidInput, messageOf, NotFound, StewardError } from '../core/errors.ts';
 import { type Incident, logged } from '../core/incident.ts';
+import { snooze } from '../core/snooze.ts';
 import type { Parked, Pause, Switches } from '../core/store.ts';
 import { iso } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
@@ -35,6 +36,17 @@ export const carryOut = (c: Command, by: string, deps: AnswerDeps): Promise<Outc
     case 'deny': {
       const reason = c.why === undefined ? {} : { why: c.why };
       return onIncident(c.incident, deps, (i) => deny(i, { by, now: deps.now(), step: c.step, ...reason }), 'denied');
+    }
+    case 'snooze': {
+      const { forMs, why } = c;
+      const until = deps.now() + forMs;
+      return onIncident(c.incident, deps, (i) => snooze(i, { by, now: deps.now(), until, why }), 'snoozed').then(
+        (done) => ({
+          ...done,
+          say: `snoozed until ${iso(until)}: ${why}`,
+          next: `nobody is told before then, and it begins nothing new; it goes on looking, and closes if all is well. To think better of it: steward approve ${c.incident}, or deny`,
+        }),
+      );
     }
     case 'pause':
       return stop(c, by, deps);

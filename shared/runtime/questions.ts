@@ -1,7 +1,7 @@
 /** What `steward status`, `incidents` and `parked list` show. */
 import { inForce } from '../core/answers.ts';
 import { NotFound } from '../core/errors.ts';
-import type { Incident } from '../core/incident.ts';
+import type { Incident, Snooze } from '../core/incident.ts';
 import type { Parked, Pause } from '../core/store.ts';
 import { days, iso, type Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
@@ -17,6 +17,7 @@ export interface Line
   readonly attempts: number;
   /** What a person is asked to allow. */
   readonly asks?: { readonly plan: string; readonly until: Time };
+  readonly snooze?: Snooze;
 }
 export interface Status {
   readonly stage: string;
@@ -29,6 +30,8 @@ export interface Status {
   readonly more: boolean;
   /** Those that wait for a person. */
   readonly waiting: readonly Line[];
+  /** Those that a person put off. */
+  readonly snoozed: readonly Line[];
   readonly parked: number;
   readonly remediations: readonly { readonly name: string; readonly title: string; readonly mode: string }[];
 }
@@ -51,6 +54,7 @@ const lineOf = (i: Incident): Line => ({
   ...(i.closedAt === undefined ? {} : { closedAt: i.closedAt }),
   attempts: i.attempts.length,
   ...(i.ask && i.state === 'asking' ? { asks: { plan: i.ask.plan, until: i.ask.until } } : {}),
+  ...(i.snooze ? { snooze: i.snooze } : {}),
 });
 
 export const status = async (deps: AnswerDeps): Promise<Status> => {
@@ -71,6 +75,7 @@ export const status = async (deps: AnswerDeps): Promise<Status> => {
     open: counts,
     more: open.length === COUNTED,
     waiting: open.filter((i) => i.state === 'asking' || i.state === 'escalated').map(lineOf),
+    snoozed: open.filter((i) => i.state === 'snoozed').map(lineOf),
     parked: unread.length,
     remediations: remediations.map((r) => ({
       name: r.name,

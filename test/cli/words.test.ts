@@ -105,6 +105,7 @@ What happened
 What the guards say now
   ✓  switch    nothing is paused
   ✓  scope     it carries steward:managed=true
+  ✓  snooze    nobody snoozed it
   ✗  mode      a person must approve it: clean /
                → steward approve 01J00000000000000000000001
   ✓  age       the signal was 0 s old when it came

@@ -135,12 +135,18 @@ describe('reserving', () => {
 
 describe('a place in the budget and a lease', () => {
   const small = { facts: { ...aProposal.facts, group: { id: 'asg/web', size: 4, zones: {} } } };
-  const held = async (state: Incident['state'], later: number, effect?: 'ineffective'): Promise<boolean> => {
+  const held = async (
+    state: Incident['state'],
+    later: number,
+    effect?: 'ineffective',
+    escalatedAt?: number,
+  ): Promise<boolean> => {
     const store = memoryStore();
     const incident = await reserve(store, await propose(store, await member(store, 1, small)), null);
     const outcome = { kind: 'done' as const, at: NOW, because: 'taken' };
     const attempts = incident.attempts.map((a) => ({ ...a, outcome, ...(effect ? { effect } : {}) }));
-    if (state !== 'acting') await close(store, { ...incident, attempts }, state);
+    if (state !== 'acting')
+      await close(store, { ...incident, attempts, ...(escalatedAt === undefined ? {} : { escalatedAt }) }, state);
     const next = await member(store, 2, { ...small, now: NOW + later });
     return !allowed(
       await propose(store, {
@@ -168,8 +174,13 @@ describe('a place in the budget and a lease', () => {
     ['refused', LEASE - 1, true],
     ['refused', LEASE, false],
     ['asking', LEASE, false],
+    ['snoozed', LEASE, false],
   ] as const)('of one that is %s, its last step judged, are held after %i ms: %s', async (state, later, expected) => {
     expect(await held(state, later, 'ineffective')).toBe(expected);
+  });
+  test('of one that is snoozed are held, unless a person had it before', async () => {
+    expect(await held('snoozed', LEASE)).toBe(true);
+    expect(await held('snoozed', 0, undefined, NOW)).toBe(false);
   });
 });
 

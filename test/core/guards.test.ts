@@ -283,6 +283,7 @@ describe('each guard', () => {
     expect(guardNames).toStrictEqual([
       'switch',
       'scope',
+      'snooze',
       'mode',
       'age',
       'window',

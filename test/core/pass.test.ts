@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import * as z from 'zod/mini';
 import { Refused, Throttled, Unavailable } from '../../shared/core/errors.ts';
+import { guardNames } from '../../shared/core/guards.ts';
 import type { Attempt, Incident } from '../../shared/core/incident.ts';
 import { type Answer, pass } from '../../shared/core/pass.ts';
 import { defaultPolicy } from '../../shared/core/policy.ts';
@@ -140,7 +141,7 @@ describe('a pass', () => {
 
   test('explained: says what it would do, with every guard, and neither writes nor acts', async () => {
     const answer = await run({ signal: signal(), explain: true });
-    expect(answer).toMatchObject({ verdict: { do: 'act', plan: 'mend it' }, guards: { length: 11 } });
+    expect(answer).toMatchObject({ verdict: { do: 'act', plan: 'mend it' }, guards: { length: guardNames.length } });
     expect(store.records.size).toBe(0);
     expect(c.did).toStrictEqual([]);
   });
