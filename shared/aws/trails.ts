@@ -141,13 +141,16 @@ export const cloudTrails = (options: ClientOptions): Trails => {
       }),
     describe: (arn) =>
       calling(`cannot look at ${arn}`, async (): Promise<Trail | undefined> => {
-        const trail = await find(arn);
-        if (!trail?.Name) return undefined;
-        const [status, selectors, tags] = await Promise.all([
+        // Asked together, for seconds count; what a trail that is gone answers to the rest is nobody's business.
+        const rest = Promise.all([
           reader.send(new GetTrailStatusCommand({ Name: arn })),
           reader.send(new GetEventSelectorsCommand({ TrailName: arn })),
           tagsOf(arn),
         ]);
+        rest.catch(() => {});
+        const trail = await find(arn);
+        if (!trail?.Name) return undefined;
+        const [status, selectors, tags] = await rest;
         return {
           arn,
           name: trail.Name,

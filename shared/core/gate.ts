@@ -63,10 +63,10 @@ export const propose = async (
   const { now, facts, remediation, incident, policy } = given;
   const groupId = facts.group?.id ?? 'unknown';
   const month = iso(now).slice(0, 7);
-  const [knownGroup, knownLedger] = await store.read(
-    { kind: 'group', id: groupId },
-    { kind: 'ledger', remediation: remediation.name, month },
-  );
+  const [[knownGroup, knownLedger], inTrouble] = await Promise.all([
+    store.read({ kind: 'group', id: groupId }, { kind: 'ledger', remediation: remediation.name, month }),
+    troubled(store, given),
+  ]);
   const recorded: GroupRecord = knownGroup ?? { kind: 'group', id: groupId, version: 0, repairs: {} };
   const [repairs, leases] = await Promise.all([
     stillHeld(store, recorded.repairs, now, incident.id),
@@ -82,7 +82,7 @@ export const propose = async (
     version: 0,
     usdPerMonth: 0,
   };
-  const proposal: Proposal = { ...given, chart, group, ledger, troubled: await troubled(store, given) };
+  const proposal: Proposal = { ...given, chart, group, ledger, troubled: inTrouble };
   const because = tripped(proposal);
   const breaker = group.breaker;
   // Written when it opens and then once a minute while it lasts.

@@ -10,6 +10,7 @@ import { commitOutcome, propose, type Reservation, reserve } from './gate.ts';
 import { isRefusal, type Refusal, uncoveredBy } from './guards.ts';
 import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
 import type { Settings } from './policy.ts';
+import type { Ports } from './ports.ts';
 import { trusts } from './principal.ts';
 import type { Assessment, Facts } from './remediation.ts';
 import type { Signal } from './signal.ts';
@@ -42,6 +43,8 @@ interface Pass {
   readonly settings: Settings;
   readonly chart: Chart;
   readonly switches: Switches;
+  /** Asked for while the record was read. */
+  readonly session: Promise<Ports> | undefined;
   /** The incident as it is stored, if it is. */
   readonly stored: Incident | undefined;
   readonly incident: Incident;
@@ -120,11 +123,10 @@ const idle = (work: Work, because: string): Answer => ({
   opened: false,
 });
 
-const reasonToRest = (work: Work, { home, policy }: Deps, current: Incident | undefined): string | undefined => {
-  const { account } = work.target;
+const reasonToRest = (work: Work, deps: Deps, current: Incident | undefined): string | undefined => {
   // Not even looked at: a signal from anywhere must not make Steward knock at accounts that nobody gave it.
-  if (account !== home && !policy.accounts.includes(account))
-    return `it is in account ${account}, which \`accounts\` in steward.yml does not name`;
+  if (!isOurs(work, deps))
+    return `it is in account ${work.target.account}, which \`accounts\` in steward.yml does not name`;
   if (!current)
     return work.signal === undefined
       ? 'the incident is over'
@@ -134,12 +136,28 @@ const reasonToRest = (work: Work, { home, policy }: Deps, current: Incident | un
   return work.due !== undefined && current.dueAt !== work.due ? 'a newer look is under way' : undefined;
 };
 
+const isOurs = ({ target: { account } }: Work, { home, policy }: Deps): boolean =>
+  account === home || policy.accounts.includes(account);
+
+const lookSession = ({ remediation, target }: Work, { reach }: Deps): Promise<Ports> =>
+  reach(remediation, target, { phase: 'look', touched: [] });
+
+/** What is signalled is looked at: its session is asked for while the record is read. What only may have changed mostly is nobody's. */
+const sessionAhead = (work: Work, deps: Deps): Promise<Ports> | undefined => {
+  if (!work.signal || work.signal.kind === 'target.changed' || !isOurs(work, deps)) return undefined;
+  const session = lookSession(work, deps);
+  // A pass that ends before it looks needs none; one that looks sees the fault.
+  session.catch(() => {});
+  return session;
+};
+
 /** Runs one pass. @throws StateUnusable, Conflict, Throttled, Unavailable of the state table: the queue brings the message again */
 export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const now = deps.now();
   const { target, remediation } = work;
   const settings = deps.policy.remediations[remediation.name];
   if (!settings) throw new InvalidInput(`the deployed policy knows no remediation ${remediation.name}: deploy again`);
+  const session = sessionAhead(work, deps);
   const [knownChart, knownSwitches] = await deps.store.read(
     { kind: 'chart', target: target.arn },
     { kind: 'switches' },
@@ -162,6 +180,7 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
     switches: knownSwitches ?? { kind: 'switches', version: 0, pauses: [] },
     stored: current,
     incident,
+    session,
   };
 
   const last = incident.attempts.at(-1);
@@ -196,7 +215,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
   const { work, deps, now } = p;
   let assessed: Assessment;
   try {
-    const ports = await deps.reach(work.remediation, work.target, { phase: 'look', touched: [] });
+    const ports = await (p.session ?? lookSession(work, deps));
     const look = {
       now,
       openedAt: p.incident.openedAt,

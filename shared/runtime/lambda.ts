@@ -4,8 +4,6 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
-import { Tracer } from '@aws-lambda-powertools/tracer';
-import { captureLambdaHandler } from '@aws-lambda-powertools/tracer/middleware';
 import middy from '@middy/core';
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { Answer } from '../core/pass.ts';
@@ -14,24 +12,21 @@ import type { Outcome } from './heal.ts';
 export interface Telemetry {
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly tracer: Tracer;
 }
 
 export const telemetry = (stage: string): Telemetry => ({
   logger: new Logger({ serviceName: 'steward', persistentLogAttributes: { stage } }),
   metrics: new Metrics({ namespace: 'Steward', serviceName: 'steward', defaultDimensions: { stage } }),
-  tracer: new Tracer({ serviceName: 'steward' }),
 });
 
-/** Wraps a handler with log context, metrics and traces. */
+/** Wraps a handler with log context and metrics. Lambda itself traces each invocation. */
 export const onEvent = <E, R>(
-  { logger, metrics, tracer }: Telemetry,
+  { logger, metrics }: Telemetry,
   handle: (event: E, context: Context) => Promise<R>,
 ) =>
   middy<E, R>()
     .use(injectLambdaContext(logger, { clearState: true }))
     .use(logMetrics(metrics))
-    .use(captureLambdaHandler(tracer, { captureResponse: false }))
     .handler(handle);
 
 export const isSqs = (event: unknown): event is SQSEvent => {

@@ -66,7 +66,11 @@ export const installed = async ({
   venv,
   packages,
   module,
-}: Pick<(typeof KINDS)[EmulatorName], 'venv' | 'packages' | 'module'>): Promise<string> => {
+}: {
+  readonly venv: string;
+  readonly packages: readonly string[];
+  readonly module: string;
+}): Promise<string> => {
   const python = `${HERE}${venv}/bin/python`;
   const works = async () =>
     existsSync(python) &&
