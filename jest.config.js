@@ -1,6 +1,8 @@
 /** One configuration, several suites: `npm run test:unit`, `test:contract` … choose by path. */
 export default {
   testEnvironment: 'node',
+  // Jest leaves one core idle unless told not to: of two, that is half.
+  maxWorkers: '100%',
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
