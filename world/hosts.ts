@@ -88,6 +88,13 @@ export type Host = {
     /** What is asked of it does not help. */
     broken: boolean;
   };
+  /** The ECS agent. hung: it runs and does not work · absent: this is no container instance. */
+  readonly ecs: {
+    state: 'connected' | 'hung' | 'stopped' | 'absent';
+    errors: string[];
+    /** What is asked of it does not help: the network or the role is at fault. */
+    broken: boolean;
+  };
   fileSystems: FileSystem[];
   /** Growth is counted up to here. */
   grownUntil: number;
@@ -248,6 +255,7 @@ export const makeHost = (world: World, instanceId: string, rootVolumeId: string)
     downUntil: 0,
     publishes: true,
     cloudwatch: { installed: true, configHash: null, errors: [], broken: false },
+    ecs: { state: 'absent', errors: [], broken: false },
     fileSystems: [makeFileSystem({ path: '/', source: '/dev/nvme0n1p1', layers: [partition, disk] })],
     grownUntil: world.clock.now(),
     done: new Map(),

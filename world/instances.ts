@@ -4,6 +4,7 @@ import { instanceArn } from './arns.ts';
 import { applyFilters, checkMaxResults, type FilterTable, fromTags, groupBy, page, toTags } from './describe.ts';
 import { makeVolume } from './ebs.ts';
 import type { Ec2Operations, Instance, InstanceState } from './ec2.ts';
+import { agentChanged, hostChanged } from './ecsInstances.ts';
 import { catchUp, hear, makeHost, restartUnit } from './hosts.ts';
 import { grantsKey, type Principal } from './iam.ts';
 import { INSTANCE_TYPES } from './places.ts';
@@ -140,6 +141,7 @@ export const enter = (world: World, instance: Instance, state: InstanceState) =>
     catchUp(world, host, state !== 'running' && state !== 'pending');
     hear(world, host);
   }
+  hostChanged(world, instance, state);
   world.events.emit({
     source: 'aws.ec2',
     detailType: 'EC2 Instance State-change Notification',
@@ -262,6 +264,7 @@ export const impair = (
   Object.assign(instance.impaired, checks);
   instance.impairedSince ??= world.clock.now();
   instance.cure = cure;
+  agentChanged(world, id);
 };
 const mend = (instance: Instance) => {
   instance.impaired = { system: false, instance: false, ebs: false };
@@ -459,6 +462,7 @@ export const instanceOperations: Ec2Operations = {
       }
       instance.runningSince = world.clock.now();
       if (instance.cure === 'reboot') mend(instance);
+      hostChanged(world, instance, 'rebooting');
     });
     return {};
   },

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { AgentsReport, MendReport } from '../shared/core/agents.ts';
 import type { CleanReport, DiskReport, GrowReport, HostFailure, Layer, Mount } from '../shared/core/disk.ts';
 import type { LoadReport, RestartReport } from '../shared/core/load.ts';
+import { restartEcsAgent } from './ecsInstances.ts';
 import {
   available,
   catchUp,
@@ -282,10 +283,32 @@ const inspectAgents: Script = (world, host): AgentsReport => ({
       connected: null,
       ageSeconds: 0,
     },
+    {
+      name: 'ecs',
+      installed: host.ecs.state !== 'absent',
+      running: host.ecs.state === 'connected' || host.ecs.state === 'hung',
+      version: host.ecs.state === 'absent' ? null : '1.99.0',
+      configHash: null,
+      errors: [...host.ecs.errors],
+      // It has registered once, whatever it hears now: that is all its introspection says.
+      connected: host.ecs.state === 'connected' || host.ecs.state === 'hung' ? true : null,
+      ageSeconds: 0,
+    },
   ],
 });
 
-const mendAgent: Script = (_world, host, parameters): MendReport => {
+const mendAgent: Script = (world, host, parameters): MendReport =>
+  one(parameters, 'Agent') === 'ecs' ? mendEcs(world, host, parameters) : mendCloudWatch(host, parameters);
+
+const mendEcs = (world: World, host: Host, parameters: Parameters): MendReport => {
+  if (one(parameters, 'Action') !== 'restart')
+    throw new Refusal('unsupported', 'Steward only restarts the ECS agent', 'install or configure it by hand');
+  if (host.ecs.state === 'absent') throw new Refusal('not-found', 'no ECS agent is here', 'install it');
+  const running = restartEcsAgent(world, host);
+  return { version: 1, name: 'ecs', repeated: false, running, steps: ['restarted'] };
+};
+
+const mendCloudWatch = (host: Host, parameters: Parameters): MendReport => {
   const { cloudwatch } = host;
   const action = one(parameters, 'Action');
   if (action === 'install' && host.os.startsWith('debian'))

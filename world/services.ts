@@ -3,6 +3,8 @@ import { autoScalingService } from './autoscaling.ts';
 import { cloudTrailService } from './cloudtrail.ts';
 import { cloudWatchService } from './cloudwatch.ts';
 import { ec2Service } from './ec2.ts';
+import { ecsService } from './ecsService.ts';
+import { elbService } from './elb.ts';
 import { logsService } from './logs.ts';
 import type { Service } from './service.ts';
 import { ssmService } from './ssm.ts';
@@ -14,6 +16,8 @@ export const services: readonly Service[] = [
   cloudWatchService,
   cloudTrailService,
   autoScalingService,
+  ecsService,
+  elbService,
   logsService,
   stsService,
 ];

@@ -5,6 +5,8 @@ import { type Clock, createClock } from './clock.ts';
 import { type CloudTrailState, createCloudTrailState } from './cloudtrail.ts';
 import { type AlarmAction, type CloudWatchState, createCloudWatchState, startMetrics } from './cloudwatch.ts';
 import { createEc2State, type Ec2State } from './ec2.ts';
+import { createEcsState, type EcsState } from './ecs.ts';
+import { createElbState, type ElbState } from './elb.ts';
 import { createEventBus, type EventBus } from './events.ts';
 import { createFaults, type Faults, faultError } from './faults.ts';
 import type { Host, HostRunner } from './hosts.ts';
@@ -38,6 +40,18 @@ export const defaultSettle = {
   agentLost: 300_000,
   /** From a call to its event on the bus, by way of CloudTrail. */
   apiCallEvent: 15_000,
+  /** From a change to the scheduler's next look. */
+  ecsSchedule: 5_000,
+  /** A network interface for a task; on Fargate a machine too. */
+  ecsProvision: 10_000,
+  ecsPull: 10_000,
+  /** A container's end after SIGTERM. */
+  ecsStop: 10_000,
+  /** The first health check of a container, and of a host's agent after it is lost. */
+  ecsHealth: 30_000,
+  ecsConnect: 5_000,
+  /** From running to registered with its cluster. */
+  ecsRegister: 20_000,
 };
 export type Settle = typeof defaultSettle;
 
@@ -71,6 +85,8 @@ export type World = {
   readonly cloudwatch: CloudWatchState;
   readonly cloudtrail: CloudTrailState;
   readonly autoscaling: AutoScalingState;
+  readonly ecs: EcsState;
+  readonly elb: ElbState;
   readonly logs: LogsState;
   readonly iam: IamState;
   /** SSM documents by name; `addDocument` makes one. */
@@ -132,6 +148,8 @@ export const createWorld = ({
     cloudwatch,
     cloudtrail: createCloudTrailState(),
     autoscaling: createAutoScalingState(),
+    ecs: createEcsState(),
+    elb: createElbState(),
     logs: createLogsState(),
     iam: createIamState(account),
     hosts: new Map(),

@@ -3,6 +3,8 @@ import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { EC2Client } from '@aws-sdk/client-ec2';
+import { ECSClient } from '@aws-sdk/client-ecs';
+import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
 import { rootCredentials } from '../../world/iam.ts';
@@ -19,6 +21,8 @@ export const clientsOf = (world: World, credentials: Credentials = rootCredentia
     cloudwatch: new CloudWatchClient(options),
     cloudtrail: new CloudTrailClient(options),
     logs: new CloudWatchLogsClient(options),
+    ecs: new ECSClient(options),
+    elb: new ElasticLoadBalancingV2Client(options),
     sts: new STSClient(options),
   };
 };

@@ -57,7 +57,7 @@ describe('the wire', () => {
     const answer = await handle(world, signed('s3', {}, ''));
     expect([answer.status, Buffer.from(answer.body).toString()]).toEqual([
       501,
-      'The world lacks the service s3. It has: ec2, ssm, monitoring, cloudtrail, autoscaling, logs, sts.',
+      'The world lacks the service s3. It has: ec2, ssm, monitoring, cloudtrail, autoscaling, ecs, elasticloadbalancing, logs, sts.',
     ]);
   });
 

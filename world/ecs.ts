@@ -1,0 +1,248 @@
+/**
+ * ECS: what there is. How tasks live is in ecsTasks.ts, who decides where they run in ecsScheduler.ts, the instances below them in
+ * ecsInstances.ts, what the API says of it all in ecsDescribe.ts and its operations in ecsService.ts. `makeCluster` (clusters.ts) furnishes one.
+ */
+import { createHash } from 'node:crypto';
+import type { World } from './world.ts';
+
+export type Resources = { cpu: number; memory: number };
+
+export type ContainerInstanceStatus = 'ACTIVE' | 'DRAINING' | 'INACTIVE';
+export type ContainerInstance = {
+  readonly id: string;
+  readonly arn: string;
+  readonly cluster: string;
+  readonly ec2InstanceId: string;
+  readonly zone: string;
+  readonly registered: Resources;
+  readonly registeredAt: number;
+  status: ContainerInstanceStatus;
+  /** What ECS knows; the agent may have lost its way a moment ago. */
+  connected: boolean;
+  agentVersion: string;
+  /** Counts changes that made an event. */
+  version: number;
+  tags: Record<string, string>;
+};
+
+export type ContainerDefinition = {
+  readonly name: string;
+  readonly image: string;
+  readonly essential: boolean;
+  readonly cpu: number;
+  readonly memory: number;
+  /** With a host port of its own only one copy fits on an instance; 0 takes any. */
+  readonly port: { container: number; host: number } | undefined;
+  /** It has a health check: its task's health is known. */
+  readonly checked: boolean;
+};
+export type TaskDefinition = Resources & {
+  readonly family: string;
+  readonly revision: number;
+  readonly arn: string;
+  readonly networkMode: 'bridge' | 'awsvpc' | 'host';
+  readonly compatibilities: readonly ('EC2' | 'FARGATE')[];
+  readonly containers: readonly ContainerDefinition[];
+  readonly registeredAt: number;
+  status: 'ACTIVE' | 'INACTIVE';
+};
+
+/** What an image does once it is started. What is not named here runs, healthy, for ever. */
+export type Image = {
+  digest: string;
+  /** It ends by itself so long after its start. */
+  exits?: { afterMs: number; code: number; reason?: string } | undefined;
+  /** Why it cannot be pulled. */
+  missing?: string | undefined;
+  healthy: boolean;
+};
+
+export type LaunchType = 'EC2' | 'FARGATE';
+export type TaskStatus =
+  | 'PROVISIONING'
+  | 'PENDING'
+  | 'RUNNING'
+  | 'DEACTIVATING'
+  | 'STOPPING'
+  | 'DEPROVISIONING'
+  | 'STOPPED';
+export type StopCode =
+  | 'EssentialContainerExited'
+  | 'ServiceSchedulerInitiated'
+  | 'SpotInterruption'
+  | 'TaskFailedToStart'
+  | 'TerminationNotice'
+  | 'UserInitiated';
+
+export type Container = {
+  readonly id: string;
+  readonly name: string;
+  readonly image: string;
+  readonly digest: string;
+  readonly essential: boolean;
+  readonly checked: boolean;
+  status: 'PENDING' | 'RUNNING' | 'STOPPED';
+  health: 'UNKNOWN' | 'HEALTHY' | 'UNHEALTHY';
+  exitCode: number | undefined;
+  reason: string | undefined;
+  hostPort: number | undefined;
+};
+
+export type Task = Resources & {
+  readonly id: string;
+  readonly arn: string;
+  readonly cluster: string;
+  /** Its service, if it belongs to one. */
+  readonly service: string | undefined;
+  readonly group: string;
+  readonly definition: string;
+  readonly launchType: LaunchType;
+  readonly zone: string;
+  /** ARN; none on Fargate. */
+  readonly containerInstance: string | undefined;
+  /** Of its own network interface, where it has one. */
+  readonly address: string | undefined;
+  /** The deployment that started it, or who else did. */
+  readonly startedBy: string;
+  readonly containers: Container[];
+  readonly createdAt: number;
+  status: TaskStatus;
+  desired: 'RUNNING' | 'STOPPED';
+  startedAt: number | undefined;
+  stoppingAt: number | undefined;
+  stoppedAt: number | undefined;
+  stopCode: StopCode | undefined;
+  stoppedReason: string | undefined;
+  /** Until then it is neither scaled in nor stopped by a deployment. */
+  protectedUntil: number | undefined;
+  version: number;
+  tags: Record<string, string>;
+  /** Counts changes of status, so that a timer of an earlier one does nothing. */
+  turn: number;
+  /** What its containers did while the agent could not say so. */
+  untold: { code: number; reason: string | undefined } | undefined;
+};
+
+export type Deployment = {
+  readonly id: string;
+  readonly definition: string;
+  readonly createdAt: number;
+  updatedAt: number;
+  status: 'PRIMARY' | 'ACTIVE';
+  rollout: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED';
+  rolloutReason: string;
+  failedTasks: number;
+};
+
+export type ServiceTarget = { readonly targetGroup: string; readonly container: string; readonly port: number };
+export type EcsService = {
+  readonly name: string;
+  readonly arn: string;
+  readonly cluster: string;
+  readonly launchType: LaunchType;
+  readonly strategy: 'REPLICA' | 'DAEMON';
+  readonly createdAt: number;
+  status: 'ACTIVE' | 'DRAINING' | 'INACTIVE';
+  desired: number;
+  minimumHealthyPercent: number;
+  maximumPercent: number;
+  circuitBreaker: { enable: boolean; rollback: boolean };
+  /** Milliseconds in which an unhealthy target is forgiven. */
+  grace: number;
+  rebalancing: boolean;
+  placement: { type: 'spread' | 'binpack' | 'random'; field: string }[];
+  distinct: boolean;
+  readonly targets: readonly ServiceTarget[];
+  /** The newest first, as the API has them. */
+  deployments: Deployment[];
+  /** The newest first; AWS keeps 100. */
+  events: { readonly id: string; readonly at: number; readonly message: string }[];
+  /** Tasks that never ran make the next start wait longer. */
+  throttle: { failures: number; until: number; since: number };
+  /** The last deployment that was rolled out whole: the circuit breaker's way back. */
+  completed: { readonly id: string; readonly definition: string } | undefined;
+  /** Why the last task could not be placed: said once. */
+  unplaced: string | undefined;
+  /** A steady state is said once. */
+  steady: boolean;
+  tags: Record<string, string>;
+};
+
+export type Cluster = {
+  readonly name: string;
+  readonly arn: string;
+  status: 'ACTIVE' | 'INACTIVE';
+  /** Auto Scaling groups whose instances join it when they boot. */
+  readonly joinedBy: Set<string>;
+  readonly instances: Map<string, ContainerInstance>;
+  readonly services: Map<string, EcsService>;
+  readonly tasks: Map<string, Task>;
+  tags: Record<string, string>;
+};
+
+export type EcsState = {
+  readonly clusters: Map<string, Cluster>;
+  /** By `family:revision`. */
+  readonly definitions: Map<string, TaskDefinition>;
+  readonly images: Map<string, Image>;
+  /** Zones in which Fargate has no capacity now. */
+  readonly fargateLacks: Set<string>;
+  /** Told whenever a task, an instance or a service has changed: the scheduler looks then. */
+  readonly listeners: Set<() => void>;
+  /** When the scheduler looks next, and how to call that off. */
+  next: { at: number; cancel: () => void } | undefined;
+};
+export const createEcsState = (): EcsState => ({
+  clusters: new Map(),
+  definitions: new Map(),
+  images: new Map(),
+  fargateLacks: new Set(),
+  listeners: new Set(),
+  next: undefined,
+});
+
+/** Something is not as the scheduler saw it last. */
+export const changed = (world: World) => {
+  for (const listener of world.ecs.listeners) listener();
+};
+
+export const ecsArn = ({ region, account }: World, resource: string): string =>
+  `arn:aws:ecs:${region}:${account}:${resource}`;
+
+/** The last part of an ARN, or the name itself: the API takes both everywhere. */
+export const nameIn = (arnOrName: string | undefined): string => (arnOrName ?? '').split('/').at(-1) ?? '';
+
+export const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+
+/** What a reference to an image means now: a tag may move, and what runs stays what it was. */
+export const imageOf = (world: World, reference: string): Image =>
+  world.ecs.images.get(reference) ?? { digest: digestOf(reference), healthy: true };
+
+/** By `family:revision`, ARN, or family alone: then its latest active revision. */
+export const definitionOf = (world: World, reference: string): TaskDefinition | undefined => {
+  const name = nameIn(reference);
+  if (name.includes(':')) return world.ecs.definitions.get(name);
+  return [...world.ecs.definitions.values()].findLast((d) => d.family === name && d.status === 'ACTIVE');
+};
+
+export const clusterNamed = (world: World, name: string): Cluster => {
+  const cluster = world.ecs.clusters.get(name);
+  if (!cluster) throw new Error(`the world has no cluster ${name}`);
+  return cluster;
+};
+export const instanceOfTask = (world: World, task: Task): ContainerInstance | undefined =>
+  task.containerInstance === undefined
+    ? undefined
+    : world.ecs.clusters.get(task.cluster)?.instances.get(nameIn(task.containerInstance));
+
+export const tasksOn = (cluster: Cluster, { arn }: ContainerInstance): Task[] =>
+  [...cluster.tasks.values()].filter((t) => t.containerInstance === arn && t.status !== 'STOPPED');
+
+/** What the tasks on it leave: those that are to stop hold theirs until they have. */
+export const remaining = (cluster: Cluster, instance: ContainerInstance): Resources => {
+  const tasks = tasksOn(cluster, instance);
+  return {
+    cpu: instance.registered.cpu - tasks.reduce((sum, t) => sum + t.cpu, 0),
+    memory: instance.registered.memory - tasks.reduce((sum, t) => sum + t.memory, 0),
+  };
+};

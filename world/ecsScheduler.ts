@@ -1,0 +1,297 @@
+/**
+ * The service scheduler: what each service is to have, against what it has. Rolling deployments within minimum and maximum percent, drained
+ * instances, unhealthy tasks, the circuit breaker and the restart throttle. It looks a few seconds after anything changes.
+ */
+import { type Cluster, type Deployment, definitionOf, type EcsService, instanceOfTask, type Task } from './ecs.ts';
+import { isRunning, note, sayDeployment, sayService, tasksOf } from './ecsDescribe.ts';
+import { isPlace, type NoPlace, place, wordsOf } from './ecsPlacement.ts';
+import { startTask, stopTask } from './ecsTasks.ts';
+import type { World } from './world.ts';
+
+/** What could not be placed is tried again. */
+const AGAIN = 30_000;
+/** "… the time between subsequent restart attempts is incrementally increased up to a maximum of 27 minutes" (service throttle logic). */
+const LONGEST_THROTTLE = 27 * 60_000;
+
+export const wakeScheduler = (world: World, ms = world.settle.ecsSchedule) => {
+  const at = world.clock.now() + ms;
+  if (world.ecs.next && world.ecs.next.at <= at) return;
+  world.ecs.next?.cancel();
+  const cancel = world.clock.at(at, () => {
+    world.ecs.next = undefined;
+    schedule(world);
+  });
+  world.ecs.next = { at, cancel };
+};
+
+const schedule = (world: World) => {
+  for (const cluster of world.ecs.clusters.values())
+    for (const service of cluster.services.values())
+      if (service.status !== 'INACTIVE') reconcile(world, cluster, service);
+};
+
+export const primaryOf = ({ deployments }: EcsService): Deployment => {
+  const primary = deployments.find((d) => d.status === 'PRIMARY');
+  if (!primary) throw new Error('a service has a primary deployment');
+  return primary;
+};
+
+/** The balancer says that it serves; without one, running is enough. */
+const targetsHealth = (world: World, service: EcsService, task: Task): 'healthy' | 'unhealthy' | 'unknown' => {
+  const states = service.targets.map(({ targetGroup, container, port }) => {
+    const bound = task.containers.find((c) => c.name === container)?.hostPort;
+    const id = task.address ?? instanceOfTask(world, task)?.ec2InstanceId;
+    return world.elb.groups.get(targetGroup)?.targets.get(`${id}:${task.address ? port : (bound ?? port)}`)?.state;
+  });
+  if (states.includes('unhealthy')) return 'unhealthy';
+  return states.every((s) => s === 'healthy' || s === 'unused') ? 'healthy' : 'unknown';
+};
+
+const isHealthy = (world: World, service: EcsService, task: Task): boolean =>
+  isRunning(task) &&
+  !task.containers.some((c) => c.essential && c.checked && c.health !== 'HEALTHY') &&
+  targetsHealth(world, service, task) === 'healthy';
+
+const isProtected = (world: World, { protectedUntil }: Task): boolean =>
+  protectedUntil !== undefined && protectedUntil > world.clock.now();
+
+/** Why it must not go on, in ECS's words. */
+const failing = (world: World, service: EcsService, task: Task): string | undefined => {
+  if (!isRunning(task)) return undefined;
+  if (task.containers.some((c) => c.essential && c.health === 'UNHEALTHY'))
+    return 'Task failed container health checks';
+  const since = world.clock.now() - (task.startedAt ?? 0);
+  const [target] = service.targets;
+  const ill = target && targetsHealth(world, service, task) === 'unhealthy';
+  if (ill && since < service.grace) wakeScheduler(world, service.grace - since);
+  return ill && since >= service.grace
+    ? `Task failed ELB health checks in (target-group ${target.targetGroup})`
+    : undefined;
+};
+
+type View = {
+  readonly world: World;
+  readonly cluster: Cluster;
+  readonly service: EcsService;
+  /** Those that are to run. */
+  readonly wanted: readonly Task[];
+  /** Of the primary deployment, on instances that stay. */
+  readonly keepers: readonly Task[];
+  /** Of older deployments, or on instances that drain. */
+  readonly leavers: readonly Task[];
+};
+
+const view = (world: World, cluster: Cluster, service: EcsService): View => {
+  const primary = primaryOf(service);
+  const wanted = tasksOf(cluster, service).filter((t) => t.desired === 'RUNNING');
+  const stays = (t: Task) => t.startedBy === primary.id && instanceOfTask(world, t)?.status !== 'DRAINING';
+  return {
+    world,
+    cluster,
+    service,
+    wanted,
+    keepers: wanted.filter(stays),
+    leavers: wanted.filter((t) => !stays(t)),
+  };
+};
+
+const reconcile = (world: World, cluster: Cluster, service: EcsService) => {
+  if (service.strategy === 'DAEMON')
+    service.desired = [...cluster.instances.values()].filter((i) => i.status === 'ACTIVE').length;
+  countFailures(world, cluster, service);
+  for (const task of tasksOf(cluster, service)) {
+    const why = failing(world, service, task);
+    if (why === undefined) continue;
+    note(world, service, `(task ${task.id}) ${why.replace('Task failed', 'failed')}.`);
+    stopTask(world, task, 'ServiceSchedulerInitiated', why);
+  }
+  const before = view(world, cluster, service);
+  stopPending(before);
+  scaleIn(before);
+  startMissing(view(world, cluster, service));
+  stopLeavers(view(world, cluster, service));
+  roll(view(world, cluster, service));
+};
+
+/** "Service tasks on the container instance that are in the PENDING state are stopped immediately." */
+const stopPending = ({ world, service, leavers }: View) =>
+  stopAll(
+    world,
+    service,
+    leavers.filter((t) => t.status === 'PENDING' || t.status === 'PROVISIONING'),
+  );
+
+const stopAll = (world: World, service: EcsService, tasks: readonly Task[]) => {
+  if (tasks.length === 0) return;
+  note(world, service, `has stopped ${tasks.length} running tasks: ${tasks.map((t) => `(task ${t.id})`).join(' ')}.`);
+  service.steady = false;
+  for (const task of tasks)
+    stopTask(world, task, 'ServiceSchedulerInitiated', `Scaling activity initiated by (deployment ${task.startedBy})`);
+};
+
+/** More than wanted: from the zone with the most. */
+const scaleIn = ({ world, service, keepers }: View) => {
+  const excess = keepers.length - service.desired;
+  if (excess <= 0) return;
+  const left = [...keepers];
+  const chosen: Task[] = [];
+  while (chosen.length < excess) {
+    const count = (t: Task) => left.filter((o) => o.zone === t.zone).length;
+    const [first] = left.filter((t) => !isProtected(world, t)).sort((a, b) => count(b) - count(a));
+    if (!first) break;
+    left.splice(left.indexOf(first), 1);
+    chosen.push(first);
+  }
+  stopAll(world, service, chosen);
+};
+
+const startMissing = ({ world, cluster, service, wanted, keepers }: View) => {
+  const primary = primaryOf(service);
+  const room = Math.floor((service.desired * service.maximumPercent) / 100) - wanted.length;
+  const missing = Math.min(service.desired - keepers.length, room);
+  const definition = definitionOf(world, primary.definition);
+  if (missing <= 0 || !definition || primary.rollout === 'FAILED') return;
+  const { until } = service.throttle;
+  if (world.clock.now() < until) return wakeScheduler(world, until - world.clock.now());
+  const started: Task[] = [];
+  for (let n = 0; n < missing; n++) {
+    const found = place(world, cluster, {
+      service,
+      definition,
+      launchType: service.launchType,
+      tasks: [...wanted, ...started],
+    });
+    if (!isPlace(found)) {
+      sayNoPlace(world, service, found);
+      break;
+    }
+    const { zone, instance } = found;
+    const { launchType } = service;
+    started.push(startTask(world, { cluster, definition, launchType, zone, instance, service, startedBy: primary.id }));
+  }
+  if (started.length === 0) return;
+  service.steady = false;
+  note(world, service, `has started ${started.length} tasks: ${started.map((t) => `(task ${t.id})`).join(' ')}.`);
+};
+
+/** Said once until something else happens; tried again meanwhile. */
+const sayNoPlace = (world: World, service: EcsService, found: NoPlace) => {
+  wakeScheduler(world, AGAIN);
+  const words = wordsOf(found);
+  if (service.unplaced === words) return;
+  service.unplaced = words;
+  note(world, service, words);
+  sayService(world, service, 'ERROR', 'SERVICE_TASK_PLACEMENT_FAILURE', {
+    containerInstanceArns: found.closest ? [found.closest.arn] : [],
+    reason: found.reason,
+  });
+};
+
+/** Old ones go as new ones serve: never fewer healthy ones than the minimum. Those that do not serve are not counted, and go first. */
+const stopLeavers = ({ world, service, wanted, leavers }: View) => {
+  const least = Math.ceil((service.desired * service.minimumHealthyPercent) / 100);
+  const healthy = wanted.filter((t) => isHealthy(world, service, t));
+  let spare = healthy.length - least;
+  const chosen = leavers.filter((t) => {
+    if (isProtected(world, t)) return false;
+    if (!healthy.includes(t)) return true;
+    return spare-- > 0;
+  });
+  stopAll(world, service, chosen);
+};
+
+const thresholdOf = ({ desired }: EcsService): number => Math.min(200, Math.max(3, Math.ceil(desired / 2)));
+
+/**
+ * "A task is considered a failure if the service scheduler can't launch the task, the task doesn't transition to a RUNNING state, or if it fails
+ * any of its defined health checks and is stopped" (Deployment.failedTasks): one that ran and ended by itself is none.
+ */
+const countFailures = (world: World, cluster: Cluster, service: EcsService) => {
+  const primary = primaryOf(service);
+  const ended = tasksOf(cluster, service).filter((t) => t.startedBy === primary.id && t.desired === 'STOPPED');
+  const neverRan = ended.filter((t) => t.startedAt === undefined && t.stopCode === 'TaskFailedToStart');
+  const ill = ended.filter((t) => /health checks/.test(t.stoppedReason ?? ''));
+  primary.failedTasks = Math.max(primary.failedTasks, neverRan.length + ill.length);
+  throttle(world, service, neverRan.filter((t) => t.createdAt > service.throttle.since).length);
+  if (primary.rollout === 'IN_PROGRESS' && service.circuitBreaker.enable && primary.failedTasks >= thresholdOf(service))
+    breakCircuit(world, service, primary);
+};
+
+const throttle = (world: World, service: EcsService, failures: number) => {
+  if (failures <= service.throttle.failures) return;
+  const until = world.clock.now() + Math.min(LONGEST_THROTTLE, 10_000 * 2 ** (failures - 1));
+  service.throttle = { ...service.throttle, failures, until };
+  if (failures !== 3) return;
+  note(
+    world,
+    service,
+    'is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.',
+  );
+  sayService(world, service, 'WARN', 'SERVICE_TASK_START_IMPAIRED');
+};
+
+const breakCircuit = (world: World, service: EcsService, primary: Deployment) => {
+  primary.rollout = 'FAILED';
+  primary.rolloutReason = 'ECS deployment circuit breaker: tasks failed to start.';
+  primary.updatedAt = world.clock.now();
+  sayDeployment(world, service, primary);
+  const back = service.completed;
+  if (!service.circuitBreaker.rollback || back === undefined || back.id === primary.id) return;
+  note(world, service, `rolling back to (deployment ${back.id}).`);
+  const reason = `ECS deployment circuit breaker: rolling back to deploymentId ${back.id}.`;
+  const known = service.deployments.find((d) => d.id === back.id);
+  if (!known) return void deploy(world, service, back.definition, reason);
+  primary.status = 'ACTIVE';
+  Object.assign(known, { status: 'PRIMARY', rollout: 'IN_PROGRESS', rolloutReason: reason, failedTasks: 0 });
+  service.throttle = { failures: 0, until: 0, since: world.clock.now() };
+  sayDeployment(world, service, known);
+};
+
+/** A new primary deployment; the one before goes on as ACTIVE until its tasks are gone. */
+export const deploy = (world: World, service: EcsService, definition: string, reason?: string): Deployment => {
+  const now = world.clock.now();
+  const id = `ecs-svc/${String(world.random.integer(1e9)).padStart(10, '1')}${String(world.random.integer(1e9)).padStart(9, '0')}`;
+  const deployment: Deployment = {
+    id,
+    definition,
+    createdAt: now,
+    updatedAt: now,
+    status: 'PRIMARY',
+    rollout: 'IN_PROGRESS',
+    rolloutReason: reason ?? `ECS deployment ${id} in progress.`,
+    failedTasks: 0,
+  };
+  service.deployments = [deployment, ...service.deployments.map((d) => ({ ...d, status: 'ACTIVE' as const }))];
+  service.throttle = { failures: 0, until: 0, since: now };
+  service.steady = false;
+  sayDeployment(world, service, deployment);
+  wakeScheduler(world);
+  return deployment;
+};
+
+/** What is whole is said to be: the deployment is over, the service is steady. */
+const roll = ({ world, cluster, service, keepers, leavers }: View) => {
+  const primary = primaryOf(service);
+  service.deployments = service.deployments.filter(
+    (d) => d === primary || tasksOf(cluster, service).some((t) => t.startedBy === d.id && t.status !== 'STOPPED'),
+  );
+  const whole =
+    leavers.length === 0 &&
+    keepers.length === service.desired &&
+    keepers.every((t) => isHealthy(world, service, t)) &&
+    service.deployments.length === 1;
+  if (!whole || service.steady) return;
+  if (primary.rollout === 'IN_PROGRESS') {
+    primary.rollout = 'COMPLETED';
+    primary.rolloutReason = `ECS deployment ${primary.id} completed.`;
+    primary.updatedAt = world.clock.now();
+    service.completed = { id: primary.id, definition: primary.definition };
+    note(world, service, `(deployment ${primary.id}) deployment completed.`);
+    sayDeployment(world, service, primary);
+  }
+  service.steady = true;
+  service.unplaced = undefined;
+  service.throttle = { failures: 0, until: 0, since: world.clock.now() };
+  note(world, service, 'has reached a steady state.');
+  sayService(world, service, 'INFO', 'SERVICE_STEADY_STATE');
+};

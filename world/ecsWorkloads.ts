@@ -1,0 +1,317 @@
+/** Operations on task definitions, services and tasks. */
+import type {
+  ContainerDefinition as ApiContainerDefinition,
+  CreateServiceCommandInput,
+  ListTasksCommandInput,
+  UpdateServiceCommandInput,
+} from '@aws-sdk/client-ecs';
+import {
+  type Cluster,
+  type ContainerDefinition,
+  changed,
+  definitionOf,
+  type EcsService,
+  ecsArn,
+  nameIn,
+  type Task,
+  type TaskDefinition,
+} from './ecs.ts';
+import { apiDefinition, apiService, apiTask } from './ecsDescribe.ts';
+import {
+  atMost,
+  type EcsOperations,
+  findCluster,
+  findDefinition,
+  findService,
+  lookUp,
+  lower,
+  pageOf,
+} from './ecsLookup.ts';
+import { isPlace, place } from './ecsPlacement.ts';
+import { deploy } from './ecsScheduler.ts';
+import { startTask, stopTask } from './ecsTasks.ts';
+import { AwsError } from './service.ts';
+import type { World } from './world.ts';
+
+const readDefinition = (c: ApiContainerDefinition): ContainerDefinition => {
+  const [port] = c.portMappings ?? [];
+  return {
+    name: c.name ?? '',
+    image: c.image ?? '',
+    essential: c.essential ?? true,
+    cpu: c.cpu ?? 0,
+    memory: c.memory ?? c.memoryReservation ?? 0,
+    port: port && { container: port.containerPort ?? 0, host: port.hostPort ?? 0 },
+    checked: c.healthCheck !== undefined,
+  };
+};
+
+/** Also for whoever furnishes a world. */
+export const registerDefinition = (
+  world: World,
+  given: Pick<TaskDefinition, 'family' | 'containers'> &
+    Partial<Pick<TaskDefinition, 'cpu' | 'memory' | 'networkMode' | 'compatibilities'>>,
+): TaskDefinition => {
+  const { family, containers } = given;
+  const revision =
+    1 + Math.max(0, ...[...world.ecs.definitions.values()].filter((d) => d.family === family).map((d) => d.revision));
+  const definition: TaskDefinition = {
+    family,
+    revision,
+    arn: ecsArn(world, `task-definition/${family}:${revision}`),
+    networkMode: given.networkMode ?? 'bridge',
+    compatibilities: given.compatibilities ?? ['EC2'],
+    containers,
+    cpu: given.cpu ?? containers.reduce((sum, c) => sum + c.cpu, 0),
+    memory: given.memory ?? containers.reduce((sum, c) => sum + c.memory, 0),
+    registeredAt: world.clock.now(),
+    status: 'ACTIVE',
+  };
+  world.ecs.definitions.set(`${family}:${revision}`, definition);
+  return definition;
+};
+
+export type NewService = Partial<
+  Pick<
+    EcsService,
+    | 'launchType'
+    | 'strategy'
+    | 'minimumHealthyPercent'
+    | 'maximumPercent'
+    | 'circuitBreaker'
+    | 'grace'
+    | 'rebalancing'
+    | 'placement'
+    | 'distinct'
+    | 'targets'
+    | 'tags'
+  >
+>;
+export const makeService = (
+  world: World,
+  cluster: Cluster,
+  name: string,
+  { definition, desired, ...given }: NewService & { definition: string; desired: number },
+): EcsService => {
+  const service: EcsService = {
+    name,
+    arn: ecsArn(world, `service/${cluster.name}/${name}`),
+    cluster: cluster.name,
+    launchType: 'EC2',
+    strategy: 'REPLICA',
+    createdAt: world.clock.now(),
+    status: 'ACTIVE',
+    desired,
+    minimumHealthyPercent: 100,
+    maximumPercent: 200,
+    circuitBreaker: { enable: false, rollback: false },
+    grace: 0,
+    rebalancing: false,
+    placement: [],
+    distinct: false,
+    targets: [],
+    deployments: [],
+    events: [],
+    throttle: { failures: 0, until: 0, since: 0 },
+    completed: undefined,
+    unplaced: undefined,
+    steady: false,
+    tags: {},
+    ...given,
+  };
+  cluster.services.set(name, world.lag.create(service));
+  deploy(world, service, definition);
+  return service;
+};
+
+const settingsOf = (input: CreateServiceCommandInput | UpdateServiceCommandInput): NewService => {
+  const {
+    minimumHealthyPercent,
+    maximumPercent,
+    deploymentCircuitBreaker: breaker,
+  } = input.deploymentConfiguration ?? {};
+  return {
+    ...(minimumHealthyPercent !== undefined && { minimumHealthyPercent }),
+    ...(maximumPercent !== undefined && { maximumPercent }),
+    ...(breaker && { circuitBreaker: { enable: breaker.enable ?? false, rollback: breaker.rollback ?? false } }),
+    ...(input.healthCheckGracePeriodSeconds !== undefined && { grace: input.healthCheckGracePeriodSeconds * 1000 }),
+    ...(input.availabilityZoneRebalancing && { rebalancing: input.availabilityZoneRebalancing === 'ENABLED' }),
+    ...(input.placementStrategy && {
+      placement: input.placementStrategy.map((p) => ({ type: p.type ?? 'spread', field: p.field ?? '' })),
+    }),
+    ...(input.placementConstraints && {
+      distinct: input.placementConstraints.some((c) => c.type === 'distinctInstance'),
+    }),
+    ...(input.loadBalancers && {
+      targets: input.loadBalancers.map((l) => ({
+        targetGroup: l.targetGroupArn ?? '',
+        container: l.containerName ?? '',
+        port: l.containerPort ?? 0,
+      })),
+    }),
+  };
+};
+
+const taskFilter =
+  (cluster: Cluster, input: ListTasksCommandInput) =>
+  (t: Task): boolean =>
+    t.desired === (input.desiredStatus ?? 'RUNNING') &&
+    (!input.serviceName || t.service === nameIn(input.serviceName)) &&
+    (!input.containerInstance || nameIn(t.containerInstance) === nameIn(input.containerInstance)) &&
+    (!input.family || nameIn(t.definition).startsWith(`${input.family}:`)) &&
+    (!input.launchType || t.launchType === input.launchType) &&
+    (!input.startedBy || t.startedBy === input.startedBy) &&
+    cluster.tasks.has(t.id);
+
+const protection = (taskArn: string, until: number | undefined) => ({
+  taskArn,
+  protectionEnabled: until !== undefined,
+  ...(until !== undefined && { expirationDate: new Date(until) }),
+});
+
+export const workloadOperations: EcsOperations = {
+  RegisterTaskDefinition: (input, { world }) => ({
+    taskDefinition: apiDefinition(
+      registerDefinition(world, {
+        family: input.family ?? '',
+        containers: (input.containerDefinitions ?? []).map(readDefinition),
+        networkMode: input.networkMode === 'awsvpc' || input.networkMode === 'host' ? input.networkMode : 'bridge',
+        compatibilities: input.requiresCompatibilities?.includes('FARGATE') ? ['EC2', 'FARGATE'] : ['EC2'],
+        ...(input.cpu && { cpu: Number(input.cpu) }),
+        ...(input.memory && { memory: Number(input.memory) }),
+      }),
+    ),
+  }),
+  DescribeTaskDefinition: (input, { world }) => {
+    const definition = definitionOf(world, input.taskDefinition ?? '');
+    if (!definition) throw new AwsError('ClientException', 'Unable to describe task definition.');
+    return { taskDefinition: apiDefinition(definition) };
+  },
+  DeregisterTaskDefinition: (input, { world }) => {
+    const definition = findDefinition(world, input.taskDefinition);
+    definition.status = 'INACTIVE';
+    return { taskDefinition: apiDefinition(definition) };
+  },
+  ListTaskDefinitions: (input, { world }) => {
+    const listed = [...world.ecs.definitions.values()]
+      .filter((d) => d.status === (input.status ?? 'ACTIVE') && d.family.startsWith(input.familyPrefix ?? ''))
+      .sort((a, b) => (input.sort === 'DESC' ? b.revision - a.revision : a.revision - b.revision));
+    const { items, next } = pageOf(
+      listed.map((d) => d.arn),
+      input,
+    );
+    return { taskDefinitionArns: items, ...next };
+  },
+
+  CreateService: (input, { world }) => {
+    const cluster = findCluster(world, input.cluster);
+    const name = input.serviceName ?? '';
+    if (cluster.services.get(name)?.status === 'ACTIVE')
+      throw new AwsError('InvalidParameterException', 'Creation of service was not idempotent.');
+    const service = makeService(world, cluster, name, {
+      definition: findDefinition(world, input.taskDefinition).arn,
+      desired: input.desiredCount ?? 0,
+      launchType: input.launchType === 'FARGATE' ? 'FARGATE' : 'EC2',
+      strategy: input.schedulingStrategy ?? 'REPLICA',
+      tags: lower(input.tags),
+      ...settingsOf(input),
+    });
+    return { service: apiService(world, service) };
+  },
+  UpdateService: (input, { world }) => {
+    const service = findService(findCluster(world, input.cluster), input.service);
+    const definition = input.taskDefinition && findDefinition(world, input.taskDefinition).arn;
+    world.lag.change(service);
+    Object.assign(service, settingsOf(input), input.desiredCount !== undefined && { desired: input.desiredCount });
+    service.steady = false;
+    const current = service.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '';
+    if (input.forceNewDeployment || (definition && definition !== current))
+      deploy(world, service, definition || current);
+    changed(world);
+    return { service: apiService(world, service) };
+  },
+  DeleteService: (input, { world }) => {
+    const service = findService(findCluster(world, input.cluster), input.service);
+    if (service.desired > 0 && !input.force)
+      throw new AwsError('InvalidParameterException', 'The service cannot be stopped while it is scaled above 0.');
+    Object.assign(world.lag.change(service), { desired: 0, status: 'DRAINING' });
+    changed(world);
+    return { service: apiService(world, service) };
+  },
+  ListServices: (input, { world }) => {
+    const cluster = findCluster(world, input.cluster);
+    const listed = [...cluster.services.values()].filter(
+      (s) => s.status === 'ACTIVE' && (!input.launchType || s.launchType === input.launchType),
+    );
+    const { items, next } = pageOf(
+      listed.map((s) => s.arn),
+      input,
+      10,
+    );
+    return { serviceArns: items, ...next };
+  },
+  DescribeServices: (input, { world }) => {
+    atMost(input.services, 10, 'services');
+    const { found, failures } = lookUp(world, input.services, findCluster(world, input.cluster).services, 'service');
+    return { services: found.map((s) => apiService(world, s)), failures };
+  },
+
+  ListTasks: (input, { world }) => {
+    const cluster = findCluster(world, input.cluster);
+    const listed = [...cluster.tasks.values()]
+      .flatMap((t) => world.lag.seen(t) ?? [])
+      .filter(taskFilter(cluster, input));
+    const { items, next } = pageOf(
+      listed.map((t) => t.arn),
+      input,
+    );
+    return { taskArns: items, ...next };
+  },
+  DescribeTasks: (input, { world }) => {
+    atMost(input.tasks, 100, 'tasks');
+    const { found, failures } = lookUp(world, input.tasks, findCluster(world, input.cluster).tasks, 'task');
+    return { tasks: found.map((t) => apiTask(world, t)), failures };
+  },
+  RunTask: (input, { world }) => {
+    const cluster = findCluster(world, input.cluster);
+    const definition = findDefinition(world, input.taskDefinition);
+    const launchType = input.launchType === 'FARGATE' ? 'FARGATE' : 'EC2';
+    const tasks: Task[] = [];
+    for (let n = 0; n < (input.count ?? 1); n++) {
+      const found = place(world, cluster, { service: undefined, definition, launchType, tasks });
+      if (!isPlace(found))
+        return {
+          tasks: tasks.map((t) => apiTask(world, t)),
+          failures: [{ arn: found.closest?.arn, reason: found.reason }],
+        };
+      const { zone, instance } = found;
+      const startedBy = input.startedBy ?? '';
+      tasks.push(startTask(world, { cluster, definition, launchType, zone, instance, service: undefined, startedBy }));
+    }
+    return { tasks: tasks.map((t) => apiTask(world, t)), failures: [] };
+  },
+  StopTask: (input, { world }) => {
+    const cluster = findCluster(world, input.cluster);
+    const task = cluster.tasks.get(nameIn(input.task));
+    if (!task) throw new AwsError('InvalidParameterException', 'The referenced task was not found.');
+    stopTask(world, task, 'UserInitiated', input.reason ?? 'Task stopped by user');
+    return { task: apiTask(world, task) };
+  },
+  UpdateTaskProtection: (input, { world }) => {
+    const cluster = findCluster(world, input.cluster);
+    const { found, failures } = lookUp(world, input.tasks, cluster.tasks, 'task');
+    // "2 hours" by default, at most 48.
+    const until = input.protectionEnabled ? world.clock.now() + (input.expiresInMinutes ?? 120) * 60_000 : undefined;
+    for (const { id } of found) {
+      const task = cluster.tasks.get(id);
+      if (task) world.lag.change(task).protectedUntil = until;
+    }
+    changed(world);
+    return { protectedTasks: found.map((t) => protection(t.arn, until)), failures };
+  },
+  GetTaskProtection: (input, { world }) => {
+    const { found, failures } = lookUp(world, input.tasks, findCluster(world, input.cluster).tasks, 'task');
+    const live = (t: Task) => ((t.protectedUntil ?? 0) > world.clock.now() ? t.protectedUntil : undefined);
+    return { protectedTasks: found.map((t) => protection(t.arn, live(t))), failures };
+  },
+};
