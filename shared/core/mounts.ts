@@ -26,9 +26,6 @@ export const inTrouble = (mounts: readonly Mount[], limits: Limits): readonly Mo
   return mounts.filter((m) => troubleOf(m, limits)).sort((a, b) => fullest(b) - fullest(a));
 };
 
-/** Worth a forecast: what is emptier will not be full soon, or not by its trend. */
-export const isHalfFull = (m: Mount): boolean => usedPercent(m) >= 50;
-
 export const sizeText = (bytes: number): string =>
   bytes >= bytesOf(1) ? `${gib(bytes).toFixed(1)} GiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
 export const stateOf = (m: Mount, trouble: Trouble): string =>

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { Refused } from '../core/errors.ts';
+import { type Forecast, forecastText } from '../core/forecast.ts';
 import { aloneGroup, membershipOf } from '../core/group.ts';
 import { groupArn, type Member, type ScalingGroup } from '../core/groups.ts';
 import { commandIdOf, inspected, livingInstance } from '../core/hosts.ts';
@@ -9,8 +10,10 @@ import { onHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
-import { idOf, partitionOf, type Target } from '../core/target.ts';
-import { minutes, seconds } from '../core/time.ts';
+import type { Signal } from '../core/signal.ts';
+import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
+import { minutes, seconds, type Time } from '../core/time.ts';
+import { forecastSignal, isForecastTime, trendOfOne, trendsOfAll } from '../core/trends.ts';
 import { cameBack, holders, isRunaway, isWild, usdPerMonthOf, whyNot } from '../core/units.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 
@@ -29,6 +32,11 @@ const options = z.strictObject({
   unlimited: option(z.boolean(), true, 'May it let a burstable instance use more than its credits, at a price?'),
   restartable: option(names, [], 'Units and containers that may be restarted if they run away, by name with *'),
   protected: option(names, [], 'Units and containers that are never restarted, beside those that never are'),
+  forecast: option(
+    z.boolean(),
+    true,
+    'Look once an hour whose CPU credits will be gone within a day. CloudWatch bills about $0.015 a month for each burstable instance',
+  ),
   scale: option(z.boolean(), true, 'May it raise the desired capacity of an Auto Scaling group, within its maximum?'),
 });
 type Options = z.output<typeof options>;
@@ -52,6 +60,8 @@ interface Seen {
   readonly groupUsed: number | undefined;
   /** Of a burstable type. */
   readonly credits: { readonly mode: 'standard' | 'unlimited'; readonly left: number | undefined } | undefined;
+  /** Its credits will be gone, by a trend that was asked about. */
+  readonly soon: Forecast | undefined;
   readonly command: HostRun<RestartReport> | undefined;
   readonly load: LoadReport | undefined;
   readonly blind: string | undefined;
@@ -71,7 +81,13 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   const uncovered = look.uncovered(instance.tags);
   if (uncovered !== undefined || instance.state !== 'running') {
     const rest = { traits: undefined, member: undefined, scaling: undefined, used: undefined, groupUsed: undefined };
-    const host = { credits: undefined, command: undefined, load: undefined, blind: `it is ${instance.state}` };
+    const host = {
+      credits: undefined,
+      soon: undefined,
+      command: undefined,
+      load: undefined,
+      blind: `it is ${instance.state}`,
+    };
     return { target, instance, uncovered, group: aloneGroup(instance), serving: undefined, ...rest, ...host };
   }
   const [membership, traits, member, used, host] = await Promise.all([
@@ -82,11 +98,12 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     hostOf(id, ports, look),
   ]);
   const own = traits[instance.type];
-  const [scaling, groupUsed, mode, left] = await Promise.all([
+  const [scaling, groupUsed, mode, left, soon] = await Promise.all([
     member ? ports.groups.describe(member.group) : undefined,
     member ? lately(ports, 'CPUUtilization', { AutoScalingGroupName: member.group }, look.now) : undefined,
     own?.burstable ? ports.instances.credits(id) : undefined,
     own?.burstable ? lately(ports, 'CPUCreditBalance', { InstanceId: id }, look.now) : undefined,
+    own?.burstable && look.signal.kind === 'cpu.credits-forecast' ? trendOf(id, ports, look) : undefined,
   ]);
   return {
     target,
@@ -99,9 +116,15 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     used,
     groupUsed,
     credits: mode ? { mode, left } : undefined,
+    // Beyond its credits it only costs money.
+    soon: mode === 'standard' ? soon : undefined,
     ...host,
   };
 };
+
+const CREDITS = { namespace: 'AWS/EC2', name: 'CPUCreditBalance' } as const;
+const trendOf = (id: string, { metrics }: Ports, { now, options: o }: Look<Options>): Promise<Forecast | undefined> =>
+  trendOfOne(metrics, { ...CREDITS, dimensions: { InstanceId: id } }, { limit: o.creditsLeft }, now);
 
 const hostOf = async (
   id: string,
@@ -131,6 +154,7 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean =>
   seen.command?.state !== 'running' &&
   !isBusy(seen, look) &&
   !isOutOfCredits(seen, look) &&
+  !seen.soon &&
   lostUnit(seen, look) === undefined;
 
 /** What was restarted and does not run: then there is CPU, and no service. */
@@ -155,9 +179,10 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   const most = load && isBusy(seen, look) ? `; most by ${holders(load.units, 'cpuPercent')}` : '';
   const count = credits?.left === undefined ? 'an unknown number of' : Math.round(credits.left);
   const left = credits?.mode === 'standard' ? `; ${count} CPU credits are left` : '';
+  const trend = seen.soon ? ` and it ${forecastText(seen.soon, look.options.creditsLeft, look.now, 'credits')}` : '';
   const gone = lostUnit(seen, look);
   const down = gone === undefined ? '' : `; ${gone} is not known to run since its restart`;
-  return `${busy}${steal}${most}${left}${down}`;
+  return `${busy}${steal}${most}${left}${trend}${down}`;
 };
 
 // ---- decide -----------------------------------------------------------------------------------------------------------------------------
@@ -186,11 +211,16 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   return buying(seen, look) ?? calming(seen, look) ?? widening(seen, look) ?? telling(seen, look);
 };
 
-/** Its credits are gone: it runs at a tenth of its speed until it may use more. */
+/** Its credits are gone, or soon will be: then it runs at a tenth of its speed until it may use more. What it does not use costs nothing. */
 const buying = (seen: Seen, look: Look<Options>): Verdict<Step> | undefined => {
   const { instance, traits } = seen;
   // What is not known is not healthy, but nothing is bought for it either.
-  if (!isOutOfCredits(seen, look) || seen.credits?.left === undefined || !look.options.unlimited || !traits)
+  if (
+    !(isOutOfCredits(seen, look) || seen.soon) ||
+    seen.credits?.left === undefined ||
+    !look.options.unlimited ||
+    !traits
+  )
     return undefined;
   return {
     do: 'act',
@@ -317,13 +347,21 @@ const calmed = (step: Extract<Step, { do: 'restart' }>, seen: Seen, look: Look<O
   return load.cpu.usedPercent < look.options.usedPercent && !isBusy(seen, look) ? 'effective' : undefined;
 };
 
+const forecasts = async ({ metrics, where }: Ports, now: Time, o: Options): Promise<readonly Signal[]> =>
+  (await trendsOfAll(metrics, CREDITS, o.creditsLeft, now)).flatMap(({ dimensions: { InstanceId: id }, trend }) => {
+    const says = `its balance ${forecastText(trend, o.creditsLeft, now, 'credits')}`;
+    return id
+      ? [forecastSignal('cpu.credits-forecast', instanceTarget(where, id), { now, what: `${id}:credits`, says })]
+      : [];
+  });
+
 export const cpuExhausted = defineRemediation<Seen, Step, Options>({
   name: 'cpu-exhausted',
   title: 'gives an EC2 instance (Linux) CPU again, by what took it: credits, a runaway process, or demand',
-  about: `A burstable type whose credits are gone may use **more than its credits**, within the cost cap. A unit or container that holds the CPU at every look for
+  about: `A burstable type whose credits are gone, or will be within a day by a clear trend, may use **more than its credits**, within the cost cap. A unit or container that holds the CPU at every look for
 ten minutes is **restarted**, if \`restartable\` names it (and never sshd, agents, runtimes, system services, databases). Where a whole Auto Scaling group is busy, its desired
 capacity is **raised** within its maximum. Time that its neighbours take, and everything else, goes to a person with the names of what holds the CPU.`,
-  answers: ['cpu.high', 'cpu.credits-low'],
+  answers: ['cpu.high', 'cpu.credits-low', 'cpu.credits-forecast'],
   risk: 'interrupts',
   targets: 'arn:*:ec2:*:*:instance/*',
   ladder: {
@@ -364,8 +402,11 @@ capacity is **raised** within its maximum. Time that its neighbours take, and ev
     },
   ],
   options,
-  survey: async ({ alarms }) =>
-    (await alarms.firing(1_000)).filter((s) => s.kind === 'cpu.high' || s.kind === 'cpu.credits-low'),
+  survey: async (ports, { now, options: o }) => {
+    const firing = await ports.alarms.firing(1_000);
+    const alarmed = firing.filter((s) => s.kind === 'cpu.high' || s.kind === 'cpu.credits-low');
+    return o.forecast && isForecastTime(now) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
+  },
   observe,
   facts: ({ instance, group, serving }) => ({ tags: instance.tags, group, zone: instance.zoneId, serving }),
   describe,

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import type { CleanReport, GrowReport, Mount } from '../core/disk.ts';
 import { growthPerHour, maxGiB, usdPerMonth, wantedGiB } from '../core/ebs.ts';
-import { FITS, type Forecast, forecast, forecastText, type Point } from '../core/forecast.ts';
+import { type Forecast, forecastText } from '../core/forecast.ts';
 import { aloneGroup, groupOfInstance } from '../core/group.ts';
 import { commandIdOf, inspected, livingInstance, volumesThere } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
@@ -10,8 +10,8 @@ import {
   disksOf,
   fills,
   hasUnusedBelow,
+  inodesPercent,
   inTrouble,
-  isHalfFull,
   isRepairable,
   sizeText,
   stateOf,
@@ -26,7 +26,8 @@ import type { HostRun, Instance, Metric, Ports, Volume } from '../core/ports.ts'
 import { defineRemediation, type Effect, type Group, type Look } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
 import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
-import { days, hours, minutes, seconds, span, type Time } from '../core/time.ts';
+import { hours, minutes, seconds, span, type Time } from '../core/time.ts';
+import { forecastSignal, isForecastTime, keyOf, trendOfOne, trendsOfAll } from '../core/trends.ts';
 import type { Act, Json, Verdict } from '../core/verdict.ts';
 
 const percent = z.int().check(z.gte(20), z.lte(99));
@@ -47,7 +48,7 @@ const options = z.strictObject({
   forecast: option(
     z.boolean(),
     true,
-    'Look once an hour which disks will be full within a day, and act before they are. CloudWatch bills about $0.015 a month for each disk',
+    'Look once an hour which disks will be full, or out of inodes, within a day, and act before they are. CloudWatch bills about $0.03 a month for each disk',
   ),
 });
 type Options = z.output<typeof options>;
@@ -64,6 +65,12 @@ type Step =
   | { readonly do: 'grow-volume'; readonly path: string; readonly volume: string; readonly toGiB: number }
   | { readonly do: 'grow-filesystem'; readonly path: string; readonly deviceBytes: number; readonly instance: string };
 
+/** Of what a mount will run out, and when. */
+interface Soon {
+  readonly trouble: Trouble;
+  readonly trend: Forecast;
+}
+
 interface Seen {
   readonly target: Target;
   readonly instance: Instance;
@@ -78,7 +85,7 @@ interface Seen {
   readonly uncovered: string | undefined;
   readonly volumes: Readonly<Record<string, Volume>>;
   /** Mounts that will be in trouble soon, by a trend that was asked about. */
-  readonly soon: Readonly<Record<string, Forecast>>;
+  readonly soon: Readonly<Record<string, Soon>>;
   /** Bytes an hour by mount, where CloudWatch knows. */
   readonly growth: Readonly<Record<string, number | undefined>>;
 }
@@ -154,28 +161,47 @@ const illOf = ({ mounts = [], soon }: Pick<Seen, 'mounts' | 'soon'>, o: Options)
 ];
 
 const USED = { namespace: 'CWAgent', name: 'disk_used_percent' } as const;
-const usageOf = (id: string, path: string): Metric => ({ ...USED, dimensions: { InstanceId: id, path } });
+const INODES = { namespace: 'CWAgent', name: 'disk_inodes_used' } as const;
+const ALL_INODES = { namespace: 'CWAgent', name: 'disk_inodes_total' } as const;
+const onMount = (metric: Pick<Metric, 'namespace' | 'name'>, id: string, path: string): Metric => ({
+  ...metric,
+  dimensions: { InstanceId: id, path },
+});
+const usageOf = (id: string, path: string): Metric => onMount(USED, id, path);
 
+/** What is emptier than half will not be full soon, or not by its trend. Percent. */
+const HALF = 50;
+
+/**
+ * What the metrics forget to say the host itself says: a disk that was cleaned since then is no longer on the line. The agent publishes inodes in
+ * numbers, the host knows of how many.
+ */
 const trends = async (
   mounts: readonly Mount[],
   id: string,
   { metrics }: Ports,
   { now, options: o }: Look<Options>,
-): Promise<Record<string, Forecast>> => {
+): Promise<Record<string, Soon>> => {
+  const soonOf = async (m: Mount): Promise<Soon | undefined> => {
+    const [space, inodes] = [usedPercent(m), inodesPercent(m)];
+    const [full, used] = await Promise.all([
+      space < HALF ? undefined : trendOfOne(metrics, usageOf(id, m.path), { limit: o.usedPercent, here: space }, now),
+      inodes < HALF
+        ? undefined
+        : trendOfOne(
+            metrics,
+            onMount(INODES, id, m.path),
+            { limit: o.inodesPercent, here: inodes, whole: m.inodes?.total ?? 1 },
+            now,
+          ),
+    ]);
+    if (full) return { trouble: 'space', trend: full };
+    return used && { trouble: 'inodes', trend: used };
+  };
   const found = await Promise.all(
-    mounts
-      .filter((m) => isHalfFull(m) && !troubleOf(m, o))
-      .map(async (m) => {
-        const [hour = [], week = []] = await Promise.all(
-          FITS.map((f) => metrics.series(usageOf(id, m.path), { from: now - f.window, to: now, period: f.period })),
-        );
-        // What the metric forgets to say the host itself says: a disk that was cleaned since then is no longer on the line.
-        const here: Point = { at: now, value: usedPercent(m) };
-        const trend = forecast({ '1 h': [...hour, here], '7 d': [...week, here] }, o.usedPercent, now);
-        return trend ? ([[m.path, trend]] as const) : [];
-      }),
+    mounts.filter((m) => !troubleOf(m, o)).map(async (m) => [m.path, await soonOf(m)] as const),
   );
-  return Object.fromEntries(found.flat());
+  return Object.fromEntries(found.flatMap(([path, soon]) => (soon ? [[path, soon]] : [])));
 };
 
 const bytesPerHour = async (
@@ -210,7 +236,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (!mounts) return unseen(seen, blind ?? 'the host could not be asked', look);
   const [worst] = illOf(seen, o);
   if (!worst) return { do: 'wait', until: now + minutes(1), because: 'no file system is in trouble' };
-  const trouble = troubleOf(worst, o) ?? 'space';
+  const trouble = troubleOf(worst, o) ?? seen.soon[worst.path]?.trouble ?? 'space';
   if (worst.readOnly)
     return {
       do: 'escalate',
@@ -221,8 +247,9 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
 };
 
 const stateIn = ({ soon }: Seen, m: Mount, trouble: Trouble, { now, options }: Look<Options>): string => {
-  const trend = soon[m.path];
-  return `${stateOf(m, trouble)}${trend ? ` and ${forecastText(trend, options.usedPercent, now)}` : ''}`;
+  const { trend } = soon[m.path] ?? {};
+  const limit = trouble === 'space' ? options.usedPercent : options.inodesPercent;
+  return `${stateOf(m, trouble)}${trend ? ` and ${forecastText(trend, limit, now)}` : ''}`;
 };
 
 /** A document ends by its own time limit; SSM says so. A command that SSM does not even know any more is for a person. */
@@ -492,30 +519,44 @@ const act = async (step: Step, ports: Ports, token: string): Promise<Json> => {
 
 // ---- forecast ---------------------------------------------------------------------------------------------------------------------------
 
-/** Disks that a clear trend leads to the limit. What is under half of it, or over it already, is not asked for. */
-const forecasts = async ({ metrics, where }: Ports, now: Time, o: Options): Promise<readonly Signal[]> => {
-  const [hourly, weekly] = await Promise.all(
-    FITS.map((f) => metrics.all(USED, { from: now - f.window, to: now, period: f.period })),
-  );
-  const keyOf = (d: Metric['dimensions']): string => JSON.stringify(Object.entries(d).sort());
-  const weeks = new Map((weekly ?? []).map((m) => [keyOf(m.dimensions), m.points]));
-  return (hourly ?? []).flatMap(({ dimensions: d, points }) => {
+/** Disks that a clear trend leads to the limit, of space or of inodes. */
+const forecasts = async (ports: Ports, now: Time, o: Options): Promise<readonly Signal[]> => {
+  const said = (d: Metric['dimensions'], trend: Forecast, of: Trouble): readonly Signal[] => {
     const { InstanceId: id, path } = d;
-    if (!id || !path || o.ignoreMounts.includes(path) || (points.at(-1)?.value ?? 100) >= o.usedPercent) return [];
-    const trend = forecast({ '1 h': points, '7 d': weeks.get(keyOf(d)) ?? [] }, o.usedPercent, now);
-    return trend
-      ? [
-          {
-            kind: 'disk.forecast' as const,
-            target: instanceTarget(where, id),
-            at: now,
-            cause: `forecast: ${path} ${forecastText(trend, o.usedPercent, now)}`,
-            // Said again within a day it is the same one.
-            eventId: `forecast:${id}:${path}@${Math.floor(now / days(1))}`,
-          },
-        ]
-      : [];
+    if (!id || !path || o.ignoreMounts.includes(path)) return [];
+    const says =
+      of === 'space'
+        ? `${path} ${forecastText(trend, o.usedPercent, now)}`
+        : `${path}: use of its inodes ${forecastText(trend, o.inodesPercent, now)}`;
+    const what = `${id}:${path}${of === 'inodes' ? ':inodes' : ''}`;
+    return [forecastSignal('disk.forecast', instanceTarget(ports.where, id), { now, what, says })];
+  };
+  const [space, inodes] = await Promise.all([
+    trendsOfAll(ports.metrics, USED, o.usedPercent, now),
+    inodesTrends(ports, now, o),
+  ]);
+  return [
+    ...space.flatMap((t) => said(t.dimensions, t.trend, 'space')),
+    ...inodes.flatMap((t) => said(t.dimensions, t.trend, 'inodes')),
+  ];
+};
+
+/** Few disks have used half of their inodes: only for those the past is read. */
+const inodesTrends = async ({ metrics }: Ports, now: Time, o: Options) => {
+  const lately = { from: now - minutes(20), to: now, period: minutes(5) };
+  const [used, all] = await Promise.all([metrics.all(INODES, lately), metrics.all(ALL_INODES, lately)]);
+  const totals = new Map(all.map((m) => [keyOf(m.dimensions), m.points.at(-1)?.value ?? 0]));
+  const half = used.flatMap(({ dimensions, points }) => {
+    const whole = totals.get(keyOf(dimensions)) ?? 0;
+    return whole > 0 && (100 * (points.at(-1)?.value ?? 0)) / whole >= HALF ? [{ dimensions, whole }] : [];
   });
+  const found = await Promise.all(
+    half.map(async ({ dimensions, whole }) => ({
+      dimensions,
+      trend: await trendOfOne(metrics, { ...INODES, dimensions }, { limit: o.inodesPercent, whole }, now),
+    })),
+  );
+  return found.flatMap(({ dimensions, trend }) => (trend ? [{ dimensions, trend }] : []));
 };
 
 export const fullDisk = defineRemediation<Seen, Step, Options>({
@@ -556,7 +597,7 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
   survey: async (ports, { now, options: o }) => {
     const firing = await ports.alarms.firing(1_000);
     const alarmed = firing.filter((s) => s.kind === 'disk.space-low' || s.kind === 'disk.inodes-low');
-    return o.forecast && now % hours(1) < minutes(5) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
+    return o.forecast && isForecastTime(now) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
   },
   locate: async (changed, ports) => {
     const instance = await ports.volumes.attachedTo(idOf(changed));
@@ -581,7 +622,7 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
     return ill
       .map(
         (m) =>
-          `${stateIn(seen, m, troubleOf(m, o) ?? 'space', look)} (${m.filesystem}, ${sizeText(m.sizeBytes)}, ${volumesOf(m, seen.instance).join(' + ') || 'no EBS volume'})`,
+          `${stateIn(seen, m, troubleOf(m, o) ?? seen.soon[m.path]?.trouble ?? 'space', look)} (${m.filesystem}, ${sizeText(m.sizeBytes)}, ${volumesOf(m, seen.instance).join(' + ') || 'no EBS volume'})`,
       )
       .join('; ');
   },

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { type Forecast, forecastText } from '../core/forecast.ts';
 import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
 import { commandIdOf, inspected, livingInstance } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
@@ -8,8 +9,10 @@ import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
 import { awaitsStart, GRANTS_OF_START, keysOf } from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
-import { idOf, type Target } from '../core/target.ts';
-import { minutes, seconds, span } from '../core/time.ts';
+import type { Signal } from '../core/signal.ts';
+import { idOf, instanceTarget, type Target } from '../core/target.ts';
+import { hours, minutes, seconds, span, type Time } from '../core/time.ts';
+import { forecastSignal, isForecastTime, trendOfOne, trendsOfAll } from '../core/trends.ts';
 import {
   cameBack,
   holders,
@@ -33,6 +36,11 @@ const options = z.strictObject({
   ),
   protected: option(names, [], 'Units and containers that are never restarted, beside those that never are'),
   resize: option(z.boolean(), true, 'May it ask for a larger instance type where nothing leaks?'),
+  forecast: option(
+    z.boolean(),
+    true,
+    'Look once an hour whose memory will be used up within a day. CloudWatch bills about $0.015 a month for each instance',
+  ),
 });
 type Options = z.output<typeof options>;
 
@@ -55,6 +63,8 @@ interface Seen {
   /** Undefined: the host could not be asked, `blind` says why. */
   readonly load: LoadReport | undefined;
   readonly blind: string | undefined;
+  /** It will be in trouble, by a trend that was asked about. */
+  readonly soon: Forecast | undefined;
 }
 
 // ---- observe ----------------------------------------------------------------------------------------------------------------------------
@@ -63,16 +73,17 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   const id = idOf(target);
   const instance = await livingInstance(id, ports);
   const uncovered = look.uncovered(instance.tags);
-  const nothing = { traits: {}, keys: [], command: undefined, load: undefined, blind: undefined };
+  const nothing = { traits: {}, keys: [], command: undefined, load: undefined, blind: undefined, soon: undefined };
   if (uncovered !== undefined)
     return { target, instance, uncovered, group: aloneGroup(instance), serving: undefined, ...nothing };
-  const [{ group, serving }, agent, traits, keys] = await Promise.all([
+  const [{ group, serving }, agent, traits, keys, soon] = await Promise.all([
     membershipOf(instance, ports, look.tags.group),
     ports.hosts.agent(id),
     ports.instances.traits([instance.type, ...sizesAbove(instance.type)]),
     instance.state === 'stopped' ? keysOf(instance, ports) : [],
+    look.signal.kind === 'memory.forecast' ? trendOf(id, ports, look) : undefined,
   ]);
-  const known = { target, instance, uncovered, group, serving, traits, keys };
+  const known = { target, instance, uncovered, group, serving, traits, keys, soon };
   if (instance.state !== 'running')
     return { ...known, command: undefined, load: undefined, blind: `it is ${instance.state}` };
   if (agent.state !== 'online')
@@ -85,7 +96,17 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   return { ...known, command, load: report, blind };
 };
 
+const USED = { namespace: 'CWAgent', name: 'mem_used_percent' } as const;
+
+/** The agent and the host count a little differently: what is there now is the agent's latest word. */
+const trendOf = (id: string, { metrics }: Ports, { now, options: o }: Look<Options>): Promise<Forecast | undefined> =>
+  trendOfOne(metrics, { ...USED, dimensions: { InstanceId: id } }, { limit: o.usedPercent }, now);
+
 // ---- what is wrong ----------------------------------------------------------------------------------------------------------------------
+
+/** What a restart has just given back the metric tells only minutes later. */
+const coming = ({ soon }: Seen, { attempts }: Look<Options>): Forecast | undefined =>
+  attempts.at(-1)?.effect === 'effective' ? undefined : soon;
 
 const usedPercent = ({ memory: m }: LoadReport): number => 100 * (1 - m.availableBytes / Math.max(1, m.totalBytes));
 
@@ -109,10 +130,12 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean =>
   seen.load !== undefined &&
   !isLow(seen, look) &&
   !freshKill(seen, look) &&
+  !coming(seen, look) &&
   lostUnit(seen, look) === undefined;
 
 const describe = (seen: Seen, look: Look<Options>): string => {
   const { load, blind, uncovered, command } = seen;
+  const soon = coming(seen, look);
   if (uncovered !== undefined) return `not looked into: ${uncovered}`;
   if (command?.state === 'running') return 'the host is at work on it';
   if (!load) return `its memory cannot be seen: ${blind ?? 'unknown'}`;
@@ -126,8 +149,9 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   const swap = m.swapUsedBytes > m.totalBytes / 10 ? `; ${memoryText(m.swapUsedBytes)} are swapped out` : '';
   const gone = lostUnit(seen, look);
   const down = gone === undefined ? '' : `; ${gone} does not run since its restart`;
+  const trend = soon ? `; it ${forecastText(soon, look.options.usedPercent, look.now)}` : '';
   const most = load.units.length > 0 ? `; most is held by ${holders(load.units)}` : '';
-  return `${Math.floor(usedPercent(load))} % of ${memoryText(m.totalBytes)} are used${swap}${stall}${killed}${down}${isLow(seen, look) || kill ? most : ''}`;
+  return `${Math.floor(usedPercent(load))} % of ${memoryText(m.totalBytes)} are used${swap}${stall}${killed}${down}${trend}${isLow(seen, look) || kill || soon ? most : ''}`;
 };
 
 // ---- decide -----------------------------------------------------------------------------------------------------------------------------
@@ -158,49 +182,96 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (isPending && (load || (last.step as Step).do === 'start'))
     return { do: 'wait', until: now + seconds(20), because: `${last.plan}: its effect does not show yet` };
   if (!load) return unseen(seen, look);
-  return restarting(seen, load, look) ?? resizing(seen, load, look);
+  return isEarly(seen, look)
+    ? (leaking(seen, load, look) ?? foretold(seen, load, look))
+    : (restarting(seen, load, look) ?? resizing(seen, load, look));
 };
 
-const unseen = ({ blind }: Seen, { now, openedAt }: Look<Options>): Verdict<Step> =>
+const unseen = ({ blind, soon }: Seen, { now, openedAt }: Look<Options>): Verdict<Step> =>
   now - openedAt < minutes(15)
     ? { do: 'wait', until: now + minutes(1), because: blind ?? 'the host could not be asked' }
     : {
         do: 'escalate',
         because: `${blind ?? 'the host could not be asked'}, so what holds its memory cannot be seen`,
-        remedy: 'look at it; a host without memory may not answer any more: reboot it',
+        remedy: soon
+          ? 'look at it while there is time: its memory grows'
+          : 'look at it; a host without memory may not answer any more: reboot it',
       };
+
+/** Nothing is wrong yet but the trend. */
+const isEarly = (seen: Seen, look: Look<Options>): boolean =>
+  coming(seen, look) !== undefined && !isLow(seen, look) && !freshKill(seen, look);
+
+/** Units that hold a tenth of the memory, biggest first: restarting anything smaller gives nothing back. */
+const big = ({ units, memory }: LoadReport): readonly Unit[] =>
+  units.filter((u) => u.memoryBytes * 10 >= memory.totalBytes).sort((a, b) => b.memoryBytes - a.memoryBytes);
+const candidates = (load: LoadReport, { options: o }: Look<Options>): readonly Unit[] =>
+  big(load).filter((u) => whyNot(u, o) === undefined);
+
+const restart = (seen: Seen, look: Look<Options>, u: Unit, why: string): Verdict<Step> => ({
+  do: 'act',
+  rung: `restart ${u.name}`,
+  step: { do: 'restart', instance: seen.instance.id, unit: u.name, kind: u.kind },
+  plan: `restart ${u.name}`,
+  because: `${describe(seen, look)}; ${u.name} ${why}`,
+});
+
+/** A unit whose growth is proven, and that may be restarted. */
+const leaking = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<Step> | undefined => {
+  const mine = candidates(load, look);
+  const leak = leakers(load, look.now).find((l) => mine.includes(l.unit));
+  return leak && restart(seen, look, leak.unit, `leaks: it grows by ${memoryText(leak.bytesPerHour)} an hour`);
+};
 
 /** A unit that leaks, or is killed again and again, and may be restarted. Undefined: there is none, and it is no question of waiting. */
 const restarting = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<Step> | undefined => {
-  const { now, openedAt, options: o } = look;
-  const mine = [...load.units].sort((a, b) => b.memoryBytes - a.memoryBytes).filter((u) => whyNot(u, o) === undefined);
-  const is = describe(seen, look);
-  const restart = (u: Unit, why: string): Verdict<Step> => ({
-    do: 'act',
-    rung: `restart ${u.name}`,
-    step: { do: 'restart', instance: seen.instance.id, unit: u.name, kind: u.kind },
-    plan: `restart ${u.name}`,
-    because: `${is}; ${u.name} ${why}`,
-  });
-  const big = mine.filter((u) => u.memoryBytes * 10 >= load.memory.totalBytes);
-  const leaking = leakers(load, now);
-  for (const u of big) {
-    const leak = leaking.find((l) => l.unit === u);
-    if (leak) return restart(u, `leaks: it grows by ${memoryText(leak.bytesPerHour)} an hour`);
+  const { now, openedAt } = look;
+  const leak = leaking(seen, load, look);
+  if (leak) return leak;
+  const mine = candidates(load, look);
+  for (const u of mine) {
     const kills = killsOf(load, u);
-    if (kills >= 2) return restart(u, `was killed ${kills} times within a day for want of memory`);
+    if (kills >= 2) return restart(seen, look, u, `was killed ${kills} times within a day for want of memory`);
     const dire = load.memory.availableBytes * 100 < load.memory.totalBytes * 3;
     if (dire && u.memoryBytes * 2 > load.memory.totalBytes)
-      return restart(u, 'holds more than half of it, and less than 3 % is left: there is no time to watch it grow');
+      return restart(
+        seen,
+        look,
+        u,
+        'holds more than half of it, and less than 3 % is left: there is no time to watch it grow',
+      );
   }
-  const unknown = big.find((u) => !isWatched(u));
+  const unknown = mine.find((u) => !isWatched(u));
   return unknown && now - openedAt < minutes(20)
     ? {
         do: 'wait',
         until: now + minutes(2),
-        because: `${is}; whether ${unknown.name} leaks shows when it has been watched for a while`,
+        because: `${describe(seen, look)}; whether ${unknown.name} leaks shows when it has been watched for a while`,
       }
     : undefined;
+};
+
+/** What leaks slowly shows it slowly: it is watched for half of the time that is left, within these. */
+const WATCH = { least: minutes(20), most: hours(2) };
+
+/** Nothing is done on a trend alone: a person is told while there is time. */
+const foretold = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<Step> => {
+  const { now, openedAt, options: o } = look;
+  const is = describe(seen, look);
+  const left = (seen.soon?.at ?? now) - openedAt;
+  const watched = Math.min(WATCH.most, Math.max(WATCH.least, left / 2));
+  const found = leakers(load, now);
+  if (found.length === 0 && big(load).length > 0 && now - openedAt < watched)
+    return { do: 'wait', until: now + minutes(5), because: `${is}; what grows shows when it has been watched` };
+  const grows = found
+    .slice(0, 3)
+    .map(({ unit, bytesPerHour }) => `${unit.name} by ${memoryText(bytesPerHour)} an hour (${whyNot(unit, o)})`);
+  return {
+    do: 'escalate',
+    because: grows.length > 0 ? `${is}; it grows in ${grows.join(', ')}` : `${is}; no unit is proven to leak`,
+    remedy:
+      'look at what grows while there is time: restart it, name it in remediations.memory-exhausted.restartable, or plan a larger type',
+  };
 };
 
 type Told = readonly [because: string, remedy: string];
@@ -298,7 +369,7 @@ const notRunning = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     return { do: 'nothing', because: 'it is stopped: it uses no memory' };
   const failure = failedStarts(look).length >= LARGER_TRIES ? startFailure(look) : undefined;
   // Running as what it was is better than not running.
-  const toType = failure === undefined ? stop.step.toType : (stop.before as { type: string }).type;
+  const toType = failure === undefined ? stop.step.toType : (stop.before as unknown as Before).type;
   const goOn = {
     rung: 'start',
     because:
@@ -400,27 +471,43 @@ const effect = ({ step, reservedAt, before }: Attempt<Step>, seen: Seen, look: L
       return instance.state === 'running' && load ? 'effective' : within(BOOT_LIMIT);
     case 'restart':
       if (load && cameBack(step, seen.command, load) === false) return 'harmful';
-      return freed(seen, look, before) ?? within(minutes(1));
+      return freed(seen, look, before as unknown as Before) ?? within(minutes(1));
   }
 };
 
+interface Before {
+  readonly availableBytes: number;
+  readonly type: string;
+  /** There was enough when the step began. */
+  readonly early?: boolean;
+}
+
 /** A twentieth of the memory came free, or it is enough now. Undefined: not yet. */
-const freed = (seen: Seen, look: Look<Options>, before: Json): Effect | undefined => {
+const freed = (seen: Seen, look: Look<Options>, was: Before): Effect | undefined => {
   const { load, command } = seen;
   if (!load || command?.state === 'running') return 'pending';
   if (command?.state === 'failed' || command?.state === 'lost') return 'ineffective';
-  const more = load.memory.availableBytes - (before as { availableBytes: number }).availableBytes;
-  return !isLow(seen, look) || more * 20 >= load.memory.totalBytes ? 'effective' : undefined;
+  const more = load.memory.availableBytes - was.availableBytes;
+  return (!was.early && !isLow(seen, look)) || more * 20 >= load.memory.totalBytes ? 'effective' : undefined;
 };
+
+const forecasts = async ({ metrics, where }: Ports, now: Time, o: Options): Promise<readonly Signal[]> =>
+  (await trendsOfAll(metrics, USED, o.usedPercent, now)).flatMap(({ dimensions: { InstanceId: id }, trend }) => {
+    const says = `its memory ${forecastText(trend, o.usedPercent, now)}`;
+    return id
+      ? [forecastSignal('memory.forecast', instanceTarget(where, id), { now, what: `${id}:memory`, says })]
+      : [];
+  });
 
 export const memoryExhausted = defineRemediation<Seen, Step, Options>({
   name: 'memory-exhausted',
   title: 'gives memory back on an EC2 instance (Linux) that runs out of it, or whose kernel kills for want of it',
   about: `Looks at what holds the memory, by systemd unit and container, and watches it for ten minutes. What **leaks** (grows steadily) or is killed by the kernel
 again and again is restarted, if \`restartable\` in the policy names it. sshd, agents, container runtimes, system services and databases are never restarted, whatever the
-policy says; a unit that does not run after its restart goes to a person. Where nothing leaks the type is too small: for one that stands alone a person is asked for the
+policy says; a unit that does not run after its restart goes to a person. Once an hour a **forecast** looks whose
+memory a clear trend uses up within a day: what is proven to leak is restarted before its alarm, and otherwise a person is told while there is time. Where nothing leaks the type is too small: for one that stands alone a person is asked for the
 **next size** (stop, change, start; back to what it was where AWS has no capacity); a member of an Auto Scaling group goes to a person with what its launch template needs. Everything else goes to a person with the names of what holds the memory.`,
-  answers: ['memory.low', 'memory.oom-kill'],
+  answers: ['memory.low', 'memory.oom-kill', 'memory.forecast'],
   risk: 'interrupts',
   targets: 'arn:*:ec2:*:*:instance/*',
   ladder: {
@@ -441,6 +528,8 @@ policy says; a unit that does not run after its restart goes to a person. Where 
         'ssm:DescribeInstanceInformation',
         'ssm:GetCommandInvocation',
         'cloudwatch:DescribeAlarms',
+        'cloudwatch:GetMetricData',
+        'cloudwatch:ListMetrics',
       ],
       resources: ['*'],
     },
@@ -454,7 +543,10 @@ policy says; a unit that does not run after its restart goes to a person. Where 
     GRANTS_OF_START,
   ],
   options,
-  survey: async ({ alarms }) => (await alarms.firing(1_000)).filter((s) => s.kind === 'memory.low'),
+  survey: async (ports, { now, options: o }) => {
+    const alarmed = (await ports.alarms.firing(1_000)).filter((s) => s.kind === 'memory.low');
+    return o.forecast && isForecastTime(now) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
+  },
   observe,
   facts: ({ instance, group, serving }) => ({ tags: instance.tags, group, zone: instance.zoneId, serving }),
   describe,
@@ -462,7 +554,11 @@ policy says; a unit that does not run after its restart goes to a person. Where 
   decide,
   act,
   touches: (step) => (step.do === 'start' ? step.keys : []),
-  before: ({ load, instance }) => ({ availableBytes: load?.memory.availableBytes ?? 0, type: instance.type }),
+  before: ({ load, instance, soon }) => ({
+    availableBytes: load?.memory.availableBytes ?? 0,
+    type: instance.type,
+    ...(soon ? { early: true } : {}),
+  }),
   effect,
   noUndo: 'a restart cannot be taken back; a larger type is made smaller by hand, when nobody needs it',
 });
