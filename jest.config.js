@@ -3,6 +3,8 @@ export default {
   testEnvironment: 'node',
   // Jest leaves one core idle unless told not to: of two, that is half.
   maxWorkers: '100%',
+  // No test is timed: this only ends one that hangs, on however busy a machine.
+  testTimeout: 60_000,
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [

@@ -146,7 +146,7 @@ describe('memory', () => {
     expect(s.last()?.attempts[0]?.because).toMatch(/reaches 90 % in 1\d h .*shop\.service leaks: it grows by 5\d MiB/);
     expect(alarmed(s.account)).toEqual([]);
     // What grows on from the bottom is no news for the rest of the day.
-    await s.account.run(hours(12));
+    await s.account.run(hours(4));
     expect(s.rungs()).toHaveLength(1);
   });
 
