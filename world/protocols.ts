@@ -2,6 +2,7 @@
 import { CborCodec } from '@smithy/core/cbor';
 import { JsonCodec2 } from '@smithy/core/protocols';
 import { escapeXml, normalized, parseForm, readQuery, writeXml } from './query.ts';
+import { restXml } from './restXml.ts';
 import type { AwsError, Service } from './service.ts';
 
 export type WireRequest = {
@@ -17,7 +18,7 @@ type OperationSchemas = { name: string; input: unknown; output: unknown };
 
 export type Protocol = {
   /** The operation's name, if the request speaks this protocol. */
-  operation(request: WireRequest, form: () => URLSearchParams): string | undefined;
+  operation(request: WireRequest, form: () => URLSearchParams, service: Service): string | undefined;
   read(schemas: OperationSchemas, request: WireRequest, form: () => URLSearchParams, service: Service): Promise<object>;
   write(schemas: OperationSchemas, output: object, requestId: string, service: Service): WireResponse;
   writeError(error: AwsError, requestId: string, service: Service): WireResponse;
@@ -161,6 +162,7 @@ const cbor: Protocol = {
 
 /** The protocol that a request speaks: a service may be spoken to in several (CloudWatch: JSON, CBOR and query). */
 export const protocolOf = (request: WireRequest, service: Service): Protocol => {
+  if (service.protocol === 'restXml') return restXml;
   if (request.headers['smithy-protocol'] === 'rpc-v2-cbor') return cbor;
   const type = request.headers['content-type'] ?? '';
   if (type.includes('json-1.0')) return json('1.0');

@@ -98,7 +98,7 @@ export type ServiceOf<Module> = {
   readonly signingName: string;
   /** The prefix of its IAM actions. */
   readonly iamPrefix: string;
-  readonly protocol: 'ec2Query' | 'query' | 'json';
+  readonly protocol: 'ec2Query' | 'query' | 'json' | 'restXml';
   readonly xmlNamespace: string;
   /** The SDK's module: it exports the schema of each operation as `${name}$`. */
   readonly api: Module;
@@ -141,6 +141,15 @@ export const queryWords: Words = {
   internal: ['InternalFailure', 500],
   unknownKey: ['InvalidClientTokenId', 403],
   expired: ['ExpiredToken', 403],
+};
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
+export const s3Words: Words = {
+  denied: ['AccessDenied', 403],
+  throttled: ['SlowDown', 503],
+  internal: ['InternalError', 500],
+  unknownKey: ['InvalidAccessKeyId', 403],
+  expired: ['ExpiredToken', 400],
 };
 
 export const jsonWords: Words = {

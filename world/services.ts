@@ -5,7 +5,9 @@ import { cloudWatchService } from './cloudwatch.ts';
 import { ec2Service } from './ec2.ts';
 import { ecsService } from './ecsService.ts';
 import { elbService } from './elb.ts';
+import { kmsService } from './kms.ts';
 import { logsService } from './logs.ts';
+import { s3Service } from './s3.ts';
 import type { Service } from './service.ts';
 import { ssmService } from './ssm.ts';
 import { stsService } from './sts.ts';
@@ -20,4 +22,6 @@ export const services: readonly Service[] = [
   elbService,
   logsService,
   stsService,
+  s3Service,
+  kmsService,
 ];

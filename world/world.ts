@@ -11,9 +11,11 @@ import { createEventBus, type EventBus } from './events.ts';
 import { createFaults, type Faults, faultError } from './faults.ts';
 import type { Host, HostRunner } from './hosts.ts';
 import { authorize, createIamState, type IamState, identify, type Principal } from './iam.ts';
+import { createKmsState, type KmsState } from './kms.ts';
 import { createLag, type Lag } from './lag.ts';
 import { createLogsState, type LogsState } from './logs.ts';
 import { createRandom, type Random } from './random.ts';
+import { createS3State, type S3State } from './s3.ts';
 import { AwsError, type Call, ReplyLost, type Service } from './service.ts';
 import { services } from './services.ts';
 import { createSsmState, type SsmState } from './ssm.ts';
@@ -88,6 +90,8 @@ export type World = {
   readonly ecs: EcsState;
   readonly elb: ElbState;
   readonly logs: LogsState;
+  readonly s3: S3State;
+  readonly kms: KmsState;
   readonly iam: IamState;
   /** SSM documents by name; `addDocument` makes one. */
   readonly documents: SsmState['documents'];
@@ -151,6 +155,8 @@ export const createWorld = ({
     ecs: createEcsState(),
     elb: createElbState(),
     logs: createLogsState(),
+    s3: createS3State(),
+    kms: createKmsState(),
     iam: createIamState(account),
     hosts: new Map(),
     lag: createLag(clock, random.fork('lag')),

@@ -5,6 +5,8 @@ import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { KMSClient } from '@aws-sdk/client-kms';
+import { S3Client } from '@aws-sdk/client-s3';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
 import { rootCredentials } from '../../world/iam.ts';
@@ -20,6 +22,8 @@ export const clientsOf = (world: World, credentials: Credentials = rootCredentia
     ssm: new SSMClient(options),
     cloudwatch: new CloudWatchClient(options),
     cloudtrail: new CloudTrailClient(options),
+    kms: new KMSClient(options),
+    s3: new S3Client(options),
     logs: new CloudWatchLogsClient(options),
     ecs: new ECSClient(options),
     elb: new ElasticLoadBalancingV2Client(options),
