@@ -54,11 +54,9 @@ describe('the wire', () => {
     await expect(ec2.send(new DescribeKeyPairsCommand({}))).rejects.toThrow(
       'The world lacks ec2:DescribeKeyPairs. Its ec2 has: DescribeInstances',
     );
-    const answer = await handle(world, signed('s3', {}, ''));
-    expect([answer.status, Buffer.from(answer.body).toString()]).toEqual([
-      501,
-      'The world lacks the service s3. It has: ec2, ssm, monitoring, cloudtrail, autoscaling, ecs, elasticloadbalancing, logs, sts.',
-    ]);
+    const answer = await handle(world, signed('braket', {}, ''));
+    expect(answer.status).toBe(501);
+    expect(Buffer.from(answer.body).toString()).toMatch(/^The world lacks the service braket. It has: ec2, .*sts/);
   });
 
   test('carries any text through XML and JSON unharmed', async () => {
