@@ -9,7 +9,7 @@ type ApiCall = {
   readonly responseElements?: Readonly<Record<string, unknown>> | null;
 };
 
-const identityOf = ({ principal, world }: Call) => ({
+export const identityOf = ({ principal, world }: Call) => ({
   type: { root: 'Root', role: 'AssumedRole', user: 'IAMUser' }[principal.kind],
   principalId: principal.userId,
   arn: principal.arn,
@@ -50,6 +50,7 @@ export const emitApiCall = (call: Call, { service, eventName, ...told }: ApiCall
     recipientAccountId: world.account,
     eventCategory: 'Management',
   };
+  world.recorder?.told(requestId, detail);
   const emit = () =>
     world.events.emit({ source: `aws.${service}`, detailType: 'AWS API Call via CloudTrail', resources: [], detail });
   world.clock.at(world.clock.now() + world.settle.apiCallEvent, emit);

@@ -105,6 +105,7 @@ const tell = (
     recipientAccountId: world.account,
   };
   world.cloudtrail.events.push({ at, name: call, trail, record });
+  world.recorder?.told(requestId, record);
   world.clock.at(at + EVENT_DELAY, () =>
     world.events.emit({
       source: 'aws.cloudtrail',
@@ -230,6 +231,22 @@ const operations: CloudTrailOperations = {
       TagsList: Object.entries(find(world, ResourceId).tags).map(([Key, Value]) => ({ Key, Value })),
     })),
   }),
+  /** "Returns all public keys whose private keys were used to sign the digest files within the specified time range." */
+  ListPublicKeys: (_input, { world }) => {
+    const key = world.recorder?.publicKey;
+    return {
+      PublicKeyList: key
+        ? [
+            {
+              Value: key.der,
+              Fingerprint: key.fingerprint,
+              ValidityStartTime: new Date(key.since),
+              ValidityEndTime: new Date(key.since + KEPT),
+            },
+          ]
+        : [],
+    };
+  },
   LookupEvents: (input, { world, at }) => {
     const [wanted] = input.LookupAttributes ?? [];
     const found = world.cloudtrail.events

@@ -15,6 +15,7 @@ import { createKmsState, type KmsState } from './kms.ts';
 import { createLag, type Lag } from './lag.ts';
 import { createLogsState, type LogsState } from './logs.ts';
 import { createRandom, type Random } from './random.ts';
+import type { Recorder } from './recorder.ts';
 import { createS3State, type S3State } from './s3.ts';
 import { AwsError, type Call, ReplyLost, type Service } from './service.ts';
 import { services } from './services.ts';
@@ -109,6 +110,8 @@ export type World = {
   /** Every call, in order, allowed or not. Empty it with `calls.length = 0`. */
   readonly calls: CallRecord[];
   readonly services: readonly Service[];
+  /** CloudTrail's files and events of every call; `recordCalls` turns it on. */
+  recorder?: Recorder | undefined;
 };
 
 export type WorldOptions = {
@@ -211,9 +214,15 @@ export const perform = async (
   world.calls.push(record);
   for (const { action, resource, allowed } of verdict.required)
     world.calls.push({ ...record, action, resources: [resource], allowed });
+  const call: Call = { world, at: record.at, requestId, principal };
+  const recorded = (error?: AwsError) => world.recorder?.answered({ service, operation, input, call, error });
   try {
-    return await answer(world, { service, operation, input, principal, requestId, denial: verdict.denial });
+    const output = await answer(world, { service, operation, input, principal, requestId, denial: verdict.denial });
+    recorded();
+    return output;
   } catch (error) {
+    // Whose answer was lost has done what it did.
+    recorded(error instanceof AwsError ? error : undefined);
     record.error = error instanceof AwsError || error instanceof ReplyLost ? error.code : String(error);
     throw error;
   }
