@@ -36,7 +36,7 @@ const createStopwatch = () => {
 };
 
 /** An account whose table is a real one over HTTP, metered. */
-const measured = (table: Table, options: AccountOptions = {}) => {
+export const measured = (table: Table, options: AccountOptions = {}) => {
   const [network, calls, sleep] = [createStopwatch(), createStopwatch(), createStopwatch()];
   const meter = createMeter(table.indexes);
   const { hostname, port, protocol } = new URL(table.endpoint);

@@ -10,7 +10,7 @@ import { build } from 'esbuild';
 import { startEmulator } from '../test/contract/emulators.ts';
 import { credentials, REGION, tableOf } from '../test/contract/table.ts';
 import { eventToAct } from './eventToAct.ts';
-import { incidentCost, passTimes } from './incident.ts';
+import { incidentCost, passTimes, type Table } from './incident.ts';
 import type { Index } from './meter.ts';
 import { rival } from './rival.ts';
 import { past, troubles } from './troubles.ts';
@@ -93,12 +93,16 @@ const startup = async (folder: string): Promise<Record<string, number>> => {
   };
 };
 
-const passes = async (): Promise<Record<string, number>> => {
+type Tables = (name: string) => Promise<Table>;
+/** Something that needs a DynamoDB, with one that ends after it. */
+const withTables = async (
+  part: (table: Tables) => Promise<Record<string, number>>,
+): Promise<Record<string, number>> => {
   const emulator = await startEmulator('ministack');
   if ('missing' in emulator) throw new Error(`the bench needs a DynamoDB: ${emulator.missing}`);
   try {
     const client = new DynamoDBClient({ endpoint: emulator.url, region: REGION, credentials });
-    const table = async (name: string) => {
+    return await part(async (name) => {
       const definition = tableOf(name);
       await client.send(new CreateTableCommand(definition));
       const indexes: readonly Index[] = (definition.GlobalSecondaryIndexes ?? []).map((i) => ({
@@ -107,21 +111,24 @@ const passes = async (): Promise<Record<string, number>> => {
         projected: i.Projection?.NonKeyAttributes,
       }));
       return { endpoint: emulator.url, name, indexes };
-    };
-    const cost = await incidentCost(await table('bench-incident'));
-    const times = await passTimes(await table('bench-pass'), 200);
-    return {
-      'heal.warmPassMs': round(median(times.map((t) => t.own)), 2),
-      'heal.warmPassWithSdkMs': round(median(times.map((t) => t.withSdk)), 2),
-      'incident.writeUnits': cost.writeUnits,
-      'incident.readUnits': cost.readUnits,
-      'incident.awsCalls': cost.awsCalls,
-      'incident.passes': cost.passes,
-      'incident.healedMs': cost.healedMs,
-    };
+    });
   } finally {
     await emulator.stop();
   }
+};
+
+const passes = async (table: Tables): Promise<Record<string, number>> => {
+  const cost = await incidentCost(await table('bench-incident'));
+  const times = await passTimes(await table('bench-pass'), 200);
+  return {
+    'heal.warmPassMs': round(median(times.map((t) => t.own)), 2),
+    'heal.warmPassWithSdkMs': round(median(times.map((t) => t.withSdk)), 2),
+    'incident.writeUnits': cost.writeUnits,
+    'incident.readUnits': cost.readUnits,
+    'incident.awsCalls': cost.awsCalls,
+    'incident.passes': cost.passes,
+    'incident.healedMs': cost.healedMs,
+  };
 };
 
 const demo = async (): Promise<Record<string, number>> => {
@@ -176,8 +183,8 @@ type Part = (folder: string) => Promise<Record<string, number>> | Record<string,
 const PARTS: Readonly<Record<string, Part>> = {
   startup,
   rival: (folder) => rival(healOf(folder)),
-  passes,
-  troubles,
+  passes: () => withTables(passes),
+  troubles: () => withTables(troubles),
   past,
   sandbox: eventToAct,
   demo,

@@ -6,11 +6,12 @@ import { eventsIn, pastOf } from '../backtest/past.ts';
 import { defaultPolicy } from '../shared/core/policy.ts';
 import { hours, minutes } from '../shared/core/time.ts';
 import { remediations } from '../shared/remediations/index.ts';
-import { type Account, createAccount } from '../test/stories/account.ts';
+import type { Account } from '../test/stories/account.ts';
 import { clientsOf } from '../test/world/clients.ts';
 import { addTrail } from '../world/cloudtrail.ts';
 import { addAlarm, breakDisk, breakLoad, hostOf } from '../world/fleet.ts';
 import { impair, makeInstance } from '../world/instances.ts';
+import { measured, type Table } from './incident.ts';
 
 type Begin = (account: Account, id: string) => void;
 const root = (account: Account) => clientsOf(account.world).cloudtrail;
@@ -42,11 +43,19 @@ const POLICY = {
   },
 };
 
-/** Seconds of the world's time from the beginning to the closed, healthy incident; and calls under the remediation's role meanwhile. */
-const healed = async (name: string): Promise<{ seconds: number; calls: number }> => {
+interface Healed {
+  /** Of the world's time, from the beginning to the closed, healthy incident. */
+  readonly seconds: number;
+  /** Under the remediation's role meanwhile. */
+  readonly calls: number;
+  /** Of the whole table meanwhile. */
+  readonly writeUnits: number;
+}
+
+const healed = async (name: string, table: Table): Promise<Healed> => {
   const [remediation, begin] = TROUBLES[name] ?? [];
   if (!remediation || !begin) throw new Error(`no trouble is called ${name}`);
-  const account = createAccount({ policy: POLICY });
+  const { account, meter } = measured(table, { policy: POLICY });
   const instance = makeInstance(account.world, {
     running: true,
     type: 'm6i.large',
@@ -58,22 +67,28 @@ const healed = async (name: string): Promise<{ seconds: number; calls: number }>
   await account.run(minutes(25));
   const began = account.clock.now();
   const before = account.world.calls.length;
+  const written = meter.units.write;
   begin(account, instance.id);
-  const done = () =>
-    account.incidents().find((i) => i.remediation === remediation && i.openedAt >= began && i.state === 'closed');
-  await account.run(hours(2), () => done() !== undefined);
-  const incident = done();
-  if (incident?.end !== 'healthy') throw new Error(`${name} did not end healthy: ${incident?.end ?? 'it is open'}`);
+  const ended = () =>
+    account.outcomes
+      .flatMap((o) => o.answers)
+      .find((a) => a.remediation === remediation && a.attempts > 0 && (a.at?.closed ?? 0) > began);
+  await account.run(hours(2), () => ended() !== undefined);
+  const writeUnits = meter.units.write - written;
+  const answer = ended();
+  if (answer?.end !== 'healthy') throw new Error(`${name} did not end healthy: ${answer?.end ?? 'it is open'}`);
   const calls = account.world.calls.slice(before).filter((c) => c.principal.includes(`remedy-${remediation}/`)).length;
-  return { seconds: Math.round(((incident.closedAt ?? 0) - began) / 1000), calls };
+  return { seconds: Math.round(((answer.at?.closed ?? 0) - began) / 1000), calls, writeUnits };
 };
 
-export const troubles = async (): Promise<Record<string, number>> => {
+/** @param table makes one of that name */
+export const troubles = async (table: (name: string) => Promise<Table>): Promise<Record<string, number>> => {
   const figures: Record<string, number> = {};
   for (const name of Object.keys(TROUBLES)) {
-    const { seconds, calls } = await healed(name);
+    const { seconds, calls, writeUnits } = await healed(name, await table(`bench-${name}`));
     figures[`${name}.healedS`] = seconds;
     figures[`${name}.awsCalls`] = calls;
+    figures[`${name}.writeUnits`] = writeUnits;
   }
   return figures;
 };
