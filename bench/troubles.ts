@@ -9,6 +9,7 @@ import { remediations } from '../shared/remediations/index.ts';
 import type { Account } from '../test/stories/account.ts';
 import { clientsOf } from '../test/world/clients.ts';
 import { addTrail } from '../world/cloudtrail.ts';
+import { addService, breakEcsAgent, makeCluster } from '../world/clusters.ts';
 import { addAlarm, breakDisk, breakLoad, hostOf } from '../world/fleet.ts';
 import { impair, makeInstance } from '../world/instances.ts';
 import { measured, type Table } from './incident.ts';
@@ -27,6 +28,14 @@ const TROUBLES: Readonly<Record<string, readonly [remediation: string, begin: Be
   instanceCheck: ['instance-impaired', ({ world }, id) => impair(world, id, { instance: true })],
   systemCheck: ['instance-impaired', ({ world }, id) => impair(world, id, { system: true }, 'restart')],
   silentAgent: ['log-agent-silent', ({ world }, id) => void Object.assign(hostOf(world, id), { publishes: false })],
+  agentDisconnected: [
+    'ecs-agent-disconnected',
+    ({ world }) => {
+      const { cluster, hosts } = makeCluster(world);
+      addService(world, cluster, 'web');
+      breakEcsAgent(world, hosts[0]?.id ?? '', 'hung');
+    },
+  ],
   trailStopped: ['trail-stopped', (account) => void root(account).send(new StopLoggingCommand({ Name: 'audit' }))],
   trailWeakened: [
     'trail-weakened',

@@ -12,6 +12,7 @@ import * as ec2Api from './ec2-api/signal.ts';
 import * as ec2Health from './ec2-health/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
 import * as ec2Spot from './ec2-spot/signal.ts';
+import * as ecsContainerInstance from './ecs-container-instance/signal.ts';
 import { type Envelope, envelope } from './envelope.ts';
 import * as logsApi from './logs-api/signal.ts';
 import { jsonOf, parsed, text } from './parse.ts';
@@ -32,6 +33,7 @@ const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> 
   'aws.ec2/EC2 Instance State-change Notification': ec2InstanceState.fromEventBridge,
   'aws.ec2/EC2 Instance Rebalance Recommendation': ec2Spot.fromEventBridge,
   'aws.ec2/EC2 Spot Instance Interruption Warning': ec2Spot.fromEventBridge,
+  'aws.ecs/ECS Container Instance State Change': ecsContainerInstance.fromEventBridge,
   'aws.health/AWS Health Event': ec2Health.fromEventBridge,
   'aws.ec2/EBS Volume Notification': ebsVolume.fromEventBridge,
   'aws.logs/AWS API Call via CloudTrail': logsApi.fromEventBridge,

@@ -16,6 +16,9 @@ export type ScalingGroup = {
   hook: number;
   /** After so long its own EC2 health check sees that a status check fails; undefined: never. */
   notices: number | undefined;
+  /** An instance refresh is under way. */
+  refreshing: boolean;
+  targetGroups: string[];
   readonly members: Map<string, GroupMember>;
 };
 export type AutoScalingState = { readonly groups: Map<string, ScalingGroup> };
@@ -37,6 +40,8 @@ export const addGroup = (world: World, name: string, given: Partial<ScalingGroup
     capacityRebalance: false,
     hook: 0,
     notices: undefined,
+    refreshing: false,
+    targetGroups: [],
     members: new Map(instances.map((i) => [i.id, { lifecycle: 'InService', health: 'Healthy', zone: i.zone }])),
     ...given,
   };
@@ -129,6 +134,7 @@ const operations: Operations<typeof api> = {
         HealthCheckType: 'EC2',
         CreatedTime: new Date(0),
         CapacityRebalance: g.capacityRebalance,
+        TargetGroupARNs: [...g.targetGroups],
         SuspendedProcesses: [...g.suspended].map((ProcessName) => ({
           ProcessName,
           SuspensionReason: 'User suspended',
@@ -141,6 +147,17 @@ const operations: Operations<typeof api> = {
           ProtectedFromScaleIn: false,
         })),
       })),
+  }),
+  DescribeInstanceRefreshes: (input, { world }) => ({
+    InstanceRefreshes: find(world, input.AutoScalingGroupName).refreshing
+      ? [
+          {
+            InstanceRefreshId: '00000000-0000-0000-0000-000000000000',
+            AutoScalingGroupName: input.AutoScalingGroupName,
+            Status: 'InProgress',
+          },
+        ]
+      : [],
   }),
   SetInstanceHealth: (input, { world }) => {
     const id = input.InstanceId ?? '';

@@ -49,6 +49,10 @@ const NOT_FOUND = new Set([
   'ResourceNotFoundException',
   'ResourceNotFound',
   'TrailNotFoundException',
+  'ClusterNotFoundException',
+  'ServiceNotFoundException',
+  'TargetGroupNotFound',
+  'TargetGroupNotFoundException',
 ]);
 
 /** EC2 says 500 and means that there is no room: nothing was started. Source: EC2 API error codes, "server error codes". */

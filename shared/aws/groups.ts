@@ -2,12 +2,16 @@ import {
   AutoScalingClient,
   DescribeAutoScalingGroupsCommand,
   DescribeAutoScalingInstancesCommand,
+  DescribeInstanceRefreshesCommand,
   SetDesiredCapacityCommand,
   SetInstanceHealthCommand,
 } from '@aws-sdk/client-auto-scaling';
 import type { Groups } from '../core/groups.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
+
+/** Source: InstanceRefresh, Status. */
+const UNDER_WAY = new Set(['Pending', 'InProgress', 'Cancelling', 'RollbackInProgress', 'Baking']);
 
 export const autoScalingGroups = (options: ClientOptions): Groups => {
   const reader = new AutoScalingClient(clientConfig(options, 3));
@@ -43,8 +47,17 @@ export const autoScalingGroups = (options: ClientOptions): Groups => {
               ).length,
               suspended: (found.SuspendedProcesses ?? []).map((p) => p.ProcessName ?? ''),
               rebalances: found.CapacityRebalance ?? false,
+              targetGroups: found.TargetGroupARNs ?? [],
             }
           : undefined;
+      }),
+    refreshing: (name) =>
+      calling(`cannot ask for the instance refreshes of ${name}`, async () => {
+        // The newest first.
+        const { InstanceRefreshes: [latest] = [] } = await reader.send(
+          new DescribeInstanceRefreshesCommand({ AutoScalingGroupName: name, MaxRecords: 1 }),
+        );
+        return UNDER_WAY.has(latest?.Status ?? '');
       }),
     markUnhealthy: (id) =>
       calling(`cannot mark ${id} unhealthy`, async () => {

@@ -26,6 +26,8 @@ export const awsPorts = (options: HostOptions): Ports => ({
   alarms: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchAlarms(options))),
   trails: lazily(() => import('./trails.ts').then((m) => m.cloudTrails(options))),
   groups: lazily(() => import('./groups.ts').then((m) => m.autoScalingGroups(options))),
+  containers: lazily(() => import('./ecs.ts').then((m) => m.ecsContainers(options))),
+  loadBalancers: lazily(() => import('./loadBalancers.ts').then((m) => m.elbLoadBalancers(options))),
   watches: lazily(() => import('./watches.ts').then((m) => m.cloudWatchWatches(options))),
   flowLogs: lazily(() => import('./flowLogs.ts').then((m) => m.ec2FlowLogs(options))),
   logGroups: lazily(() => import('./logs.ts').then((m) => m.cloudWatchLogGroups(options))),

@@ -16,13 +16,22 @@ export interface ScalingGroup {
   readonly suspended: readonly string[];
   /** It replaces spot instances that AWS is about to take. */
   readonly rebalances: boolean;
+  /** ARNs of the target groups that its instances are targets of. */
+  readonly targetGroups: readonly string[];
 }
+
+/** What a group must do to replace a member that is marked unhealthy. */
+const REPLACING = ['Launch', 'Terminate', 'ReplaceUnhealthy', 'HealthCheck'];
+export const suspendedOfReplacing = (group: ScalingGroup | undefined): readonly string[] =>
+  REPLACING.filter((p) => group?.suspended.includes(p));
 
 export interface Groups {
   /** Undefined: it is in none. */
   memberOf(instanceId: string): Promise<Member | undefined>;
   /** Undefined: there is none of that name. */
   describe(name: string): Promise<ScalingGroup | undefined>;
+  /** An instance refresh replaces its instances at this moment. */
+  refreshing(name: string): Promise<boolean>;
   /** Has the group replace it, with its hooks. Naming the state makes a repetition harmless. */
   markUnhealthy(instanceId: string): Promise<void>;
   setDesired(name: string, desired: number): Promise<void>;

@@ -3,10 +3,12 @@
  * that nothing beyond the target can be changed through them.
  * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
  */
+import type { Containers } from './containers.ts';
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
 import type { FlowLogs } from './flowLogs.ts';
 import type { Point } from './forecast.ts';
 import type { Groups } from './groups.ts';
+import type { LoadBalancers } from './loadBalancers.ts';
 import type { LogGroups } from './logs.ts';
 import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
@@ -188,6 +190,8 @@ export interface Ports {
   readonly parameters: Parameters;
   readonly trails: Trails;
   readonly groups: Groups;
+  readonly containers: Containers;
+  readonly loadBalancers: LoadBalancers;
   readonly watches: Watches;
   readonly logGroups: LogGroups;
   readonly flowLogs: FlowLogs;

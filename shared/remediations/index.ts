@@ -2,6 +2,7 @@
 import type { Remediation } from '../core/remediation.ts';
 import { cpuExhausted } from './cpuExhausted.ts';
 import { drill } from './drill.ts';
+import { ecsAgentDisconnected } from './ecsAgentDisconnected.ts';
 import { flowLogsMissing } from './flowLogsMissing.ts';
 import { fullDisk } from './fullDisk.ts';
 import { instanceImpaired } from './instanceImpaired.ts';
@@ -16,6 +17,7 @@ export const remediations: readonly Remediation[] = [
   instanceImpaired,
   memoryExhausted,
   cpuExhausted,
+  ecsAgentDisconnected,
   unwatchedInstance,
   logAgentSilent,
   trailStopped,

@@ -10,6 +10,12 @@ import {
   SetAlarmStateCommand,
 } from '@aws-sdk/client-cloudwatch';
 import { EC2Client, RunInstancesCommand, StopInstancesCommand, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
+import {
+  CreateClusterCommand,
+  CreateServiceCommand,
+  ECSClient,
+  RegisterTaskDefinitionCommand,
+} from '@aws-sdk/client-ecs';
 import { CreateQueueCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { cloudWatchAlarms } from '../../shared/aws/cloudwatch.ts';
@@ -118,6 +124,18 @@ const furnish = async (account: Account) => {
   };
   await alarm('disk one /data', disk(one.id, '/data', 'nvme1n1'), 'ALARM');
   await alarm('disk two /data', disk(two.id, '/data', 'nvme2n1'), 'OK');
+
+  const ecs = new ECSClient(account.client);
+  await ecs.send(new CreateClusterCommand({ clusterName: 'contract' }));
+  await ecs.send(
+    new RegisterTaskDefinitionCommand({
+      family: 'web',
+      containerDefinitions: [{ name: 'web', image: 'web:1', cpu: 256, memory: 512 }],
+    }),
+  );
+  await ecs.send(
+    new CreateServiceCommand({ cluster: 'contract', serviceName: 'web', taskDefinition: 'web', desiredCount: 2 }),
+  );
 
   await account.addRole('steward-test-remedy-full-disk');
   return { one, two, stopped, gone, star, now, alarm, disk };
@@ -434,6 +452,46 @@ const expectations: readonly Expectation[] = [
       because: 'moto sends a command to any instance id',
       is: () => ['Refused InvalidCommandId', { value: { commandId: expect.any(String) } }],
     },
+  },
+  {
+    name: 'containers: clusters, and services by name; one that is none is passed over',
+    run: async ({ ports }) => [
+      await ports.containers.clusters(),
+      (await ports.containers.services('contract', ['web', 'none'])).map((s) => [
+        s.name,
+        s.cluster,
+        s.strategy,
+        s.desired,
+        s.running,
+        s.deployments.map((d) => [d.status, d.definition.split('/').at(-1), d.desired]),
+      ]),
+    ],
+    is: () => [['contract'], [['web', 'contract', 'REPLICA', 2, 0, [['PRIMARY', 'web:1', 2]]]]],
+  },
+  {
+    name: 'containers: an instance that is in no cluster, and what cannot be asked',
+    run: async ({ ports }, { one }) => {
+      const arn = `arn:aws:ecs:${REGION}:111122223333:container-instance/contract/${'0'.repeat(32)}`;
+      return [
+        await ports.containers.ofInstance(one.id),
+        await ports.containers.instances('contract', 'disconnected'),
+        await failure(ports.containers.instances('none')),
+        await failure(ports.containers.setState(arn, 'DRAINING')),
+      ];
+    },
+    is: () => [undefined, [], 'NotFound', 'NotFound'],
+    onMoto: {
+      because: 'moto lists nothing for a cluster that it lacks, and fails by itself over an instance that it lacks',
+      is: () => [undefined, [], { value: [] }, 'Unavailable'],
+    },
+  },
+  {
+    name: 'loadBalancers.health: no such target group',
+    run: ({ ports }) =>
+      ports.loadBalancers.health(
+        `arn:aws:elasticloadbalancing:${REGION}:111122223333:targetgroup/none/0123456789abcdef`,
+      ),
+    is: () => 'NotFound',
   },
 ];
 

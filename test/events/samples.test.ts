@@ -188,6 +188,9 @@ const calls: readonly (readonly [
 const ignored: Readonly<Record<string, string>> = {
   'cloudtrail/stop-logging-failed': 'nothing to act on',
   'ec2-health/of-no-instance': 'nothing to act on',
+  'ecs-container-instance/connected': 'nothing to act on',
+  'ecs-container-instance/deregistered': 'nothing to act on',
+  'ecs-container-instance/external': 'nothing to act on',
   'ssm-command/clean-in-progress': 'nothing to act on',
   'ssm-command/inspect-success': 'nothing to act on',
   'ssm-command/whole-command': 'not an event that Steward listens to',
@@ -277,6 +280,12 @@ const notices: readonly (readonly [string, string, string, readonly string[]])[]
     [WEB1, `arn:aws:ec2:${HOME}:instance/i-0123456789abcdef0`],
   ],
   ['ec2-health/degraded', 'instance.scheduled-event', 'AWS Health: AWS_EC2_INSTANCE_STORE', [WEB1]],
+  [
+    'ecs-container-instance/cut-off',
+    'container-instance.agent-disconnected',
+    'the ECS agent of i-a08ff49b6f7726327 is cut off from the cluster shop',
+    [WEB1],
+  ],
   ['ec2-spot/interruption', 'instance.interruption', 'EC2 Spot Instance Interruption Warning of', [WEB1]],
   ['ec2-spot/rebalance', 'instance.interruption', 'EC2 Instance Rebalance Recommendation of', [WEB1]],
 ];
@@ -451,6 +460,7 @@ test('what a rule lets through is never ignored, but for calls that changed noth
     'ec2-health',
     'ec2-instance-state',
     'ec2-spot',
+    'ecs-container-instance',
     'logs-api',
     'ssm-command',
   ]);

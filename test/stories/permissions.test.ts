@@ -11,6 +11,7 @@ import { instanceTarget, targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
+import { addService, breakEcsAgent, loseHost, makeCluster } from '../../world/clusters.ts';
 import { breakDisk, breakLoad, hostOf } from '../../world/fleet.ts';
 import { makeVpc } from '../../world/flowLogs.ts';
 import { impair, makeInstance } from '../../world/instances.ts';
@@ -207,10 +208,29 @@ const flowLogsWorkedThrough = (): Promise<Account[]> =>
     }),
   );
 
+/** A hung agent, and a dead host behind a load balancer. */
+const containersWorkedThrough = async (): Promise<Account> => {
+  const policy = {
+    preset: 'automatic',
+    remediations: { 'instance-impaired': { mode: 'off' }, 'ecs-agent-disconnected': { mode: 'act' } },
+  };
+  const account = createAccount({ policy });
+  const { cluster, hosts } = makeCluster(account.world, 'shop', { instances: 6 });
+  addService(account.world, cluster, 'web', { balanced: true, grace: minutes(120) });
+  await account.run(minutes(4));
+  const [hung, dead] = [hosts[0]?.id ?? '', hosts[1]?.id ?? ''];
+  breakEcsAgent(account.world, hung, 'hung');
+  loseHost(account.world, dead);
+  const over = (id: string) => account.incidentOf(id)?.state === 'closed';
+  await account.run(STEPS, () => over(hung) && over(dead));
+  expect([hung, dead].map((id) => account.incidentOf(id)?.end)).toEqual(['healthy', 'healthy']);
+  return account;
+};
+
 describe('declared = called', () => {
   let accounts: readonly Account[];
   beforeAll(async () => {
-    accounts = [await workedThrough(), ...(await flowLogsWorkedThrough())];
+    accounts = [await workedThrough(), await containersWorkedThrough(), ...(await flowLogsWorkedThrough())];
   });
 
   test.each(remediations.map((r) => r.name))('%s', (name) => {

@@ -1,0 +1,247 @@
+import {
+  type ContainerInstance as AwsContainerInstance,
+  type Service as AwsService,
+  type Task as AwsTask,
+  DeregisterContainerInstanceCommand,
+  DescribeContainerInstancesCommand,
+  DescribeServicesCommand,
+  DescribeTasksCommand,
+  ECSClient,
+  type Failure,
+  paginateListClusters,
+  paginateListContainerInstances,
+  paginateListTasks,
+  UpdateContainerInstancesStateCommand,
+} from '@aws-sdk/client-ecs';
+import {
+  type ContainerInstance,
+  type ContainerService,
+  type Containers,
+  type ContainerTask,
+  clusterOf,
+  type Deployment,
+} from '../core/containers.ts';
+import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
+import { type ClientOptions, clientConfig } from './clients.ts';
+import { calling } from './errors.ts';
+
+/** What DescribeContainerInstances and DescribeTasks take at once; DescribeServices takes 10. */
+const AT_ONCE = 100;
+const SERVICES_AT_ONCE = 10;
+/** More clusters than this are not looked through for one instance. */
+const MOST_CLUSTERS = 100;
+
+const batches = <T>(all: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
+
+const nameIn = (arn: string | undefined): string => arn?.split('/').at(-1) ?? '';
+const timeOf = (date: Date | undefined): number => date?.getTime() ?? 0;
+
+const amount = (raw: AwsContainerInstance, name: string): number => {
+  const found = raw.remainingResources?.find((r) => r.name === name);
+  if (found?.integerValue === undefined)
+    throw new InvalidInput(`ECS describes ${raw.containerInstanceArn ?? 'an instance'} without its remaining ${name}`);
+  return found.integerValue;
+};
+
+const asInstance = (raw: AwsContainerInstance, cluster: string): ContainerInstance => {
+  const { containerInstanceArn: arn, ec2InstanceId: instance, status, agentConnected: connected } = raw;
+  if (!arn || !instance || !status || connected === undefined)
+    throw new InvalidInput(`ECS describes ${arn ?? 'an instance'} without its instance, status or connection`);
+  return {
+    arn,
+    cluster,
+    instance,
+    status,
+    connected,
+    zone: raw.attributes?.find((a) => a.name === 'ecs.availability-zone')?.value ?? 'unknown',
+    running: raw.runningTasksCount ?? 0,
+    pending: raw.pendingTasksCount ?? 0,
+    free: { cpu: amount(raw, 'CPU'), memory: amount(raw, 'MEMORY') },
+    registeredAt: timeOf(raw.registeredAt),
+  };
+};
+
+const HEALTH = { HEALTHY: 'healthy', UNHEALTHY: 'unhealthy', UNKNOWN: 'unknown' } as const;
+
+const asContainer = (c: NonNullable<AwsTask['containers']>[number]): ContainerTask['containers'][number] => ({
+  name: c.name ?? '',
+  image: c.image ?? '',
+  ...(c.imageDigest ? { digest: c.imageDigest } : {}),
+  ...(c.exitCode === undefined ? {} : { exitCode: c.exitCode }),
+  ...(c.reason ? { reason: c.reason } : {}),
+  hostPorts: (c.networkBindings ?? []).flatMap((b) => b.hostPort ?? []),
+});
+
+const stoppedOf = ({ stopCode, stoppedAt, stoppedReason }: AwsTask): Pick<ContainerTask, 'stopped'> =>
+  stopCode || stoppedAt || stoppedReason
+    ? {
+        stopped: {
+          ...(stoppedAt ? { at: timeOf(stoppedAt) } : {}),
+          ...(stopCode ? { code: stopCode } : {}),
+          ...(stoppedReason ? { reason: stoppedReason } : {}),
+        },
+      }
+    : {};
+
+const asTask = (raw: AwsTask): ContainerTask => {
+  const { taskArn: arn, lastStatus: status, desiredStatus: desired, taskDefinitionArn: definition } = raw;
+  if (!arn || !status || !desired || !definition)
+    throw new InvalidInput(`ECS describes ${arn ?? 'a task'} without its status or definition`);
+  return {
+    arn,
+    service: raw.group?.startsWith('service:') ? raw.group.slice('service:'.length) : undefined,
+    definition,
+    launchType: raw.launchType ?? 'EC2',
+    zone: raw.availabilityZone ?? 'unknown',
+    containerInstance: raw.containerInstanceArn,
+    status,
+    desired,
+    health: HEALTH[raw.healthStatus ?? 'UNKNOWN'],
+    room: { cpu: Number(raw.cpu ?? 0), memory: Number(raw.memory ?? 0) },
+    createdAt: timeOf(raw.createdAt),
+    ...(raw.startedAt ? { startedAt: timeOf(raw.startedAt) } : {}),
+    ...stoppedOf(raw),
+    containers: (raw.containers ?? []).map(asContainer),
+    addresses: (raw.containers ?? []).flatMap((c) =>
+      (c.networkInterfaces ?? []).flatMap((n) => n.privateIpv4Address ?? []),
+    ),
+  };
+};
+
+const asDeployment = (raw: NonNullable<AwsService['deployments']>[number]): Deployment => ({
+  id: raw.id ?? '',
+  definition: raw.taskDefinition ?? '',
+  status: raw.status ?? '',
+  rollout: raw.rolloutState,
+  failedTasks: raw.failedTasks ?? 0,
+  desired: raw.desiredCount ?? 0,
+  running: raw.runningCount ?? 0,
+  createdAt: timeOf(raw.createdAt),
+  updatedAt: timeOf(raw.updatedAt),
+});
+
+const asService = (raw: AwsService): ContainerService => {
+  const { serviceArn: arn, serviceName: name, clusterArn } = raw;
+  if (!arn || !name || !clusterArn) throw new InvalidInput('ECS describes a service without its name or cluster');
+  const { minimumHealthyPercent: least = 100, maximumPercent: most = 200 } = raw.deploymentConfiguration ?? {};
+  return {
+    arn,
+    name,
+    cluster: nameIn(clusterArn),
+    launchType: raw.launchType,
+    strategy: raw.schedulingStrategy ?? 'REPLICA',
+    desired: raw.desiredCount ?? 0,
+    running: raw.runningCount ?? 0,
+    pending: raw.pendingCount ?? 0,
+    minimumHealthyPercent: least,
+    maximumPercent: most,
+    targetGroups: (raw.loadBalancers ?? []).flatMap((l) =>
+      l.targetGroupArn ? [{ arn: l.targetGroupArn, container: l.containerName ?? '', port: l.containerPort ?? 0 }] : [],
+    ),
+    deployments: (raw.deployments ?? []).map(asDeployment),
+    events: (raw.events ?? []).map((e) => ({ at: timeOf(e.createdAt), message: e.message ?? '' })),
+  };
+};
+
+/** ECS answers 200 and lists what it did not do. What is missing is passed over: it is gone meanwhile. */
+const onlyMissing = (failures: readonly Failure[] | undefined, what: string): void => {
+  const [first] = (failures ?? []).filter((f) => f.reason !== 'MISSING');
+  if (first)
+    throw new Refused(
+      first.reason ?? 'failure',
+      `${what}: ${first.arn ?? ''} ${first.reason ?? ''} ${first.detail ?? ''}`,
+    );
+};
+
+const readerOf = (client: ECSClient) => {
+  const clusters = async (): Promise<readonly string[]> => {
+    const found: string[] = [];
+    for await (const { clusterArns = [] } of paginateListClusters({ client, pageSize: 100 }, {})) {
+      found.push(...clusterArns.map(nameIn));
+      if (found.length >= MOST_CLUSTERS) break;
+    }
+    return found.slice(0, MOST_CLUSTERS);
+  };
+  const instances = async (cluster: string, filter?: string): Promise<readonly ContainerInstance[]> => {
+    const arns: string[] = [];
+    const input = { cluster, ...(filter === undefined ? {} : { filter }) };
+    for await (const page of paginateListContainerInstances({ client, pageSize: 100 }, input))
+      arns.push(...(page.containerInstanceArns ?? []));
+    const found: ContainerInstance[] = [];
+    for (const containerInstances of batches(arns, AT_ONCE)) {
+      const answer = await client.send(new DescribeContainerInstancesCommand({ cluster, containerInstances }));
+      onlyMissing(answer.failures, `cannot describe the instances of ${cluster}`);
+      found.push(...(answer.containerInstances ?? []).map((i) => asInstance(i, cluster)));
+    }
+    return found;
+  };
+  const tasks = async (cluster: string, containerInstance: string, desiredStatus: 'RUNNING' | 'STOPPED') => {
+    const arns: string[] = [];
+    const pages = paginateListTasks({ client, pageSize: 100 }, { cluster, containerInstance, desiredStatus });
+    for await (const page of pages) arns.push(...(page.taskArns ?? []));
+    const found: ContainerTask[] = [];
+    for (const some of batches(arns, AT_ONCE)) {
+      const answer = await client.send(new DescribeTasksCommand({ cluster, tasks: some }));
+      onlyMissing(answer.failures, `cannot describe the tasks on ${containerInstance}`);
+      found.push(...(answer.tasks ?? []).map(asTask));
+    }
+    return found;
+  };
+  return { clusters, instances, tasks };
+};
+
+export const ecsContainers = (options: ClientOptions): Containers => {
+  const client = new ECSClient(clientConfig(options, 3));
+  const writer = new ECSClient(clientConfig(options, 1));
+  const reader = readerOf(client);
+  return {
+    clusters: () => calling('cannot list the clusters', reader.clusters),
+    ofInstance: (id) =>
+      calling(`cannot ask which container instance ${id} is`, async () => {
+        for (const cluster of await reader.clusters()) {
+          const found = await reader.instances(cluster, `ec2InstanceId == ${id}`);
+          const there = found.find((i) => i.status !== 'INACTIVE');
+          if (there) return there;
+        }
+        return undefined;
+      }),
+    instances: (cluster, only) =>
+      calling(`cannot look at the instances of the cluster ${cluster}`, () =>
+        reader.instances(cluster, only && 'agentConnected == false'),
+      ),
+    // What is to stop is listed apart.
+    tasksOn: ({ arn, cluster }) =>
+      calling(`cannot look at the tasks on ${arn}`, async () => {
+        const [wanted, unwanted] = await Promise.all([
+          reader.tasks(cluster, arn, 'RUNNING'),
+          reader.tasks(cluster, arn, 'STOPPED'),
+        ]);
+        return [...wanted, ...unwanted].filter((t) => t.status !== 'STOPPED');
+      }),
+    services: (cluster, names) =>
+      calling(`cannot look at the services of the cluster ${cluster}`, async () => {
+        const found: ContainerService[] = [];
+        for (const services of batches(names, SERVICES_AT_ONCE)) {
+          const answer = await client.send(new DescribeServicesCommand({ cluster, services }));
+          onlyMissing(answer.failures, `cannot describe the services of ${cluster}`);
+          found.push(...(answer.services ?? []).map(asService));
+        }
+        return found;
+      }),
+    setState: (arn, to) =>
+      calling(`cannot set ${arn} to ${to}`, async () => {
+        const { failures = [] } = await writer.send(
+          new UpdateContainerInstancesStateCommand({ cluster: clusterOf(arn), containerInstances: [arn], status: to }),
+        );
+        if (failures.some((f) => f.reason === 'MISSING')) throw new NotFound(`cannot set ${arn} to ${to}: it is gone`);
+        onlyMissing(failures, `cannot set ${arn} to ${to}`);
+      }),
+    deregister: (arn) =>
+      calling(`cannot deregister ${arn}`, async () => {
+        await writer.send(
+          new DeregisterContainerInstanceCommand({ cluster: clusterOf(arn), containerInstance: arn, force: true }),
+        );
+      }),
+  };
+};

@@ -1,0 +1,33 @@
+import {
+  DeregisterTargetsCommand,
+  DescribeTargetHealthCommand,
+  ElasticLoadBalancingV2Client,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
+import type { LoadBalancers, TargetHealth } from '../core/loadBalancers.ts';
+import { type ClientOptions, clientConfig } from './clients.ts';
+import { calling } from './errors.ts';
+
+export const elbLoadBalancers = (options: ClientOptions): LoadBalancers => {
+  const reader = new ElasticLoadBalancingV2Client(clientConfig(options, 3));
+  const writer = new ElasticLoadBalancingV2Client(clientConfig(options, 1));
+  return {
+    health: (targetGroup) =>
+      calling(`cannot ask for the health of ${targetGroup}`, async () => {
+        const { TargetHealthDescriptions = [] } = await reader.send(
+          new DescribeTargetHealthCommand({ TargetGroupArn: targetGroup }),
+        );
+        return TargetHealthDescriptions.map(
+          ({ Target, TargetHealth: health }): TargetHealth => ({
+            id: Target?.Id ?? '',
+            port: Target?.Port ?? 0,
+            state: health?.State ?? 'unknown',
+            ...(health?.Description ? { because: health.Description } : {}),
+          }),
+        );
+      }),
+    deregister: (targetGroup, instance) =>
+      calling(`cannot take ${instance} out of ${targetGroup}`, async () => {
+        await writer.send(new DeregisterTargetsCommand({ TargetGroupArn: targetGroup, Targets: [{ Id: instance }] }));
+      }),
+  };
+};

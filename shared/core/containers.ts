@@ -1,0 +1,150 @@
+/** ECS: clusters, the instances below them, the services and tasks on them. And whether there is room for the tasks of one on the others. Pure. */
+import { partitionOf } from './target.ts';
+import type { Time } from './time.ts';
+
+/** CPU in units of 1/1024 vCPU, memory in MiB: as ECS counts them. */
+export interface Room {
+  readonly cpu: number;
+  readonly memory: number;
+}
+
+export interface ContainerInstance {
+  readonly arn: string;
+  /** The cluster's name. */
+  readonly cluster: string;
+  /** Of EC2, or `mi-…` for one outside of AWS. */
+  readonly instance: string;
+  /** 'ACTIVE', 'DRAINING', 'REGISTERING', 'DEREGISTERING', 'INACTIVE': AWS's own words. */
+  readonly status: string;
+  /** Its agent is connected to ECS. Agents lose and find their connection several times an hour: that alone is no trouble. */
+  readonly connected: boolean;
+  /** Name of the zone, as ECS has it: 'eu-central-1a'. */
+  readonly zone: string;
+  readonly running: number;
+  readonly pending: number;
+  readonly free: Room;
+  readonly registeredAt: Time;
+}
+
+export interface ContainerTask {
+  readonly arn: string;
+  /** Name of its service; undefined: it belongs to none, so nothing replaces it. */
+  readonly service: string | undefined;
+  readonly definition: string;
+  readonly launchType: string;
+  readonly zone: string;
+  readonly containerInstance: string | undefined;
+  /** 'PENDING', 'RUNNING', 'STOPPED' …: the last that ECS heard. */
+  readonly status: string;
+  /** What is wanted of it: 'RUNNING' or 'STOPPED'. While an agent is cut off, a task that is to stop goes on being reported as it was. */
+  readonly desired: string;
+  readonly health: 'healthy' | 'unhealthy' | 'unknown';
+  readonly room: Room;
+  readonly createdAt: Time;
+  readonly startedAt?: Time;
+  readonly stopped?: { readonly at?: Time; readonly code?: string; readonly reason?: string };
+  readonly containers: readonly {
+    readonly name: string;
+    readonly image: string;
+    readonly digest?: string;
+    readonly exitCode?: number;
+    readonly reason?: string;
+    readonly hostPorts: readonly number[];
+  }[];
+  /** Addresses of its own, where it has network interfaces of its own. */
+  readonly addresses: readonly string[];
+}
+
+export interface Deployment {
+  readonly id: string;
+  readonly definition: string;
+  /** 'PRIMARY', 'ACTIVE' (on its way out), 'INACTIVE'. */
+  readonly status: string;
+  /** 'IN_PROGRESS', 'COMPLETED', 'FAILED'; undefined: ECS does not say, as for other deployment controllers. */
+  readonly rollout: string | undefined;
+  readonly failedTasks: number;
+  readonly desired: number;
+  readonly running: number;
+  readonly createdAt: Time;
+  readonly updatedAt: Time;
+}
+
+export interface ContainerService {
+  readonly arn: string;
+  readonly name: string;
+  readonly cluster: string;
+  readonly launchType: string | undefined;
+  /** 'REPLICA' or 'DAEMON': one task on each instance. */
+  readonly strategy: string;
+  readonly desired: number;
+  readonly running: number;
+  readonly pending: number;
+  readonly minimumHealthyPercent: number;
+  readonly maximumPercent: number;
+  readonly targetGroups: readonly { readonly arn: string; readonly container: string; readonly port: number }[];
+  readonly deployments: readonly Deployment[];
+  /** The newest first. */
+  readonly events: readonly { readonly at: Time; readonly message: string }[];
+}
+
+export interface Containers {
+  /** Names of the clusters here; at most 100. */
+  clusters(): Promise<readonly string[]>;
+  /** The container instance that an EC2 instance is, in whichever cluster. Undefined: it is none. */
+  ofInstance(id: string): Promise<ContainerInstance | undefined>;
+  /** All of a cluster; with `disconnected` those whose agent is cut off. */
+  instances(cluster: string, only?: 'disconnected'): Promise<readonly ContainerInstance[]>;
+  /** What is on it and has not stopped, whatever is wanted of it. */
+  tasksOn(instance: ContainerInstance): Promise<readonly ContainerTask[]>;
+  /** Those of the services that there are. */
+  services(cluster: string, names: readonly string[]): Promise<readonly ContainerService[]>;
+  /** DRAINING: its service tasks are replaced elsewhere and then stopped. Naming the state makes a repetition harmless. */
+  setState(arn: string, to: 'ACTIVE' | 'DRAINING'): Promise<void>;
+  /** It is no part of its cluster any more, whatever is reported to run on it: service tasks are started elsewhere. */
+  deregister(arn: string): Promise<void>;
+}
+
+/** 'arn:…:container-instance/shop/0123…' → 'shop'. */
+export const clusterOf = (arn: string): string => arn.split('/').at(-2) ?? '';
+
+export const clusterArn = ({ account, region }: { account: string; region: string }, name: string): string =>
+  `arn:${partitionOf(region)}:ecs:${region}:${account}:cluster/${name}`;
+
+/** Tasks of services, which ECS starts elsewhere; a daemon's task has its place on its instance, and nowhere else. */
+export const movable = (
+  tasks: readonly ContainerTask[],
+  services: readonly ContainerService[],
+): readonly ContainerTask[] => {
+  const daemons = new Set(services.filter((s) => s.strategy === 'DAEMON').map((s) => s.name));
+  return tasks.filter((t) => t.service !== undefined && !daemons.has(t.service) && t.desired === 'RUNNING');
+};
+
+/**
+ * The tasks for which the others have no room: largest first, each onto the instance with the most memory left. ECS places one by one too, and
+ * knows constraints that are not counted here: an empty answer means "it seems so".
+ */
+export const homeless = (
+  tasks: readonly ContainerTask[],
+  others: readonly ContainerInstance[],
+): readonly ContainerTask[] => {
+  const left = others.filter((i) => i.status === 'ACTIVE' && i.connected).map((i) => ({ ...i.free }));
+  return [...tasks]
+    .sort((a, b) => b.room.memory - a.room.memory || b.room.cpu - a.room.cpu)
+    .filter(({ room }) => {
+      const [best] = left
+        .filter((l) => l.cpu >= room.cpu && l.memory >= room.memory)
+        .sort((a, b) => b.memory - a.memory);
+      if (best) Object.assign(best, { cpu: best.cpu - room.cpu, memory: best.memory - room.memory });
+      return best === undefined;
+    });
+};
+
+/** Neither one task more nor one fewer is allowed: ECS can move none of them. */
+export const isStiff = (service: ContainerService): boolean => {
+  const { desired, minimumHealthyPercent: least, maximumPercent: most, strategy } = service;
+  return (
+    strategy !== 'DAEMON' &&
+    Math.floor((desired * most) / 100) <= desired &&
+    Math.ceil((desired * least) / 100) >= desired
+  );
+};
