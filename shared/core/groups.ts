@@ -25,6 +25,21 @@ const REPLACING = ['Launch', 'Terminate', 'ReplaceUnhealthy', 'HealthCheck'];
 export const suspendedOfReplacing = (group: ScalingGroup | undefined): readonly string[] =>
   REPLACING.filter((p) => group?.suspended.includes(p));
 
+/** Why it would not replace a member that is marked unhealthy, as a person reads it; undefined: it would. */
+export const heldUp = (
+  group: ScalingGroup | undefined,
+  is: string,
+): { readonly do: 'escalate'; readonly because: string; readonly remedy: string } | undefined => {
+  const held = suspendedOfReplacing(group);
+  return held.length > 0
+    ? {
+        do: 'escalate',
+        because: `${is}, and asg/${group?.name} has suspended ${held.join(', ')}`,
+        remedy: `resume them, and it is replaced: aws autoscaling resume-processes --auto-scaling-group-name ${group?.name}`,
+      }
+    : undefined;
+};
+
 export interface Groups {
   /** Undefined: it is in none. */
   memberOf(instanceId: string): Promise<Member | undefined>;

@@ -1,12 +1,22 @@
 import * as z from 'zod/mini';
 import { NotFound } from '../core/errors.ts';
 import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
-import { groupArn, type Member, type ScalingGroup } from '../core/groups.ts';
+import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
 import { isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
-import { awaitsStart, GRANTS_OF_START, keysOf } from '../core/power.ts';
+import {
+  awaitsStart,
+  BOOT_LIMIT,
+  GRANTS_OF_START,
+  keysOf,
+  leavingHost,
+  STOP_LIMIT,
+  type Start,
+  type Stop,
+  startingAgain,
+} from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import type { Signal, SignalKind } from '../core/signal.ts';
 import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
@@ -29,8 +39,8 @@ type Options = z.output<typeof options>;
 
 type Step =
   | { readonly do: 'reboot'; readonly instance: string }
-  | { readonly do: 'stop'; readonly instance: string }
-  | { readonly do: 'start'; readonly instance: string; readonly time: number; readonly keys: readonly string[] }
+  | Stop
+  | Start
   | { readonly do: 'replace'; readonly instance: string; readonly group: string };
 
 interface Seen {
@@ -167,13 +177,6 @@ const lastOf = (look: Look<Options>): Last => look.attempts.at(-1) as Last;
 const tried = (look: Look<Options>, what: Step['do']): Last =>
   (look.attempts as readonly Attempt<Step>[]).findLast((a) => a.step.do === what && a.outcome?.kind !== 'transient');
 
-/** How often it is tried to start what has no room, and how long between. */
-const START_TRIES = 6;
-const START_PAUSE = minutes(5);
-/** Longer than a clean shutdown takes, and than a boot takes with its checks. */
-const STOP_LIMIT = minutes(10);
-const BOOT_LIMIT = minutes(12);
-
 const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { instance, uncovered, checks } = seen;
   const { now } = look;
@@ -187,7 +190,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
       return underWay(seen, look, BOOT_LIMIT, 'look at its system log');
     case 'stopped':
       return awaitsStart(instance, tried(look, 'stop'))
-        ? starting(seen, look)
+        ? startingAgain(seen, look)
         : { do: 'nothing', because: 'it is stopped: somebody meant that' };
     default:
   }
@@ -215,33 +218,6 @@ const underWay = (seen: Seen, look: Look<Options>, limit: number, remedy: string
   const since = lastOf(look)?.reservedAt ?? look.openedAt;
   const because = `it is ${seen.instance.state} for ${span(now - since)}`;
   return now - since < limit ? { do: 'wait', until: now + seconds(15), because } : { do: 'escalate', because, remedy };
-};
-
-const starting = ({ instance, keys }: Seen, look: Look<Options>): Verdict<Step> => {
-  const { now } = look;
-  const starts = (look.attempts as readonly Attempt<Step>[]).filter((a) => a.step.do === 'start');
-  const last = starts.at(-1);
-  if (last?.outcome?.kind === 'done' && last.effect === undefined)
-    return { do: 'wait', until: now + seconds(15), because: 'it is being started' };
-  const said = last?.outcome?.kind === 'done' ? instance.reason?.message : last?.outcome?.because;
-  const why = said === undefined ? '' : `: ${said}`;
-  if (starts.length >= START_TRIES)
-    return {
-      do: 'escalate',
-      because: `it is stopped and cannot be started${why}`,
-      remedy: 'start it by hand: in another zone or of another type, if AWS has no capacity',
-    };
-  if (last && now - last.reservedAt < START_PAUSE)
-    return { do: 'wait', until: last.reservedAt + START_PAUSE, because: `it is stopped, and starting failed${why}` };
-  return {
-    do: 'act',
-    rung: 'start',
-    step: { do: 'start', instance: instance.id, time: starts.length + 1, keys },
-    plan: `start ${instance.id}`,
-    because: starts.length > 0 ? `it is still stopped${why}` : 'it is stopped, on its way to other hardware',
-    continues: true,
-    recovers: true,
-  };
 };
 
 const impaired = (seen: Seen, checks: Checks, look: Look<Options>): Verdict<Step> => {
@@ -295,16 +271,10 @@ const awsDoesIt = (
 };
 
 /** What replacing needs: the group must do it, and a second, independent sign that it is dead. */
-const NEEDED = ['Launch', 'Terminate', 'ReplaceUnhealthy', 'HealthCheck'];
 const replacing = (seen: Seen, is: string, isSure: boolean, look: Look<Options>): Verdict<Step> => {
   const { instance, member, scaling, agent } = seen;
-  const held = NEEDED.filter((p) => scaling?.suspended.includes(p));
-  if (held.length > 0)
-    return {
-      do: 'escalate',
-      because: `${is}, and asg/${scaling?.name} has suspended ${held.join(', ')}`,
-      remedy: `resume them, and it is replaced: aws autoscaling resume-processes --auto-scaling-group-name ${scaling?.name}`,
-    };
+  const held = heldUp(scaling, is);
+  if (held) return held;
   // An agent that never was says nothing; one that has gone silent does.
   if (!isSure && agent !== 'silent')
     return {
@@ -328,48 +298,12 @@ const replacing = (seen: Seen, is: string, isSure: boolean, look: Look<Options>)
   };
 };
 
-const lossesOf = ({ instance, traits }: Seen): readonly string[] => [
-  ...(traits?.instanceStore ? ['what is on its instance-store disks'] : []),
-  ...(instance.losesAddress ? ['its public address'] : []),
-];
-
-const restarting = (seen: Seen, is: string, look: Look<Options>): Verdict<Step> => {
-  const { instance, traits } = seen;
-  const stop = tried(look, 'stop');
-  if (stop && (stop.outcome?.kind === 'permanent' || stop.effect === 'ineffective'))
-    return {
-      do: 'escalate',
-      because: `${is}, and it could not be stopped: ${stop.outcome?.because}`,
-      remedy: 'stop it and start it by hand: that moves it to other hardware',
-    };
-  if (stop)
-    return {
-      do: 'escalate',
-      because: `${is}, after it was moved to other hardware`,
-      remedy: 'look at its system log; restore it from its last backup',
-    };
-  if (instance.spot)
-    return {
-      do: 'escalate',
-      because: `${is}, and it is a spot instance`,
-      remedy: 'launch another one, and terminate it',
-    };
-  if (!traits)
-    return {
-      do: 'escalate',
-      because: `${is}, and its type ${instance.type} is not known here: what a stop would lose cannot be said`,
-      remedy: 'stop and start it by hand',
-    };
-  const losses = lossesOf(seen);
-  const loss = losses.length > 0;
-  return {
-    do: 'act',
-    rung: loss ? 'restart-with-loss' : 'restart',
-    step: { do: 'stop', instance: instance.id },
-    plan: `stop and start ${instance.id}, which moves it to other hardware${loss ? `, and LOSES ${losses.join(' and ')}` : ''}`,
-    because: is,
-  };
-};
+const restarting = (seen: Seen, is: string, look: Look<Options>): Verdict<Step> =>
+  leavingHost(seen, look, {
+    rung: 'restart',
+    is,
+    moved: 'look at its system log; restore it from its last backup',
+  });
 
 /** AWS has announced something: what must leave leaves before; of what AWS does itself a person is told. */
 const leaving = (seen: Seen, event: Announced, look: Look<Options>): Verdict<Step> => {

@@ -20,10 +20,7 @@ export const telemetry = (stage: string): Telemetry => ({
 });
 
 /** Wraps a handler with log context and metrics. Lambda itself traces each invocation. */
-export const onEvent = <E, R>(
-  { logger, metrics }: Telemetry,
-  handle: (event: E, context: Context) => Promise<R>,
-) =>
+export const onEvent = <E, R>({ logger, metrics }: Telemetry, handle: (event: E, context: Context) => Promise<R>) =>
   middy<E, R>()
     .use(injectLambdaContext(logger, { clearState: true }))
     .use(logMetrics(metrics))
