@@ -25,6 +25,13 @@ const TROUBLES: Readonly<Record<string, readonly [remediation: string, begin: Be
     ({ world }, id) => void breakLoad(world, id, { name: 'shop.service', mib: 6_900, mibPerMinute: 20 }),
   ],
   cpuRunaway: ['cpu-exhausted', ({ world }, id) => void breakLoad(world, id, { name: 'shop.service', cpuPercent: 88 })],
+  crowdedHost: [
+    'cpu-exhausted',
+    ({ world }, id) => {
+      hostOf(world, id).stealPercent = 85;
+      breakLoad(world, id, { name: 'app.service', cpuPercent: 14 });
+    },
+  ],
   instanceCheck: ['instance-impaired', ({ world }, id) => impair(world, id, { instance: true })],
   systemCheck: ['instance-impaired', ({ world }, id) => impair(world, id, { system: true }, 'restart')],
   silentAgent: ['log-agent-silent', ({ world }, id) => void Object.assign(hostOf(world, id), { publishes: false })],

@@ -312,6 +312,10 @@ export type Load = {
   protected?: string;
   limitMib?: number;
   comesBack?: boolean;
+  /** Its own limit on CPU, and in what part of its periods that holds it back. */
+  cpuLimitCores?: number;
+  throttledPercent?: number;
+  swapMib?: number;
 };
 
 /** Puts a unit on a host, or changes the one of that name. */
@@ -327,6 +331,9 @@ export const breakLoad = (world: World, instanceId: string, load: Load): HostUni
   if (load.cpuPercent !== undefined) unit.cpuPercent = load.cpuPercent;
   if (load.protected !== undefined) unit.protected = load.protected;
   if (load.limitMib !== undefined) unit.limitBytes = load.limitMib * MiB;
+  if (load.swapMib !== undefined) unit.swapBytes = load.swapMib * MiB;
+  if (load.cpuLimitCores !== undefined) unit.cpuLimitCores = load.cpuLimitCores;
+  if (load.throttledPercent !== undefined) unit.throttledPercent = load.throttledPercent;
   if (load.comesBack !== undefined) unit.comesBack = load.comesBack;
   return unit;
 };

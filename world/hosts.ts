@@ -53,12 +53,17 @@ export type HostUnit = {
   /** What it has after a start. */
   baseBytes: number;
   memoryBytes: number;
+  /** Of what it holds, so much is swapped out. */
+  swapBytes: number;
   bytesPerSecond: number;
   baseCpuPercent: number;
   cpuPercent: number;
   protected: string | null;
   /** Of its cgroup: above it the kernel kills in it, however much the host has left. */
   limitBytes: number | null;
+  /** Its own limit on CPU, and how often it is held back by it, percent. */
+  cpuLimitCores: number | null;
+  throttledPercent: number;
   /** False: once stopped, it does not start again (a broken configuration). */
   comesBack: boolean;
   startedAt: number;
@@ -106,6 +111,9 @@ export type Host = {
   /** Out-of-memory kills, oldest first. */
   readonly kills: { at: number; unit: string }[];
   stealPercent: number;
+  stealHistory: { at: number; stealPercent: number }[];
+  /** Everything waits for memory in such a part of the time, percent. */
+  stallPercent: number;
 };
 
 export type Run = { status: 'Success' | 'Failed'; stdout: string; stderr: string; exitCode: number };
@@ -187,11 +195,14 @@ export const makeUnit = (
   kind,
   baseBytes: mib * MiB,
   memoryBytes: mib * MiB,
+  swapBytes: 0,
   bytesPerSecond: 0,
   baseCpuPercent: cpuPercent,
   cpuPercent,
   protected: null,
   limitBytes: null,
+  cpuLimitCores: null,
+  throttledPercent: 0,
   comesBack: true,
   startedAt: world.clock.now(),
   oomKills: 0,
@@ -206,6 +217,7 @@ export const usedCpu = ({ units, stealPercent }: Host): number =>
 /** A fresh main process: what it held is gone, what makes it grow is not. */
 export const restartUnit = (world: World, unit: HostUnit) => {
   unit.memoryBytes = unit.baseBytes;
+  unit.swapBytes = 0;
   unit.cpuPercent = unit.baseCpuPercent;
   unit.startedAt = world.clock.now();
   unit.oomKills = 0;
@@ -266,6 +278,8 @@ export const makeHost = (world: World, instanceId: string, rootVolumeId: string)
     ],
     kills: [],
     stealPercent: 0,
+    stealHistory: [],
+    stallPercent: 0,
   };
 };
 

@@ -140,6 +140,8 @@ export const enter = (world: World, instance: Instance, state: InstanceState) =>
     // What ran until now has grown until now; a host that was off has not grown meanwhile.
     catchUp(world, host, state !== 'running' && state !== 'pending');
     hear(world, host);
+    // The next start is on another host, whose neighbours are others.
+    if (state === 'stopped') Object.assign(host, { stealPercent: 0, stealHistory: [] });
   }
   hostChanged(world, instance, state);
   world.events.emit({

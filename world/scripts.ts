@@ -208,8 +208,11 @@ const inspectLoad: Script = (world, host): LoadReport => {
     name: u.name,
     kind: u.kind,
     memoryBytes: Math.floor(u.memoryBytes),
-    swapBytes: 0,
+    swapBytes: u.swapBytes,
     limitBytes: u.limitBytes,
+    cpuLimitCores: u.cpuLimitCores,
+    throttledPercent: u.throttledPercent,
+    pressure: null,
     cpuPercent: u.cpuPercent,
     ageSeconds: ago(u.startedAt),
     oomKills: u.oomKills,
@@ -217,7 +220,10 @@ const inspectLoad: Script = (world, host): LoadReport => {
     history: u.history.slice(-60).map(({ at, ...h }) => ({ secondsAgo: ago(at), ...h })),
   }));
   for (const u of host.units)
-    u.history.push({ at: now, memoryBytes: Math.floor(u.memoryBytes), cpuPercent: u.cpuPercent });
+    u.history.push({ at: now, memoryBytes: Math.floor(u.memoryBytes + u.swapBytes), cpuPercent: u.cpuPercent });
+  const history = host.stealHistory.slice(-20).map((h) => ({ secondsAgo: ago(h.at), stealPercent: h.stealPercent }));
+  host.stealHistory.push({ at: now, stealPercent: host.stealPercent });
+  const swapped = host.units.reduce((sum, u) => sum + u.swapBytes, 0);
   return {
     version: 1,
     at: new Date(now).toISOString(),
@@ -227,15 +233,16 @@ const inspectLoad: Script = (world, host): LoadReport => {
     memory: {
       totalBytes: host.memory.totalBytes,
       availableBytes: Math.max(0, host.memory.totalBytes - usedMemory(host)),
-      swapTotalBytes: 0,
-      swapUsedBytes: 0,
-      pressure: { some60: 0, full60: 0 },
+      swapTotalBytes: swapped,
+      swapUsedBytes: swapped,
+      pressure: { some60: host.stallPercent, full60: host.stallPercent },
     },
     cpu: {
       cores: 2,
       usedPercent: usedCpu(host),
       stealPercent: host.stealPercent,
       waitPercent: 0,
+      history,
       load1: usedCpu(host) / 50,
       pressure: { some60: 0, full60: 0 },
     },

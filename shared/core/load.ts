@@ -16,13 +16,18 @@ const unit = z.object({
   /** Of its cgroup; null: none. */
   limitBytes: z.nullable(count),
   cpuPercent: count,
+  /** Its own limit on CPU (cpu.max), in cores; null: none. And in what part of its scheduling periods that limit held it back, percent. */
+  cpuLimitCores: z._default(z.nullable(count), null),
+  throttledPercent: z._default(count, 0),
+  /** Of its cgroup's memory; null on a kernel without it. */
+  pressure: z._default(z.nullable(pressure), null),
   /** Since its main process started. */
   ageSeconds: count,
   /** By the kernel, in its cgroup, since it started. */
   oomKills: count,
   /** Why Steward may never restart it (sshd, an agent, a database …), or null. */
   protected: z.nullable(z.string()),
-  /** What earlier looks measured since its main process started, oldest first; at most 60. */
+  /** What earlier looks measured since its main process started, oldest first; at most 60. Memory with what was swapped out. */
   history: z.array(z.object({ secondsAgo: count, memoryBytes: count, cpuPercent: count })),
 });
 export type Unit = z.infer<typeof unit>;
@@ -50,6 +55,8 @@ export const loadReport = z.object({
     /** Time in which the hypervisor gave the core to someone else. */
     stealPercent: count,
     waitPercent: count,
+    /** What earlier looks measured, oldest first; at most 20. */
+    history: z._default(z.array(z.object({ secondsAgo: count, stealPercent: count })), []),
     load1: count,
     pressure: z.nullable(pressure),
   }),

@@ -1,10 +1,11 @@
 /** Stopping an instance and starting it again: whose stop it is, and what a start needs. */
-import { volumesThere } from './hosts.ts';
+import type { Member, ScalingGroup } from './groups.ts';
+import { isGone, volumesThere } from './hosts.ts';
 import type { Attempt } from './incident.ts';
 import type { Permission } from './permissions.ts';
 import type { Instance, Ports, Traits } from './ports.ts';
 import type { Look } from './remediation.ts';
-import { minutes, seconds } from './time.ts';
+import { hours, minutes, seconds, type Time } from './time.ts';
 import type { Verdict } from './verdict.ts';
 
 /** StateReason's codes of a stop that someone meant; the others are AWS's: no capacity, a schedule, a key that it may not use. */
@@ -124,4 +125,24 @@ export const leavingHost = (
     plan: `stop and start ${instance.id}, which moves it to other hardware${loss ? `, and LOSES ${losses.join(' and ')}` : ''}`,
     because: is,
   };
+};
+
+/** Its group has begun to replace it. */
+export const isLeaving = (instance: Instance, member: Member | undefined): boolean =>
+  isGone(instance) || (member !== undefined && member.lifecycle !== 'InService');
+
+/** It is gone, and its group has another in its place: only then is the trouble over. */
+export const isSucceeded = (instance: Instance, group: ScalingGroup | undefined): boolean =>
+  isGone(instance) && group !== undefined && group.inService >= group.desired;
+
+/** Until its group has launched another. */
+export const succession = (
+  { id }: Instance,
+  group: ScalingGroup | undefined,
+  { now, since }: { readonly now: Time; readonly since: Time },
+): Verdict<never> => {
+  const because = `${id} is gone, and asg/${group?.name} has ${group?.inService} of ${group?.desired} in service`;
+  return now - since < hours(1)
+    ? { do: 'wait', until: now + seconds(30), because: `${because}: Auto Scaling launches another` }
+    : { do: 'escalate', because, remedy: `look at the activity of the group: why does ${group?.name} launch none?` };
 };

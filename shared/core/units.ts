@@ -2,7 +2,7 @@
 import { lineThrough } from './forecast.ts';
 import type { LoadReport, RestartReport, Unit } from './load.ts';
 import type { HostRun, Traits } from './ports.ts';
-import { hours, minutes, type Time } from './time.ts';
+import { hours, minutes, seconds, type Time } from './time.ts';
 
 /** Never restarted, whatever a policy says: what lets people and AWS in, what others stand on, and databases. Names without `.service`. */
 const NEVER =
@@ -35,19 +35,37 @@ export const whyNot = (unit: Pick<Unit, 'name' | 'protected'>, policy: RestartPo
   return named(policy.restartable) ? undefined : 'the policy does not name it restartable';
 };
 
+/** The policy merely does not name it: nothing that is known of it forbids a restart. */
+export const isUnnamed = (unit: Pick<Unit, 'name' | 'protected'>, policy: RestartPolicy): boolean =>
+  whyNot(unit, policy) !== undefined && whyNot(unit, { ...policy, restartable: ['*'] }) === undefined;
+
+/** A database or a queue: who is replaced with it loses what it keeps. */
+export const keepsData = ({ name }: Pick<Unit, 'name'>): boolean => KEEPS_DATA.test(bare(name));
+
 /** A trend of less is no proof. */
 const LEAST_SAMPLES = 5;
 const LEAST_SPAN = minutes(8);
 
 type Sample = { readonly at: Time; readonly value: number };
 
+/** What it holds, in memory or swapped out: what leaks does not leak less for being swapped. */
+export const heldBy = ({ memoryBytes, swapBytes }: Pick<Unit, 'memoryBytes' | 'swapBytes'>): number =>
+  memoryBytes + swapBytes;
+
+/** Looks that come at one moment (several events, a race that is run again) are one: in between nothing can have grown. */
+const APART = seconds(15);
+const apart = (seen: readonly Sample[]): readonly Sample[] =>
+  seen.filter((s, i) => i === seen.length - 1 || (seen[i + 1]?.at ?? 0) - s.at >= APART);
+
 /** What was measured of its present main process, oldest first. */
 const samples = (unit: Unit, now: Time, what: 'memoryBytes' | 'cpuPercent'): readonly Sample[] =>
-  unit.history
-    .filter((h) => h.secondsAgo <= unit.ageSeconds)
-    .map((h) => ({ at: now - h.secondsAgo * 1000, value: h[what] }))
-    .concat({ at: now, value: unit[what] })
-    .sort((a, b) => a.at - b.at);
+  apart(
+    unit.history
+      .filter((h) => h.secondsAgo <= unit.ageSeconds)
+      .map((h) => ({ at: now - h.secondsAgo * 1000, value: h[what] }))
+      .concat({ at: now, value: what === 'memoryBytes' ? heldBy(unit) : unit.cpuPercent })
+      .sort((a, b) => a.at - b.at),
+  );
 
 const isEnough = (seen: readonly Sample[]): boolean =>
   seen.length >= LEAST_SAMPLES && (seen.at(-1)?.at ?? 0) - (seen[0]?.at ?? 0) >= LEAST_SPAN;
@@ -75,12 +93,12 @@ const growthOf = (unit: Unit, seen: readonly Sample[], now: Time): number | unde
   const line = lineThrough(seen);
   if (!first || !line || !isEnough(seen) || !isSteady(seen)) return undefined;
   const rise = (line.slope * (now - first.at)) / hours(1);
-  return rise >= Math.max(unit.memoryBytes / 100, 2 ** 24) && rise >= 4 * line.spread ? line.slope : undefined;
+  return rise >= Math.max(heldBy(unit) / 100, 2 ** 24) && rise >= 4 * line.spread ? line.slope : undefined;
 };
 
 /** Of what grows, half; or of the memory, three tenths: restarting anything smaller would interrupt without helping for long. */
 const isToBlame = (unit: Unit, bytesPerHour: number, grown: number, totalBytes: number): boolean =>
-  bytesPerHour * 2 >= grown || unit.memoryBytes * 10 >= totalBytes * 3;
+  bytesPerHour * 2 >= grown || heldBy(unit) * 10 >= totalBytes * 3;
 
 /** Those whose leak is what fills the host, biggest first, with their bytes an hour. */
 export const leakers = (
@@ -94,7 +112,7 @@ export const leakers = (
   const grown = growing.reduce((sum, g) => sum + g.bytesPerHour, 0);
   return growing
     .filter((g) => isToBlame(g.unit, g.bytesPerHour, grown, memory.totalBytes))
-    .sort((a, b) => b.unit.memoryBytes - a.unit.memoryBytes);
+    .sort((a, b) => heldBy(b.unit) - heldBy(a.unit));
 };
 
 /** It holds most of the busy time now. */
@@ -111,6 +129,27 @@ export const isRunaway = (unit: Unit, now: Time, usedPercent: number): boolean =
   const seen = latest(samples(unit, now, 'cpuPercent'));
   return seen.length > 0 && seen.every((s) => isWild({ ...unit, cpuPercent: s.value }, usedPercent));
 };
+
+/** So much of the time given to others shows that the host below is crowded. Percent. */
+export const STEAL = 20;
+/** Its neighbours took so much at each of the latest looks, for eight minutes or longer: no moment's crowd. */
+export const isCrowded = ({ cpu }: Pick<LoadReport, 'cpu'>, now: Time): boolean => {
+  const seen = apart(
+    cpu.history
+      .map((h) => ({ at: now - h.secondsAgo * 1000, value: h.stealPercent }))
+      .concat({ at: now, value: cpu.stealPercent }),
+  );
+  const enough = latest(seen);
+  return enough.length > 0 && enough.every((s) => s.value >= STEAL);
+};
+
+/** In so many of its scheduling periods its own limit holds it back, and it is felt. Percent. */
+const THROTTLED = 25;
+/** Units that their own limit on CPU holds back, the worst first. */
+export const heldBack = (units: readonly Unit[]): readonly Unit[] =>
+  units
+    .filter((u) => u.cpuLimitCores !== null && u.throttledPercent >= THROTTLED)
+    .sort((a, b) => b.throttledPercent - a.throttledPercent);
 
 /**
  * Whether a unit runs again after its restart. The document says so some seconds after; a later look may find it all the same.
@@ -138,9 +177,9 @@ const mib = (bytes: number): string =>
 /** 'shop.service 2.1 GiB, api.service 600 MiB' */
 export const holders = (units: readonly Unit[], by: 'memoryBytes' | 'cpuPercent' = 'memoryBytes', most = 3): string =>
   [...units]
-    .sort((a, b) => b[by] - a[by])
+    .sort((a, b) => (by === 'memoryBytes' ? heldBy(b) - heldBy(a) : b.cpuPercent - a.cpuPercent))
     .slice(0, most)
-    .map((u) => `${u.name} ${by === 'memoryBytes' ? mib(u.memoryBytes) : `${Math.round(u.cpuPercent)} %`}`)
+    .map((u) => `${u.name} ${by === 'memoryBytes' ? mib(heldBy(u)) : `${Math.round(u.cpuPercent)} %`}`)
     .join(', ');
 export const memoryText = mib;
 

@@ -16,6 +16,7 @@ import {
   type Start,
   type Stop,
   startingAgain,
+  succession,
 } from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import type { Signal, SignalKind } from '../core/signal.ts';
@@ -181,7 +182,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { instance, uncovered, checks } = seen;
   const { now } = look;
   if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
-  if (isGone(seen.instance)) return succession(seen, look);
+  if (isGone(seen.instance)) return succession(seen.instance, seen.scaling, { now, since: look.openedAt });
   const last = lastOf(look);
   switch (instance.state) {
     case 'stopping':
@@ -203,14 +204,6 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (event) return leaving(seen, event, look);
   if (isTaken(look)) return taken(seen, look);
   return { do: 'wait', until: now + seconds(30), because: describe(seen, look) };
-};
-
-/** Its group launches another one: only then is the trouble over. */
-const succession = ({ scaling, target }: Seen, { now, openedAt }: Look<Options>): Verdict<Step> => {
-  const because = `${idOf(target)} is gone, and asg/${scaling?.name} has ${scaling?.inService} of ${scaling?.desired} in service`;
-  return now - openedAt < hours(1)
-    ? { do: 'wait', until: now + seconds(30), because: `${because}: Auto Scaling launches another` }
-    : { do: 'escalate', because, remedy: `look at the activity of the group: why does ${scaling?.name} launch none?` };
 };
 
 const underWay = (seen: Seen, look: Look<Options>, limit: number, remedy: string): Verdict<Step> => {

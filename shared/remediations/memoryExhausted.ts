@@ -1,22 +1,27 @@
 import * as z from 'zod/mini';
+import { NotFound } from '../core/errors.ts';
 import { type Forecast, forecastText } from '../core/forecast.ts';
 import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
-import { commandIdOf, inspected, livingInstance } from '../core/hosts.ts';
+import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
+import { commandIdOf, inspected, isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
 import type { LoadReport, RestartReport, Unit } from '../core/load.ts';
 import { onHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { HostRun, Instance, Ports, Traits } from '../core/ports.ts';
-import { awaitsStart, GRANTS_OF_START, keysOf } from '../core/power.ts';
+import { awaitsStart, GRANTS_OF_START, isLeaving, isSucceeded, keysOf, succession, triedStep } from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { idOf, instanceTarget, type Target } from '../core/target.ts';
+import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
 import { hours, minutes, seconds, span, type Time } from '../core/time.ts';
 import { forecastSignal, isForecastTime, trendOfOne, trendsOfAll } from '../core/trends.ts';
 import {
   cameBack,
+  heldBy,
   holders,
+  isUnnamed,
   isWatched,
+  keepsData,
   killsOf,
   leakers,
   memoryText,
@@ -36,6 +41,11 @@ const options = z.strictObject({
   ),
   protected: option(names, [], 'Units and containers that are never restarted, beside those that never are'),
   resize: option(z.boolean(), true, 'May it ask for a larger instance type where nothing leaks?'),
+  replace: option(
+    z.boolean(),
+    true,
+    'May it ask for the replacement of a member of an Auto Scaling group in which something leaks that may not be restarted?',
+  ),
   forecast: option(
     z.boolean(),
     true,
@@ -48,7 +58,8 @@ type Step =
   | { readonly do: 'restart'; readonly instance: string; readonly unit: string; readonly kind: 'unit' | 'container' }
   | { readonly do: 'stop'; readonly instance: string; readonly toType: string }
   | { readonly do: 'set-type'; readonly instance: string; readonly toType: string }
-  | { readonly do: 'start'; readonly instance: string; readonly time: number; readonly keys: readonly string[] };
+  | { readonly do: 'start'; readonly instance: string; readonly time: number; readonly keys: readonly string[] }
+  | { readonly do: 'replace'; readonly instance: string; readonly group: string };
 
 interface Seen {
   readonly target: Target;
@@ -59,6 +70,8 @@ interface Seen {
   readonly traits: Readonly<Record<string, Traits>>;
   /** Of its volumes; asked for only while it is stopped. */
   readonly keys: readonly string[];
+  readonly member: Member | undefined;
+  readonly scaling: ScalingGroup | undefined;
   readonly command: HostRun<RestartReport> | undefined;
   /** Undefined: the host could not be asked, `blind` says why. */
   readonly load: LoadReport | undefined;
@@ -71,19 +84,36 @@ interface Seen {
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
-  const instance = await livingInstance(id, ports);
+  const instance = await ports.instances.describe(id);
+  const name = instance.tags[ASG_TAG];
+  if (isGone(instance) && !triedStep(look, 'replace')) throw new NotFound(`${id} is ${instance.state}`);
   const uncovered = look.uncovered(instance.tags);
-  const nothing = { traits: {}, keys: [], command: undefined, load: undefined, blind: undefined, soon: undefined };
+  const nothing = {
+    traits: {},
+    keys: [],
+    member: undefined,
+    scaling: undefined,
+    command: undefined,
+    load: undefined,
+    blind: undefined,
+    soon: undefined,
+  };
+  if (isGone(instance)) {
+    const scaling = name ? await ports.groups.describe(name) : undefined;
+    return { target, instance, uncovered, group: aloneGroup(instance), serving: undefined, ...nothing, scaling };
+  }
   if (uncovered !== undefined)
     return { target, instance, uncovered, group: aloneGroup(instance), serving: undefined, ...nothing };
-  const [{ group, serving }, agent, traits, keys, soon] = await Promise.all([
+  const [{ group, serving }, agent, traits, keys, soon, member, scaling] = await Promise.all([
     membershipOf(instance, ports, look.tags.group),
     ports.hosts.agent(id),
     ports.instances.traits([instance.type, ...sizesAbove(instance.type)]),
     instance.state === 'stopped' ? keysOf(instance, ports) : [],
     look.signal.kind === 'memory.forecast' ? trendOf(id, ports, look) : undefined,
+    name ? ports.groups.memberOf(id) : undefined,
+    name ? ports.groups.describe(name) : undefined,
   ]);
-  const known = { target, instance, uncovered, group, serving, traits, keys, soon };
+  const known = { target, instance, uncovered, group, serving, traits, keys, soon, member, scaling };
   if (instance.state !== 'running')
     return { ...known, command: undefined, load: undefined, blind: `it is ${instance.state}` };
   if (agent.state !== 'online')
@@ -119,6 +149,11 @@ const freshKill = ({ load }: Seen, { now, attempts }: Look<Options>) => {
 const isLow = ({ load }: Seen, { options: o }: Look<Options>): boolean =>
   load !== undefined && usedPercent(load) >= o.usedPercent;
 
+/** In so much of the last minute nothing at all ran for want of memory: it thrashes, whatever is called available. Percent. */
+const STALLED = 20;
+const isStalled = ({ load }: Pick<Seen, 'load'>): boolean => (load?.memory.pressure?.full60 ?? 0) >= STALLED;
+const isShort = (seen: Seen, look: Look<Options>): boolean => isLow(seen, look) || isStalled(seen);
+
 /** What was restarted and does not run: then there is memory, and no service. */
 const lostUnit = ({ command, load }: Seen, { attempts }: Look<Options>): string | undefined => {
   const step = (attempts.at(-1) as Attempt<Step> | undefined)?.step;
@@ -126,18 +161,20 @@ const lostUnit = ({ command, load }: Seen, { attempts }: Look<Options>): string 
 };
 
 const isHealthy = (seen: Seen, look: Look<Options>): boolean =>
-  seen.instance.state === 'running' &&
-  seen.load !== undefined &&
-  !isLow(seen, look) &&
-  !freshKill(seen, look) &&
-  !coming(seen, look) &&
-  lostUnit(seen, look) === undefined;
+  isSucceeded(seen.instance, seen.scaling) ||
+  (seen.instance.state === 'running' &&
+    seen.load !== undefined &&
+    !isShort(seen, look) &&
+    !freshKill(seen, look) &&
+    !coming(seen, look) &&
+    lostUnit(seen, look) === undefined);
 
 const describe = (seen: Seen, look: Look<Options>): string => {
   const { load, blind, uncovered, command } = seen;
   const soon = coming(seen, look);
   if (uncovered !== undefined) return `not looked into: ${uncovered}`;
   if (command?.state === 'running') return 'the host is at work on it';
+  if (isGone(seen.instance)) return `it is ${seen.instance.state}`;
   if (!load) return `its memory cannot be seen: ${blind ?? 'unknown'}`;
   const { memory: m } = load;
   const kill = freshKill(seen, look);
@@ -151,7 +188,7 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   const down = gone === undefined ? '' : `; ${gone} does not run since its restart`;
   const trend = soon ? `; it ${forecastText(soon, look.options.usedPercent, look.now)}` : '';
   const most = load.units.length > 0 ? `; most is held by ${holders(load.units)}` : '';
-  return `${Math.floor(usedPercent(load))} % of ${memoryText(m.totalBytes)} are used${swap}${stall}${killed}${down}${trend}${isLow(seen, look) || kill || soon ? most : ''}`;
+  return `${Math.floor(usedPercent(load))} % of ${memoryText(m.totalBytes)} are used${swap}${stall}${killed}${down}${trend}${isShort(seen, look) || kill || soon ? most : ''}`;
 };
 
 // ---- decide -----------------------------------------------------------------------------------------------------------------------------
@@ -160,31 +197,48 @@ const tried = (look: Look<Options>, what: Step['do']): Attempt<Step> | undefined
   (look.attempts as readonly Attempt<Step>[]).findLast((a) => a.step.do === what && a.outcome?.kind !== 'transient');
 
 const BOOT_LIMIT = minutes(12);
+/** Pressure is an average of the last minute: what was before a restart is in it for so long. */
+const FORGETS = minutes(3);
 const COMMAND_LIMIT = minutes(15);
 const START_TRIES = 6;
 
 const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
-  const { instance, uncovered, command, load } = seen;
+  const { instance, uncovered, load } = seen;
   const { now } = look;
   if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
+  if (isGone(instance))
+    return succession(instance, seen.scaling, { now, since: look.attempts.at(-1)?.reservedAt ?? now });
   if (instance.state !== 'running') return notRunning(seen, look);
-  const last = look.attempts.at(-1);
+  const waits = underWay(seen, look);
+  if (waits) return waits;
+  if (!load) return unseen(seen, look);
+  return isEarly(seen, look)
+    ? (leaking(seen, load, look) ?? foretold(seen, load, look))
+    : (restarting(seen, load, look) ?? replacing(seen, load, look) ?? resizing(seen, load, look));
+};
+
+/** What was begun has not come to its end. */
+const underWay = (seen: Seen, look: Look<Options>): Verdict<Step> | undefined => {
+  const { command, load } = seen;
+  const { now } = look;
+  const last = look.attempts.at(-1) as Attempt<Step> | undefined;
+  if (!last) return undefined;
   if (command?.state === 'running')
-    return now - (last?.reservedAt ?? now) < COMMAND_LIMIT
+    return now - last.reservedAt < COMMAND_LIMIT
       ? { do: 'wait', until: now + seconds(10), because: 'the host is at work on it' }
       : {
           do: 'escalate',
           because: `the host is at work on it for more than ${span(COMMAND_LIMIT)}`,
           remedy: 'look at the command in Systems Manager, and at the host',
         };
-  const isPending = last?.outcome?.kind === 'done' && last.effect === undefined;
+  const isPending = last.outcome?.kind === 'done' && last.effect === undefined;
   // An agent needs some minutes after a boot of our own making.
-  if (isPending && (load || (last.step as Step).do === 'start'))
+  if (isPending && (load || last.step.do === 'start'))
     return { do: 'wait', until: now + seconds(20), because: `${last.plan}: its effect does not show yet` };
-  if (!load) return unseen(seen, look);
-  return isEarly(seen, look)
-    ? (leaking(seen, load, look) ?? foretold(seen, load, look))
-    : (restarting(seen, load, look) ?? resizing(seen, load, look));
+  const because = `${describe(seen, look)}; that is an average of the last minute`;
+  return isStalled(seen) && now - last.reservedAt < FORGETS
+    ? { do: 'wait', until: now + seconds(20), because }
+    : undefined;
 };
 
 const unseen = ({ blind, soon }: Seen, { now, openedAt }: Look<Options>): Verdict<Step> =>
@@ -200,11 +254,11 @@ const unseen = ({ blind, soon }: Seen, { now, openedAt }: Look<Options>): Verdic
 
 /** Nothing is wrong yet but the trend. */
 const isEarly = (seen: Seen, look: Look<Options>): boolean =>
-  coming(seen, look) !== undefined && !isLow(seen, look) && !freshKill(seen, look);
+  coming(seen, look) !== undefined && !isShort(seen, look) && !freshKill(seen, look);
 
 /** Units that hold a tenth of the memory, biggest first: restarting anything smaller gives nothing back. */
 const big = ({ units, memory }: LoadReport): readonly Unit[] =>
-  units.filter((u) => u.memoryBytes * 10 >= memory.totalBytes).sort((a, b) => b.memoryBytes - a.memoryBytes);
+  units.filter((u) => heldBy(u) * 10 >= memory.totalBytes).sort((a, b) => heldBy(b) - heldBy(a));
 const candidates = (load: LoadReport, { options: o }: Look<Options>): readonly Unit[] =>
   big(load).filter((u) => whyNot(u, o) === undefined);
 
@@ -233,7 +287,7 @@ const restarting = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<
     const kills = killsOf(load, u);
     if (kills >= 2) return restart(seen, look, u, `was killed ${kills} times within a day for want of memory`);
     const dire = load.memory.availableBytes * 100 < load.memory.totalBytes * 3;
-    if (dire && u.memoryBytes * 2 > load.memory.totalBytes)
+    if (dire && heldBy(u) * 2 > load.memory.totalBytes)
       return restart(
         seen,
         look,
@@ -241,7 +295,8 @@ const restarting = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<
         'holds more than half of it, and less than 3 % is left: there is no time to watch it grow',
       );
   }
-  const unknown = mine.find((u) => !isWatched(u));
+  // Also of what may not be restarted: whether the type is too small depends on it.
+  const unknown = big(load).find((u) => !isWatched(u));
   return unknown && now - openedAt < minutes(20)
     ? {
         do: 'wait',
@@ -274,6 +329,29 @@ const foretold = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<St
   };
 };
 
+/**
+ * A member of an Auto Scaling group in which something leaks that the policy does not let it restart. One sign is not enough to destroy: the growth is
+ * proven, and the kernel kills or everything stalls. Never where a database or a queue runs: it would lose what that keeps.
+ */
+const replacing = (seen: Seen, load: LoadReport, look: Look<Options>): Verdict<Step> | undefined => {
+  const { instance, member, scaling } = seen;
+  const { options: o } = look;
+  const leak = leakers(load, look.now).find((l) => isUnnamed(l.unit, o));
+  if (!member || !leak || !o.replace || triedStep(look, 'replace') || load.units.some(keepsData)) return undefined;
+  const kill = freshKill(seen, look);
+  if (!kill && !isStalled(seen)) return undefined;
+  const is = `${describe(seen, look)}; ${leak.unit.name} leaks: it grows by ${memoryText(leak.bytesPerHour)} an hour`;
+  return (
+    heldUp(scaling, is) ?? {
+      do: 'act',
+      rung: 'replace',
+      step: { do: 'replace', instance: instance.id, group: member.group },
+      plan: `let asg/${member.group} replace ${instance.id}`,
+      because: `${is}, and ${kill ? 'the kernel kills for want of memory' : 'everything waits for memory'}`,
+    }
+  );
+};
+
 type Told = readonly [because: string, remedy: string];
 
 const alreadyTried = ({ instance }: Seen, look: Look<Options>): Told | undefined => {
@@ -297,14 +375,17 @@ const alreadyTried = ({ instance }: Seen, look: Look<Options>): Told | undefined
 const elsewhere = (seen: Seen, load: LoadReport, look: Look<Options>): Told | undefined => {
   if (!isLow(seen, look)) {
     const capped = load.units.find(
-      (u) => u.oomKills > 0 && u.limitBytes !== null && u.limitBytes < load.memory.totalBytes,
+      (u) =>
+        (u.oomKills > 0 || (u.pressure?.full60 ?? 0) >= STALLED) &&
+        u.limitBytes !== null &&
+        u.limitBytes < load.memory.totalBytes,
     );
-    return capped?.limitBytes
-      ? [
-          `${capped.name} reached its own limit of ${memoryText(capped.limitBytes)}`,
-          'raise its limit (MemoryMax= of the unit, or the memory of the container), or look why it needs more',
-        ]
-      : undefined;
+    if (capped?.limitBytes)
+      return [
+        `${capped.name} reached its own limit of ${memoryText(capped.limitBytes)}`,
+        'raise its limit (MemoryMax= of the unit, or the memory of the container), or look why it needs more',
+      ];
+    if (!isStalled(seen)) return undefined;
   }
   const [leak] = leakers(load, look.now);
   const why = leak && whyNot(leak.unit, look.options);
@@ -440,7 +521,7 @@ const starting = (
 
 // ---- act and effect ---------------------------------------------------------------------------------------------------------------------
 
-const act = async (step: Step, { hosts, instances }: Ports, token: string): Promise<Json> => {
+const act = async (step: Step, { hosts, instances, groups }: Ports, token: string): Promise<Json> => {
   switch (step.do) {
     case 'restart':
       return hosts.start(step.instance, 'restart-unit', { Unit: step.unit, Kind: step.kind }, token);
@@ -452,27 +533,46 @@ const act = async (step: Step, { hosts, instances }: Ports, token: string): Prom
       break;
     case 'start':
       await instances.start(step.instance);
+      break;
+    case 'replace':
+      await groups.markUnhealthy(step.instance);
   }
   return { instance: step.instance };
 };
 
-const effect = ({ step, reservedAt, before }: Attempt<Step>, seen: Seen, look: Look<Options>): Effect => {
-  const { instance, load } = seen;
+const effect = (attempt: Attempt<Step>, seen: Seen, look: Look<Options>): Effect => {
+  const { step, reservedAt } = attempt;
+  const { instance, load, member } = seen;
   const since = look.now - reservedAt;
-  const within = (limit: number): Effect => (since < limit ? 'pending' : 'ineffective');
+  const shown = (is: boolean, limit: number): Effect => (is ? 'effective' : since < limit ? 'pending' : 'ineffective');
   switch (step.do) {
     case 'stop':
-      return instance.state === 'stopped' || instance.type === step.toType ? 'effective' : within(minutes(10));
+      return shown(instance.state === 'stopped' || instance.type === step.toType, minutes(10));
     case 'set-type':
-      return instance.type === step.toType ? 'effective' : within(minutes(2));
+      return shown(instance.type === step.toType, minutes(2));
     case 'start':
       // AWS may take it, find no capacity, and let it fall back to stopped.
-      if (instance.state === 'stopped') return within(minutes(1));
-      return instance.state === 'running' && load ? 'effective' : within(BOOT_LIMIT);
+      return shown(
+        instance.state === 'running' && load !== undefined,
+        instance.state === 'stopped' ? minutes(1) : BOOT_LIMIT,
+      );
+    case 'replace':
+      return shown(isLeaving(instance, member), minutes(5));
     case 'restart':
-      if (load && cameBack(step, seen.command, load) === false) return 'harmful';
-      return freed(seen, look, before as unknown as Before) ?? within(minutes(1));
+      return restartEffect(step, attempt, seen, look);
   }
+};
+
+const restartEffect = (
+  step: Extract<Step, { do: 'restart' }>,
+  { reservedAt, before }: Attempt<Step>,
+  seen: Seen,
+  look: Look<Options>,
+): Effect => {
+  if (seen.load && cameBack(step, seen.command, seen.load) === false) return 'harmful';
+  return (
+    freed(seen, look, before as unknown as Before) ?? (look.now - reservedAt < minutes(1) ? 'pending' : 'ineffective')
+  );
 };
 
 interface Before {
@@ -488,7 +588,7 @@ const freed = (seen: Seen, look: Look<Options>, was: Before): Effect | undefined
   if (!load || command?.state === 'running') return 'pending';
   if (command?.state === 'failed' || command?.state === 'lost') return 'ineffective';
   const more = load.memory.availableBytes - was.availableBytes;
-  return (!was.early && !isLow(seen, look)) || more * 20 >= load.memory.totalBytes ? 'effective' : undefined;
+  return (!was.early && !isShort(seen, look)) || more * 20 >= load.memory.totalBytes ? 'effective' : undefined;
 };
 
 const forecasts = async ({ metrics, where }: Ports, now: Time, o: Options): Promise<readonly Signal[]> =>
@@ -506,7 +606,9 @@ export const memoryExhausted = defineRemediation<Seen, Step, Options>({
 again and again is restarted, if \`restartable\` in the policy names it. sshd, agents, container runtimes, system services and databases are never restarted, whatever the
 policy says; a unit that does not run after its restart goes to a person. Once an hour a **forecast** looks whose
 memory a clear trend uses up within a day: what is proven to leak is restarted before its alarm, and otherwise a person is told while there is time. Where nothing leaks the type is too small: for one that stands alone a person is asked for the
-**next size** (stop, change, start; back to what it was where AWS has no capacity); a member of an Auto Scaling group goes to a person with what its launch template needs. Everything else goes to a person with the names of what holds the memory.`,
+**next size** (stop, change, start; back to what it was where AWS has no capacity); a member of an Auto Scaling group goes to a person with what its launch template needs. A member in which something leaks that the policy
+does not name may be **replaced**, if besides the proven growth the kernel kills or everything waits for memory, and no database or queue runs there. What is swapped out counts as held, and a host in which nothing runs for a
+fifth of a minute for want of memory (PSI) is in trouble however much is called available. Everything else goes to a person with the names of what holds the memory.`,
   answers: ['memory.low', 'memory.oom-kill', 'memory.forecast'],
   risk: 'interrupts',
   targets: 'arn:*:ec2:*:*:instance/*',
@@ -514,8 +616,9 @@ memory a clear trend uses up within a day: what is proven to leak is restarted b
     restart: 'the unit or container that leaks',
     resize: 'stop it, to make it the next size of its family',
     start: 'change its type, and start it again',
+    replace: 'its Auto Scaling group launches another',
   },
-  risks: { resize: 'destroys', start: 'harmless' },
+  risks: { resize: 'destroys', start: 'harmless', replace: 'destroys' },
   permissions: [
     {
       for: 'look',
@@ -525,6 +628,8 @@ memory a clear trend uses up within a day: what is proven to leak is restarted b
         'ec2:DescribeInstanceTypes',
         'ec2:DescribeVolumes',
         'ec2:DescribeVolumesModifications',
+        'autoscaling:DescribeAutoScalingInstances',
+        'autoscaling:DescribeAutoScalingGroups',
         'ssm:DescribeInstanceInformation',
         'ssm:GetCommandInvocation',
         'cloudwatch:DescribeAlarms',
@@ -540,6 +645,11 @@ memory a clear trend uses up within a day: what is proven to leak is restarted b
       resources: ['arn:*:ec2:*:*:instance/*'],
       whenTagged: 'aws:ResourceTag',
     },
+    {
+      for: 'act',
+      actions: ['autoscaling:SetInstanceHealth'],
+      resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
+    },
     GRANTS_OF_START,
   ],
   options,
@@ -553,7 +663,12 @@ memory a clear trend uses up within a day: what is proven to leak is restarted b
   isHealthy,
   decide,
   act,
-  touches: (step) => (step.do === 'start' ? step.keys : []),
+  touches: (step, target) =>
+    step.do === 'replace'
+      ? [groupArn(target, partitionOf(target.region), step.group)]
+      : step.do === 'start'
+        ? step.keys
+        : [],
   before: ({ load, instance, soon }) => ({
     availableBytes: load?.memory.availableBytes ?? 0,
     type: instance.type,

@@ -4,6 +4,7 @@ import type { LoadReport, Unit } from '../../shared/core/load.ts';
 import {
   cameBack,
   holders,
+  isCrowded,
   isRunaway,
   isWatched,
   leakers,
@@ -22,6 +23,9 @@ const unit = (mib: (ago: number) => number, { looks = 8, age = 7_200, cpu = 5 } 
   memoryBytes: mib(0) * MiB,
   swapBytes: 0,
   limitBytes: null,
+  cpuLimitCores: null,
+  throttledPercent: 0,
+  pressure: null,
   cpuPercent: cpu,
   ageSeconds: age,
   oomKills: 0,
@@ -55,6 +59,32 @@ describe('a leak', () => {
     ['too few looks', unit((ago) => 900 - 20 * ago, { looks: 3 })],
     ['what was before its restart', unit((ago) => 900 - 20 * ago, { age: 200 })],
   ])('%s is none', (_what, u) => expect(leakOf(u, NOW)).toBeUndefined());
+});
+
+test('looks that come at one moment are one: they do not make it less steady', () => {
+  const seen = unit((ago) => 900 - 20 * ago);
+  const burst = seen.history.flatMap((h) => (h.secondsAgo === 480 ? Array.from({ length: 9 }, () => h) : [h]));
+  expect(leakOf({ ...seen, history: burst }, NOW)).toBeDefined();
+});
+
+test('a leak that is swapped out is one all the same', () => {
+  const swapped = unit((ago) => 900 - 20 * ago);
+  // Half of what it holds now is in swap: in memory it has not grown.
+  const half = { ...swapped, memoryBytes: swapped.memoryBytes / 2, swapBytes: swapped.memoryBytes / 2 };
+  expect(leakOf(half, NOW)).toBeCloseTo(leakOf(swapped, NOW) ?? Number.NaN, 3);
+});
+
+test('a host is crowded if its neighbours take their part at every look', () => {
+  const host = (now: number, history: readonly number[]) => ({
+    ...report([]).cpu,
+    stealPercent: now,
+    history: history.map((stealPercent, i) => ({ secondsAgo: (history.length - i) * 120, stealPercent })),
+  });
+  expect(isCrowded({ cpu: host(40, [30, 35, 25, 50, 40]) }, NOW)).toBe(true);
+  expect(isCrowded({ cpu: host(40, [0, 0, 30, 35, 25, 50, 40]) }, NOW)).toBe(true);
+  expect(isCrowded({ cpu: host(40, [30, 5, 25, 50, 40].slice(1)) }, NOW)).toBe(false);
+  expect(isCrowded({ cpu: host(40, [35, 40]) }, NOW)).toBe(false);
+  expect(isCrowded({ cpu: host(5, [30, 35, 25, 50, 40]) }, NOW)).toBe(false);
 });
 
 test('a runaway holds the CPU at every look', () => {
@@ -120,7 +150,7 @@ const report = (units: readonly Unit[], totalMib = 8_192): LoadReport => ({
     swapUsedBytes: 0,
     pressure: null,
   },
-  cpu: { cores: 2, usedPercent: 10, stealPercent: 0, waitPercent: 0, load1: 0, pressure: null },
+  cpu: { cores: 2, usedPercent: 10, stealPercent: 0, waitPercent: 0, history: [], load1: 0, pressure: null },
   oomKills: [],
   units: [...units],
   cut: [],

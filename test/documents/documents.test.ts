@@ -94,7 +94,10 @@ describe('inspect-load and restart-unit', () => {
       'memory.swap.current': '4096\n',
       'memory.max': 'max\n',
       'memory.events': `low 0\noom 0\noom_kill ${kills}\n`,
-      'cpu.stat': 'usage_usec 1000\nuser_usec 900\n',
+      'cpu.stat': 'usage_usec 1000\nuser_usec 900\nnr_periods 100\nnr_throttled 10\n',
+      'cpu.max': '50000 100000\n',
+      'memory.pressure':
+        'some avg10=1.00 avg60=22.50 avg300=0.00 total=1\nfull avg10=1.00 avg60=11.25 avg300=0.00 total=1\n',
     };
     for (const [file, text] of Object.entries(files)) writeFileSync(join(at, file), text);
   };
@@ -116,6 +119,10 @@ describe('inspect-load and restart-unit', () => {
     () => {
       unit('shop.service', 300, 2);
       unit('postgresql.service', 900);
+      // While the look measures for two seconds, its limit holds it back in 15 of 20 periods.
+      const stat = join(tree, 'system.slice', 'shop.service', 'cpu.stat');
+      const later = 'usage_usec 2000\nnr_periods 120\nnr_throttled 25\n';
+      spawn('sh', ['-c', `sleep 1; printf '${later.replaceAll('\n', '\\n')}' >${stat}`]);
       const first = loadReport.parse(run('inspect-load').answer);
       expect(first.units.map((u) => u.name)).toEqual(['postgresql.service', 'shop.service']);
       expect(named(first, 'shop.service')).toMatchObject({
@@ -124,6 +131,9 @@ describe('inspect-load and restart-unit', () => {
         limitBytes: null,
         oomKills: 2,
         protected: null,
+        cpuLimitCores: 0.5,
+        throttledPercent: 75,
+        pressure: { some60: 22.5, full60: 11.25 },
         history: [],
       });
       expect(named(first, 'postgresql.service')?.protected).toMatch(/database/);
@@ -133,8 +143,10 @@ describe('inspect-load and restart-unit', () => {
       const second = loadReport.parse(run('inspect-load').answer);
       expect(named(second, 'shop.service')).toMatchObject({
         memoryBytes: 351 * MiB,
-        history: [{ memoryBytes: 301 * MiB, secondsAgo: expect.any(Number) }],
+        // With what was swapped out.
+        history: [{ memoryBytes: 301 * MiB + 4096, secondsAgo: expect.any(Number) }],
       });
+      expect(second.cpu.history.at(-1)?.stealPercent).toBe(first.cpu.stealPercent);
     },
     30_000,
   );

@@ -96,11 +96,64 @@ test('a group at its maximum: a person is told', async () => {
   });
 });
 
-test('neighbours take its time: a person is told what moves it', async () => {
+describe('neighbours take its time', () => {
+  const crowded = async (given: Parameters<typeof started>[0] = {}, steal = 85) => {
+    const s = await started(given);
+    hostOf(s.world, s.id).stealPercent = steal;
+    breakLoad(s.world, s.id, { name: 'app.service', cpuPercent: 14 });
+    return s;
+  };
+
+  test('one that stands alone is stopped and started, once that is no moment’s crowd', async () => {
+    const s = await crowded();
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([
+      ['move', 'effective'],
+      ['start', 'effective'],
+    ]);
+    expect((s.last()?.actedAt ?? 0) - (s.last()?.openedAt ?? 0)).toBeGreaterThan(minutes(8));
+    expect(s.last()?.attempts[0]?.because).toMatch(/85 % are taken by its neighbours/);
+  });
+
+  test('a cautious policy asks; what would lose its address is asked for even by an automatic one', async () => {
+    const s = await crowded({ make: { publicIp: '203.0.113.7' } });
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ state: 'asking', attempts: [], ask: { rung: 'move-with-loss' } });
+    expect(s.last()?.ask?.plan).toMatch(/LOSES its public address/);
+  });
+
+  test('a member of a group that is not busy is replaced; it is over when the group is whole', async () => {
+    const s = await crowded({ of: 'web', policy: policyOf({ mode: 'act' }) });
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([['replace', 'effective']]);
+    expect(s.world.ec2.instances.get(s.id)?.state).toBe('terminated');
+  });
+
+  test('a burstable type without credits looks the same from inside, and is not moved', async () => {
+    const s = await crowded({ make: { type: 't3.medium' }, policy: policyOf({ unlimited: false }) });
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.calls('StopInstances')).toEqual([]);
+  });
+
+  test('a crowd that goes is not run from', async () => {
+    const s = await crowded();
+    await s.run(minutes(40), () => s.last() !== undefined);
+    await s.run(minutes(3));
+    hostOf(s.world, s.id).stealPercent = 2;
+    await s.run(hours(1), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy', attempts: [] });
+  });
+});
+
+test('its own limit holds a unit back: a person is told which, and where it is raised', async () => {
   const s = await started();
-  hostOf(s.world, s.id).stealPercent = 85;
-  await s.run(hours(1), s.over);
-  expect(s.last()).toMatchObject({ state: 'escalated', remedy: expect.stringContaining('stop and start it') });
+  breakLoad(s.world, s.id, { name: 'batch.service', cpuPercent: 90, cpuLimitCores: 1.8, throttledPercent: 64 });
+  await s.run(hours(2), s.over);
+  expect(s.last()).toMatchObject({ state: 'escalated', remedy: expect.stringContaining('CPUQuota= of the unit') });
+  expect(s.last()?.because).toMatch(/batch\.service is held back by its own limit of 1\.8 cores 64 % of the time/);
 });
 
 test('it calmed down by itself: nothing is done', async () => {

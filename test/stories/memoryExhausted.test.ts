@@ -314,3 +314,48 @@ describe('a resize that goes wrong', () => {
     expect(s.last()).toMatchObject({ end: 'gone' });
   });
 });
+
+describe('it thrashes', () => {
+  test('a leak that is swapped out is seen by its pressure, and ended', async () => {
+    const s = await started();
+    const host = hostOf(s.world, s.id);
+    const unit = breakLoad(s.world, s.id, { name: 'shop.service', mib: 3_000, swapMib: 1_000 });
+    host.stallPercent = 35;
+    const swap = () => {
+      if (unit.swapBytes === 0) host.stallPercent = 0;
+      else unit.swapBytes += 30 * 2 ** 20;
+      s.clock.at(s.clock.now() + minutes(1), swap);
+    };
+    swap();
+    const target = targetOf(`arn:aws:ec2:${s.world.region}:${s.world.account}:instance/${s.id}`);
+    s.deliver(signalMessage({ kind: 'memory.low', target, at: s.clock.now(), cause: 'memory', eventId: 'memory-1' }));
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([['restart shop.service', 'effective']]);
+    expect(s.last()?.attempts[0]?.because).toMatch(
+      /work waits for it 35 % of the time.*leaks: it grows by 1\.[78] GiB an hour/,
+    );
+  });
+
+  const leaking = async (stallPercent: number, more: readonly Load[] = []) => {
+    const policy = policyOf({ restartable: [], mode: 'act' });
+    const s = await started({ of: 'web', policy, load: [LEAK, ...more] });
+    hostOf(s.world, s.id).stallPercent = stallPercent;
+    await s.run(hours(1), s.over);
+    return s;
+  };
+  test('a member in which something leaks that may not be restarted is replaced', async () => {
+    const s = await leaking(40);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([['replace', 'effective']]);
+    expect(s.world.ec2.instances.get(s.id)?.state).toBe('terminated');
+  });
+  test.each<[string, number, readonly Load[]]>([
+    ['nothing but the growth says so', 0, []],
+    ['a database runs beside it', 40, [{ name: 'redis-server.service', mib: 50 }]],
+  ])('not if %s: a person is told', async (_what, stall, more) => {
+    const s = await leaking(stall, more);
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.last()?.because).toMatch(/shop\.service leaks: .* may not be restarted/);
+  });
+});

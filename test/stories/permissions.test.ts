@@ -69,6 +69,30 @@ const DECLARED = {
 const customerKey = ({ region, account }: Account['world']): string =>
   `arn:aws:kms:${region}:${account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
 
+/** On crowded hosts: one that stands alone, and a member whose group is not busy. And a member that leaks, and thrashes. */
+const crowd = ({ world, fleet }: Account) => {
+  const crowded = makeInstance(world, { running: true, type: 'm6i.large', tags: MANAGED }).id;
+  const [stolen, thrashing] = [fleet.web[1]?.id ?? '', fleet.web[3]?.id ?? ''];
+  for (const id of [crowded, stolen]) {
+    hostOf(world, id).stealPercent = 85;
+    breakLoad(world, id, { name: 'app.service', cpuPercent: 14 });
+  }
+  breakLoad(world, thrashing, { name: 'heap.service', mib: 6_700, mibPerMinute: 10 });
+  hostOf(world, thrashing).stallPercent = 40;
+  return { crowded, stolen, thrashing };
+};
+
+/** A burstable one without credits, and a group that is busy but for one, on which something runs away. */
+const wear = ({ world, fleet }: Account) => {
+  const burst = makeInstance(world, { running: true, type: 't3.medium', tags: { 'steward:managed': 'true' } });
+  burst.creditBalance = 1;
+  const spinning = fleet.workers[2]?.id ?? '';
+  for (const { id } of fleet.workers) breakLoad(world, id, { name: 'jobs.service', cpuPercent: 92 });
+  breakLoad(world, spinning, { name: 'jobs.service', cpuPercent: 1 });
+  breakLoad(world, spinning, { name: 'spin.service', cpuPercent: 89 });
+  return { burst: burst.id, spinning };
+};
+
 /** One account in which every remediation climbs its whole ladder. */
 const workedThrough = async (): Promise<Account> => {
   const account = createAccount({
@@ -95,12 +119,13 @@ const workedThrough = async (): Promise<Account> => {
   impair(account.world, other, { instance: true }, 'restart');
   impair(account.world, dead, { system: true, instance: true }, 'nothing');
   const small = makeInstance(account.world, { running: true, type: 'c6i.large', tags: { 'steward:managed': 'true' } });
+  const { crowded, stolen, thrashing } = crowd(account);
   for (const v of account.world.ec2.volumes.values())
-    if ([other, small.id].includes(v.attachment?.instanceId ?? '')) v.key = customerKey(account.world);
+    if ([other, small.id, crowded].includes(v.attachment?.instanceId ?? '')) v.key = customerKey(account.world);
   breakLoad(account.world, small.id, { name: 'api.service', mib: 3_000 });
   const leaking = account.fleet.workers[1]?.id ?? '';
   breakLoad(account.world, leaking, { name: 'shop.service', mib: 2_800, mibPerMinute: 10 });
-  for (const id of [small.id, leaking])
+  for (const id of [small.id, leaking, thrashing])
     account.deliver(
       signalMessage({
         kind: 'memory.low',
@@ -110,14 +135,9 @@ const workedThrough = async (): Promise<Account> => {
         eventId: `memory-${id}`,
       }),
     );
-  const burst = makeInstance(account.world, { running: true, type: 't3.medium', tags: { 'steward:managed': 'true' } });
-  burst.creditBalance = 1;
-  const spinning = account.fleet.workers[2]?.id ?? '';
-  for (const { id } of account.fleet.workers) breakLoad(account.world, id, { name: 'jobs.service', cpuPercent: 92 });
-  breakLoad(account.world, spinning, { name: 'jobs.service', cpuPercent: 1 });
-  breakLoad(account.world, spinning, { name: 'spin.service', cpuPercent: 89 });
+  const { burst, spinning } = wear(account);
   await account.run(minutes(6));
-  for (const id of [burst.id, spinning, account.fleet.workers[3]?.id ?? ''])
+  for (const id of [burst, crowded, stolen, spinning, account.fleet.workers[3]?.id ?? ''])
     account.deliver(
       signalMessage({
         kind: 'cpu.high',
