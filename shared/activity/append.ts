@@ -1,0 +1,157 @@
+/** Writing to the log: each event once, whatever is repeated, lost, doubled or written at the same time by others. */
+import { Throttled } from '../core/errors.ts';
+import { days, type Time } from '../core/time.ts';
+import { base64, fingerprint, sha256 } from './hashing.ts';
+import { type Entry, type Found, Known } from './known.ts';
+import { type Leg, makeLink, placeOf } from './link.ts';
+import { type LogTable, type Objects, PARTITION, shardName, spillKey } from './log.ts';
+import { readActivity, sameContent } from './record.ts';
+import { pack } from './segment.ts';
+import { nameOf } from './terms.ts';
+
+export interface WriterOptions {
+  readonly table: LogTable;
+  readonly objects: Objects;
+  readonly now: () => Time;
+  /** Never changed once the log has begun: an account's events stay in its shard. */
+  readonly shards: number;
+  /** How long bodies stay in the table, if they are archived by then (retention.ts). */
+  readonly hotDays: number;
+}
+
+export interface Appended {
+  readonly written: number;
+  /** The log had them already. */
+  readonly known: number;
+  /** Written, although another, unequal event has the same id. */
+  readonly conflicts: number;
+  readonly segments: number;
+  /** Places that someone else took first; one write unit each. */
+  readonly lost: number;
+}
+
+/** The numbers of the ADR: 100 events make 10 write units of body and 1 of link. */
+export const SEGMENT_EVENTS = 100;
+/** Events of a segment before compression. A larger event has a segment of its own. */
+const SEGMENT_BYTES = 1 << 20;
+/** A DynamoDB item has 400 KB; what is above goes to the objects. */
+const LARGEST_BODY = 380_000;
+/** So often in a row somebody else was first: too many write into one shard. */
+const TRIES = 50;
+
+export const shardOf = (account: string, shards: number): number => fingerprint(account) % shards;
+
+/** As many of the first as a segment takes. */
+const cut = <E extends Entry>(entries: readonly E[]): readonly E[] => {
+  let bytes = 0;
+  const end = entries.findIndex((e, i) => {
+    bytes += e.raw.length;
+    return i === SEGMENT_EVENTS || (i > 0 && bytes > SEGMENT_BYTES);
+  });
+  return end < 0 ? entries : entries.slice(0, end);
+};
+
+interface New extends Entry {
+  /** The place of the unequal one. */
+  readonly conflict?: string;
+}
+const conflictOf = (found: Found, others: readonly Entry[]): Pick<New, 'conflict'> => {
+  if (found.is === 'conflict') return { conflict: found.with };
+  return others.length > 0 ? { conflict: 'written together with it' } : {};
+};
+type Tally = { -readonly [K in keyof Appended]: Appended[K] };
+
+export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOptions) => {
+  const views = new Map<number, Known>();
+  const viewOf = (shard: number): Known => {
+    const view = views.get(shard) ?? new Known(shardName(shard), { table, objects });
+    views.set(shard, view);
+    return view;
+  };
+
+  /** Those that the log does not have, each once. */
+  const unknown = async (view: Known, entries: readonly Entry[], tally: Tally): Promise<readonly New[]> => {
+    const fresh: New[] = [];
+    const here = new Map<string, Entry[]>();
+    for (const { raw, activity } of entries) {
+      const name = nameOf(activity);
+      const others = here.get(name) ?? [];
+      const found = await view.find({ raw, activity });
+      if (found.is === 'known' || others.some((o) => sameContent(o.raw, raw))) {
+        tally.known++;
+        continue;
+      }
+      here.set(name, [...others, { raw, activity }]);
+      fresh.push({ raw, activity, ...conflictOf(found, others) });
+    }
+    return fresh;
+  };
+
+  const write = async (view: Known, shard: number, leg: Leg, part: readonly New[]): Promise<boolean> => {
+    const conflicts = part.flatMap((e, n): [number, string][] => (e.conflict === undefined ? [] : [[n, e.conflict]]));
+    const { body, root } = pack({ events: part.map((e) => e.raw), conflicts });
+    const hash = sha256(body);
+    const spilled = body.length > LARGEST_BODY;
+    const before = view.head;
+    const link = makeLink({
+      shard: view.shard,
+      leg,
+      now: now(),
+      before,
+      activities: part.map((e) => e.activity),
+      body: hash,
+      root,
+      spilled,
+    });
+    if (!before) await table.put({ partition: PARTITION.shards, slot: shard, bytes: Buffer.from(view.shard) });
+    if (spilled) await objects.put(spillKey(link.header.body), body);
+    else await table.put({ partition: PARTITION.body(base64(hash)), slot: 0, bytes: body }, now() + days(hotDays));
+    const put = await table.put({ partition: PARTITION.link(view.shard), slot: link.header.seq, bytes: link.bytes });
+    if (put === 'taken') return false;
+    view.add(link);
+    return true;
+  };
+
+  const appendTo = async (shard: number, leg: Leg, entries: readonly Entry[], tally: Tally): Promise<void> => {
+    const view = viewOf(shard);
+    let left: readonly New[] = entries;
+    for (let tries = 0; left.length > 0; ) {
+      await view.refresh([...new Set(left.map((e) => e.activity.time))]);
+      const fresh = await unknown(view, left, tally);
+      if (fresh.length === 0) return;
+      const part = cut(fresh);
+      if (await write(view, shard, leg, part)) {
+        tally.written += part.length;
+        tally.conflicts += part.filter((e) => e.conflict !== undefined).length;
+        tally.segments++;
+        left = fresh.slice(part.length);
+        tries = 0;
+      } else {
+        tally.lost++;
+        left = fresh;
+        if (++tries === TRIES)
+          throw new Throttled(
+            `${placeOf({ shard: view.shard, seq: view.head?.header.seq ?? 0 })}: ${TRIES} times somebody else was first: raise the number of shards`,
+          );
+      }
+    }
+  };
+
+  return {
+    /** What cannot be read is kept too. Throws what the table throws; then some are written, and the same call again writes the rest. */
+    append: async (leg: Leg, raws: readonly Uint8Array[]): Promise<Appended> => {
+      const tally: Tally = { written: 0, known: 0, conflicts: 0, segments: 0, lost: 0 };
+      const groups = new Map<number, Entry[]>();
+      for (const raw of raws) {
+        const activity = readActivity(raw);
+        const shard = shardOf(activity.account, shards);
+        const group = groups.get(shard);
+        if (group) group.push({ raw, activity });
+        else groups.set(shard, [{ raw, activity }]);
+      }
+      for (const [shard, entries] of groups) await appendTo(shard, leg, entries, tally);
+      return tally;
+    },
+  };
+};
+export type Writer = ReturnType<typeof createWriter>;

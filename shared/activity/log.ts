@@ -1,0 +1,65 @@
+/**
+ * Where the log lies. Every item is bytes at (partition, slot), written once; nothing in the chain is ever changed.
+ *
+ * | partition     | slot        | bytes                                              |
+ * |---------------|-------------|----------------------------------------------------|
+ * | body/<hash>   | 0           | a segment (segment.ts); expires                    |
+ * | link/<shard>  | sequence    | a link (link.ts)                                   |
+ * | checkpoint    | number      | a signed note and what continues it (checkpoint.ts)|
+ * | tile, index, node | number  | 256 links: their hashes, their terms, their outline (tile.ts) |
+ * | shards        | number      | the shard's name                                   |
+ * | archive       | number      | a receipt (retention.ts)                           |
+ */
+import type { Time } from '../core/time.ts';
+
+export interface Slot {
+  readonly partition: string;
+  readonly slot: number;
+}
+export interface Item extends Slot {
+  readonly bytes: Uint8Array;
+}
+
+/** `same`: it was there already, with the same bytes (a lost reply, a retry). `taken`: something else is there. */
+export type Put = 'written' | 'same' | 'taken';
+
+export interface Range {
+  readonly from?: number;
+  /** Not included. */
+  readonly to?: number;
+  readonly newestFirst?: boolean;
+}
+
+/** Every method may throw Throttled, Unavailable (for a write: it may have happened), Forbidden, StateUnusable. */
+export interface LogTable {
+  put(item: Item, expiresAt?: Time): Promise<Put>;
+  /** Of those that are there, in any order. Up to 100 slots. */
+  get(slots: readonly Slot[]): Promise<readonly Item[]>;
+  /** In order, as of now or later. */
+  range(partition: string, range?: Range): AsyncIterable<Item>;
+  /** Moves an item's end; false if it is gone. Of bodies only. */
+  extend(slot: Slot, expiresAt: Time): Promise<boolean>;
+}
+
+/** What is too large for the table, archives, and checkpoints where they cannot be deleted. */
+export interface Objects {
+  put(key: string, bytes: Uint8Array): Promise<void>;
+  get(key: string): Promise<Uint8Array | undefined>;
+}
+
+export const PARTITION = {
+  body: (hash: string): string => `body/${hash}`,
+  link: (shard: string): string => `link/${shard}`,
+  checkpoint: 'checkpoint',
+  tile: 'tile',
+  index: 'index',
+  node: 'node',
+  shards: 'shards',
+  archive: 'archive',
+} as const;
+
+/** Where a body is that is too large for the table. Base 64 has signs that keys do not like. */
+export const spillKey = (hash: string): string => `spilled/${Buffer.from(hash, 'base64').toString('hex')}`;
+
+/** Shards are numbered. */
+export const shardName = (n: number): string => `s${n}`;

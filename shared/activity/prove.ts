@@ -1,0 +1,190 @@
+/**
+ * Proofs for strangers: that an event is in the log which a checkpoint signs, and that one checkpoint's log begins with another's. Each is a JSON file; the
+ * event's proof is under 2 KB beside the event, for 100 million events. `docs/check-proof.py` checks them with nothing but Python and openssl.
+ */
+import { InvalidInput, NotFound } from '../core/errors.ts';
+import type { Time } from '../core/time.ts';
+import { type Numbered, openCheckpoint, type Statement } from './checkpoint.ts';
+import { base64, fingerprint, fromBase64, leafHash } from './hashing.ts';
+import { type Header, type Link, overlaps, placeOf } from './link.ts';
+import { type LogTable, type Objects, PARTITION } from './log.ts';
+import { bodyOf, linksIn, linksOf, nodesOf, shardsOf } from './read.ts';
+import { readActivity } from './record.ts';
+import { unpack } from './segment.ts';
+import { nameOf } from './terms.ts';
+import { hashesIn, lengthOf, nodeRoot, type Run, TILE, TILE_LEVEL } from './tile.ts';
+import {
+  consistency,
+  type Hash,
+  type HashAt,
+  hashesOf,
+  inclusion,
+  isConsistent,
+  rootByPath,
+  rootOfLeaves,
+} from './tree.ts';
+
+interface Path {
+  readonly index: number;
+  readonly size: number;
+  /** Hashes of 32 bytes, one after the other, in base 64: from the leaf up. */
+  readonly path: string;
+}
+export interface Proof {
+  readonly v: 1;
+  /** The event, byte for byte; `event64` where it is no UTF-8. */
+  readonly event?: string;
+  readonly event64?: string;
+  /** The event in its segment, whose root is in the link's header. */
+  readonly segment: Path;
+  /** The link's header, byte for byte. */
+  readonly link: string;
+  /** The header in the log. */
+  readonly log: Path;
+  readonly checkpoint: string;
+}
+
+const joinedPath = (path: readonly Hash[]): string => base64(Buffer.concat(path));
+const splitPath = (path: string): Hash[] => hashesIn(fromBase64(path));
+
+/** The hashes of the log's tree, from its tiles and, beyond the last whole one, from the links. */
+const logHashes = async (table: LogTable, { open, statement }: Numbered): Promise<HashAt> => {
+  const nodes = await nodesOf(table);
+  const tiles = new Map<number, HashAt>();
+  const leavesOf = async (tile: number): Promise<readonly Hash[]> => {
+    const [item] = await table.get([{ partition: PARTITION.tile, slot: tile }]);
+    if (item) return hashesIn(item.bytes);
+    const leaves: Hash[] = [];
+    const start = statement.size - lengthOf(open);
+    for await (const link of linksIn(table, open)) leaves.push(link.hash);
+    return leaves.slice(tile * TILE - start);
+  };
+  return async (level, index) => {
+    if (level >= TILE_LEVEL) {
+      const width = 2 ** (level - TILE_LEVEL);
+      return rootOfLeaves(nodes.slice(index * width, (index + 1) * width).map(nodeRoot));
+    }
+    const tile = Math.floor((index * 2 ** level) / TILE);
+    const hashes = tiles.get(tile) ?? hashesOf(await leavesOf(tile));
+    tiles.set(tile, hashes);
+    return hashes(level, index - (tile * TILE) / 2 ** level);
+  };
+};
+
+const offsetIn = (runs: readonly Run[], { shard, seq }: Header): number | undefined => {
+  let passed = 0;
+  for (const [name, from, to] of runs) {
+    if (name === shard && from <= seq && seq < to) return passed + seq - from;
+    passed += to - from;
+  }
+  return undefined;
+};
+
+/** The number of a link in the log. @throws NotFound: no checkpoint has it yet */
+const leafOf = async (table: LogTable, header: Header, { open, statement }: Numbered): Promise<number> => {
+  for (const [n, node] of (await nodesOf(table)).entries()) {
+    const offset = offsetIn(node.runs, header);
+    if (offset !== undefined) return n * TILE + offset;
+  }
+  const offset = offsetIn(open, header);
+  if (offset === undefined) throw new NotFound(`no checkpoint has ${placeOf(header)} yet: ask again in a minute`);
+  return statement.size - lengthOf(open) + offset;
+};
+
+export interface Place {
+  readonly link: Link;
+  readonly event: number;
+}
+
+/** The events of that name, in all places: more than one where ids were repeated. @param range of the event's time: what is known of it spares reading */
+export const findEvents = async (
+  { table, objects }: { table: LogTable; objects: Objects },
+  of: { readonly account: string; readonly id: string },
+  { from = 0, to = Number.MAX_SAFE_INTEGER }: { from?: Time; to?: Time } = {},
+): Promise<Place[]> => {
+  const id = fingerprint(nameOf(of));
+  const nodes = await nodesOf(table);
+  const places: Place[] = [];
+  const look = async (link: Link): Promise<void> => {
+    if (!link.ids.includes(id) || !overlaps(link.header, from, to)) return;
+    const body = await bodyOf({ table, objects }, link);
+    const events = body ? unpack(body).segment.events : [];
+    for (const [event, raw] of events.entries())
+      if (nameOf(readActivity(raw)) === nameOf(of)) places.push({ link, event });
+  };
+  for (const node of nodes)
+    if (overlaps(node, from, to)) for await (const link of linksIn(table, node.runs)) await look(link);
+  for (const shard of await shardsOf(table))
+    for await (const link of linksOf(table, shard, { from: nodes.at(-1)?.heads[shard] ?? 0 })) await look(link);
+  return places;
+};
+
+const isText = (raw: Uint8Array): boolean => Buffer.from(Buffer.from(raw).toString('utf8')).equals(Buffer.from(raw));
+
+/** @throws NotFound: its body has left the table, or no checkpoint has it yet */
+export const prove = async (
+  { table, objects }: { table: LogTable; objects: Objects },
+  { link, event }: Place,
+  checkpoint: Numbered,
+): Promise<Proof> => {
+  const body = await bodyOf({ table, objects }, link);
+  if (!body) throw new NotFound(`the body of ${placeOf(link.header)} has left the table: prove it from the archive`);
+  const { segment, leaves } = unpack(body);
+  const raw = segment.events[event];
+  if (!raw) throw new NotFound(`${placeOf(link.header)} has ${segment.events.length} events, no number ${event}`);
+  const [index, { size }] = [await leafOf(table, link.header, checkpoint), checkpoint.statement];
+  return {
+    v: 1,
+    ...(isText(raw) ? { event: Buffer.from(raw).toString('utf8') } : { event64: base64(raw) }),
+    segment: {
+      index: event,
+      size: leaves.length,
+      path: joinedPath(await inclusion(event, leaves.length, hashesOf(leaves))),
+    },
+    link: Buffer.from(link.bytes).toString('utf8', 0, Buffer.from(link.bytes).indexOf(0x0a)),
+    log: { index, size, path: joinedPath(await inclusion(index, size, await logHashes(table, checkpoint))) },
+    checkpoint: checkpoint.note,
+  };
+};
+
+/** @returns what the proof shows @throws InvalidInput saying what is wrong */
+export const checkProof = (
+  proof: Proof,
+  keys: readonly string[],
+): { readonly raw: Uint8Array; readonly header: Header; readonly statement: Statement } => {
+  const raw = proof.event64 === undefined ? Buffer.from(proof.event ?? '') : fromBase64(proof.event64);
+  const header = JSON.parse(proof.link) as Header;
+  const statement = openCheckpoint(proof.checkpoint, keys);
+  const root = (hash: Hash, { index, size, path }: Path): string => {
+    const found = rootByPath({ hash, index, size }, splitPath(path));
+    return found ? base64(found) : 'nothing';
+  };
+  if (root(leafHash(raw), proof.segment) !== header.root || proof.segment.size !== header.count)
+    throw new InvalidInput('the event is not in the segment of this link');
+  if (root(leafHash(Buffer.from(proof.link)), proof.log) !== statement.root || proof.log.size !== statement.size)
+    throw new InvalidInput('the link is not in the log that the checkpoint signs');
+  return { raw, header, statement };
+};
+
+export interface Continuation {
+  readonly v: 1;
+  readonly old: string;
+  readonly new: string;
+  readonly path: string;
+}
+
+/** That the log of the older checkpoint is the beginning of the newer one's. */
+export const proveContinuation = async (table: LogTable, old: Numbered, now: Numbered): Promise<Continuation> => ({
+  v: 1,
+  old: old.note,
+  new: now.note,
+  path: joinedPath(await consistency(old.statement.size, now.statement.size, await logHashes(table, now))),
+});
+
+/** @throws InvalidInput */
+export const checkContinuation = (proof: Continuation, keys: readonly string[]): void => {
+  const [old, now] = [openCheckpoint(proof.old, keys), openCheckpoint(proof.new, keys)];
+  const sized = (s: Statement) => ({ size: s.size, root: fromBase64(s.root) });
+  if (old.origin !== now.origin || !isConsistent(sized(old), sized(now), splitPath(proof.path)))
+    throw new InvalidInput(`the log of ${now.size} links does not begin with the log of ${old.size} links`);
+};
