@@ -27,6 +27,11 @@ const instanceOf = (world: World, signal: Signal, estate: Estate, tags: Readonly
 type Infect = (world: World, id: string) => string;
 
 /** How each trouble of an instance is brought about. */
+const spotAlone: Infect = (world, id) => {
+  Object.assign(world.ec2.instances.get(id) ?? {}, { spot: true });
+  return 'it is a spot instance that stands alone';
+};
+
 const INSTANCE: Partial<Record<SignalKind, Infect>> = {
   'disk.space-low': (world, id) => {
     breakDisk(world, id, { path: '/', usedPercent: 92 });
@@ -49,10 +54,8 @@ const INSTANCE: Partial<Record<SignalKind, Infect>> = {
     world.ec2.instances.get(id)?.scheduled.push({ code: 'instance-retirement', description: 'presumed', notBefore });
     return 'AWS retires it in three days';
   },
-  'instance.interruption': (world, id) => {
-    Object.assign(world.ec2.instances.get(id) ?? {}, { spot: true });
-    return 'it is a spot instance that stands alone';
-  },
+  'instance.interruption': spotAlone,
+  'instance.rebalance-recommended': spotAlone,
   'memory.low': (world, id) => {
     breakLoad(world, id, { name: 'app.service', mib: 7_000, mibPerMinute: 10 });
     return 'app.service leaks';

@@ -1,5 +1,6 @@
 /** Auto Scaling: groups of the fleet's instances, what they do about an unhealthy one, and how long their hooks hold it. */
 import * as api from '@aws-sdk/client-auto-scaling';
+import { instanceArn } from './arns.ts';
 import { makeInstance, startInstance, terminateInstance } from './instances.ts';
 import { AwsError, defineService, type Operations, queryWords } from './service.ts';
 import type { World } from './world.ts';
@@ -27,6 +28,8 @@ export const createAutoScalingState = (): AutoScalingState => ({ groups: new Map
 const TAG = 'aws:autoscaling:groupName';
 const REPLACES_AFTER = 5_000;
 const LAUNCHES_AFTER = 10_000;
+/** From the new one in service to the end of the old one. */
+const REBALANCES_AFTER = 60_000;
 
 /** Makes the group of the instances that carry its tag. */
 export const addGroup = (world: World, name: string, given: Partial<ScalingGroup> = {}): ScalingGroup => {
@@ -60,13 +63,15 @@ const launch = (
   zone: string,
   like: Readonly<Record<string, string>>,
   type: string,
+  { over = 0, arrived = () => {} }: { over?: number; arrived?: () => void } = {},
 ) => {
-  if (group.suspended.has('Launch') || group.members.size >= group.desired) return;
+  if (group.suspended.has('Launch') || group.members.size >= group.desired + over) return;
   const instance = makeInstance(world, { zone, type, tags: { ...like } });
   group.members.set(instance.id, { lifecycle: 'Pending', health: 'Healthy', zone });
   startInstance(world, instance, () => {
     const member = group.members.get(instance.id);
     if (member) member.lifecycle = 'InService';
+    arrived();
   });
 };
 
@@ -97,6 +102,35 @@ export const checkGroups = (world: World) => {
       replace(world, group, id);
     }
 };
+
+/** AWS says that it will take a spot instance back in two minutes, and does. */
+export const interruptSpot = (world: World, id: string) => {
+  sayOfSpot(world, id, 'EC2 Spot Instance Interruption Warning', { 'instance-action': 'terminate' });
+  later(world, 120_000, () => {
+    const instance = world.ec2.instances.get(id);
+    if (instance) terminateInstance(world, instance);
+  });
+};
+/** It is likely to go. A group with Capacity Rebalancing launches another, and lets this one go when that is in service. */
+export const recommendRebalance = (world: World, id: string) => {
+  sayOfSpot(world, id, 'EC2 Instance Rebalance Recommendation', {});
+  const group = groupOf(world, id);
+  const instance = world.ec2.instances.get(id);
+  if (!group?.capacityRebalance || !instance) return;
+  later(world, LAUNCHES_AFTER, () =>
+    launch(world, group, instance.zone, instance.tags, instance.type, {
+      over: 1,
+      arrived: () => later(world, REBALANCES_AFTER, () => replace(world, group, id)),
+    }),
+  );
+};
+const sayOfSpot = (world: World, id: string, detailType: string, more: Record<string, unknown>) =>
+  world.events.emit({
+    source: 'aws.ec2',
+    detailType,
+    resources: [instanceArn(world, id)],
+    detail: { 'instance-id': id, ...more },
+  });
 
 const find = (world: World, name: string | undefined): ScalingGroup => {
   const group = world.autoscaling.groups.get(name ?? '');

@@ -11,7 +11,10 @@ export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const { 'instance-id': id } = parsed(detail, event.detail, `the event "${event['detail-type']}"`);
   return [
     {
-      kind: 'instance.interruption',
+      kind:
+        event['detail-type'] === 'EC2 Instance Rebalance Recommendation'
+          ? 'instance.rebalance-recommended'
+          : 'instance.interruption',
       target: instanceTarget(event, id),
       at: timeOf(event.time),
       cause: `${event['detail-type']} of ${id}`,

@@ -1,4 +1,5 @@
 /** Whose budget a repair of an instance spends: its Auto Scaling group, else the group that its tag names, else itself. */
+import { servingTargets } from './loadBalancers.ts';
 import type { Instance, Ports } from './ports.ts';
 import type { Facts, Group } from './remediation.ts';
 import { partitionOf } from './target.ts';
@@ -25,22 +26,31 @@ export const groupOfInstance = async (instance: Instance, ports: Ports, groupTag
   };
 };
 
-/** Its group, and who of it serves: for a remediation that interrupts. A member serves while it runs and its status checks pass. */
+/**
+ * Its group, and who of it serves: for a remediation that interrupts. A member serves while it runs, its status checks pass and, where the group
+ * stands behind load balancers, each of them finds it healthy.
+ */
 export const membershipOf = async (
   instance: Instance,
   ports: Ports,
   groupTag: string,
+  targetGroups: readonly string[] = [],
 ): Promise<{ readonly group: Group; readonly serving: NonNullable<Facts['serving']> }> => {
   const key = instance.tags[ASG_TAG] ? ASG_TAG : groupTag;
   const value = instance.tags[key];
   if (!value) return { group: aloneGroup(instance), serving: 'alone' };
-  const [group, members] = await Promise.all([
+  const [group, members, targets] = await Promise.all([
     groupOfInstance(instance, ports, groupTag),
     ports.instances.members({ key, value }),
+    Promise.all(targetGroups.map((arn) => ports.loadBalancers.health(arn))),
   ]);
+  const answering = servingTargets(targets);
   const checks = await ports.instances.checks([...new Set([instance.id, ...members])]);
   const serves = (id: string): boolean =>
-    checks[id]?.state === 'running' && checks[id].system === 'ok' && checks[id].instance === 'ok';
+    checks[id]?.state === 'running' &&
+    checks[id].system === 'ok' &&
+    checks[id].instance === 'ok' &&
+    (targetGroups.length === 0 || answering.has(id));
   const { account, region } = ports.where;
   const arnOf = (id: string) => `arn:${partitionOf(region)}:ec2:${region}:${account}:instance/${id}`;
   return {

@@ -22,7 +22,7 @@ export interface ScalingGroup {
 
 /** What a group must do to replace a member that is marked unhealthy. */
 const REPLACING = ['Launch', 'Terminate', 'ReplaceUnhealthy', 'HealthCheck'];
-export const suspendedOfReplacing = (group: ScalingGroup | undefined): readonly string[] =>
+const suspendedOfReplacing = (group: ScalingGroup | undefined): readonly string[] =>
   REPLACING.filter((p) => group?.suspended.includes(p));
 
 /** Why it would not replace a member that is marked unhealthy, as a person reads it; undefined: it would. */

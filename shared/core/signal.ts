@@ -23,8 +23,10 @@ export type SignalKind =
   | 'instance.ebs-check-failed'
   /** AWS will stop, reboot or retire it at a known time. */
   | 'instance.scheduled-event'
-  /** A spot instance goes in two minutes, or is likely to. */
+  /** A spot instance goes in two minutes. */
   | 'instance.interruption'
+  /** A spot instance is likely to go. */
+  | 'instance.rebalance-recommended'
   | 'container-instance.agent-disconnected'
   /** Something may have been changed that must stay as it is declared. */
   | 'trail.stopped'

@@ -12,7 +12,7 @@ import {
 } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import { ASG_TAG, groupOfInstance } from '../core/group.ts';
-import { groupArn, type Member, type ScalingGroup, suspendedOfReplacing } from '../core/groups.ts';
+import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
 import { commandIdOf, inspected, isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
 import type { TargetHealth } from '../core/loadBalancers.ts';
@@ -417,12 +417,8 @@ const replacing = (seen: Seen, unit: ContainerInstance, c: Closely, look: Look<O
     return escalate(`${alone} tasks that belong to no service may run on it: nothing would start them again`);
   if (!member)
     return escalate('its service tasks run elsewhere, and it is in no Auto Scaling group that would replace it');
-  const held = suspendedOfReplacing(scaling);
-  if (held.length > 0)
-    return escalate(
-      `asg/${member.group} has suspended ${held.join(', ')}`,
-      `resume them, and it is replaced: aws autoscaling resume-processes --auto-scaling-group-name ${member.group}`,
-    );
+  const held = heldUp(scaling, is);
+  if (held) return held;
   if (tried(look, 'replace'))
     return escalate('its group does not replace it', `look at the activity of asg/${member.group}`);
   return {

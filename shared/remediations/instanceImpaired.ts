@@ -1,9 +1,10 @@
 import * as z from 'zod/mini';
-import { NotFound } from '../core/errors.ts';
+import { NotFound, Refused } from '../core/errors.ts';
 import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
 import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
 import { isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
+import { type Duties, dutiesOf, type Leave, leaveOf, NO_DUTIES, takeLeave } from '../core/leaving.ts';
 import { option } from '../core/policy.ts';
 import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
 import {
@@ -42,7 +43,8 @@ type Step =
   | { readonly do: 'reboot'; readonly instance: string }
   | Stop
   | Start
-  | { readonly do: 'replace'; readonly instance: string; readonly group: string };
+  | { readonly do: 'replace'; readonly instance: string; readonly group: string }
+  | Leave;
 
 interface Seen {
   readonly target: Target;
@@ -58,6 +60,8 @@ interface Seen {
   readonly member: Member | undefined;
   /** Its Auto Scaling group, by its tag: that stays when it is no member any more. */
   readonly scaling: ScalingGroup | undefined;
+  /** Asked for only when AWS takes it. */
+  readonly duties: Duties;
 }
 
 // ---- observe ----------------------------------------------------------------------------------------------------------------------------
@@ -82,17 +86,19 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       group: aloneGroup(instance),
       serving: undefined,
       scaling: undefined,
+      duties: NO_DUTIES,
     };
   }
-  const [checks, traits, agent, { group, serving }, member, scaling, keys] = await Promise.all([
+  const scaling = name ? await ports.groups.describe(name) : undefined;
+  const [checks, traits, agent, { group, serving }, member, keys] = await Promise.all([
     gone ? NO_CHECKS : ports.instances.checks([id]),
     ports.instances.traits([instance.type]),
     ports.hosts.agent(id),
-    membershipOf(instance, ports, look.tags.group),
+    membershipOf(instance, ports, look.tags.group, scaling?.targetGroups),
     gone ? undefined : ports.groups.memberOf(id),
-    name ? ports.groups.describe(name) : undefined,
     instance.state === 'stopped' ? keysOf(instance, ports) : [],
   ]);
+  const leaves = !gone && (isTaken(look) || tried(look, 'drain') !== undefined);
   return {
     target,
     instance,
@@ -101,10 +107,12 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     traits: traits[instance.type],
     agent: agent.state,
     keys,
-    group,
+    // What AWS takes is no repair of Steward's: it spends no budget of the group.
+    group: leaves ? aloneGroup(instance) : group,
     serving,
     member,
     scaling,
+    duties: leaves ? await dutiesOf(id, scaling, ports) : NO_DUTIES,
   };
 };
 
@@ -130,8 +138,12 @@ const failing = ({ checks }: Seen): readonly string[] =>
       ]
     : [];
 
+const TAKES: readonly SignalKind[] = ['instance.interruption', 'instance.rebalance-recommended'];
 const isTaken = (look: Look<Options>): boolean =>
-  look.signal.kind === 'instance.interruption' && look.now - look.openedAt < minutes(15);
+  TAKES.includes(look.signal.kind) && look.now - look.openedAt < minutes(15);
+/** Drained by this incident, and left so. */
+const stillDrains = ({ duties }: Seen, look: Look<Options>): boolean =>
+  duties.unit?.status === 'DRAINING' && (tried(look, 'drain')?.step as Leave | undefined)?.unit === duties.unit.arn;
 
 const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
   const { instance, checks } = seen;
@@ -142,7 +154,8 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
     checks.instance === 'ok' &&
     failing(seen).length === 0 &&
     announced(seen, look).length === 0 &&
-    !isTaken(look)
+    !isTaken(look) &&
+    !stillDrains(seen, look)
   );
 };
 
@@ -202,7 +215,13 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (failing(seen).length > 0) return impaired(seen, checks, look);
   const [event] = announced(seen, look);
   if (event) return leaving(seen, event, look);
-  if (isTaken(look)) return taken(seen, look);
+  if (isTaken(look)) return takingLeave(seen, look) ?? taken(seen, look);
+  if (stillDrains(seen, look))
+    return {
+      do: 'escalate',
+      because: 'AWS did not take it, and it still drains',
+      remedy: 'let it take tasks again with steward undo, or replace it',
+    };
   return { do: 'wait', until: now + seconds(30), because: describe(seen, look) };
 };
 
@@ -313,6 +332,31 @@ const leaving = (seen: Seen, event: Announced, look: Look<Options>): Verdict<Ste
   return seen.member ? replacing(seen, is, true, look) : restarting(seen, is, look);
 };
 
+/** Its work moves before it goes: at once when it goes in two minutes; where its group launches another before, only when that one is there. */
+const takingLeave = ({ instance, member, scaling, duties }: Seen, look: Look<Options>): Verdict<Step> | undefined => {
+  const step = leaveOf(instance.id, duties);
+  if (!step || tried(look, 'drain')) return undefined;
+  const because = 'AWS takes this spot instance back';
+  if (look.signal.kind === 'instance.rebalance-recommended') {
+    // It may never come to that: nobody would launch another, or let it take tasks again.
+    if (!member || !scaling?.rebalances) return undefined;
+    if (member.lifecycle === 'InService' && scaling.inService <= scaling.desired)
+      return {
+        do: 'wait',
+        until: look.now + seconds(15),
+        because: `${because}: asg/${member.group} launches another first`,
+      };
+  }
+  const out = step.targetGroups.length > 0 ? ', and it takes no new requests' : '';
+  return {
+    do: 'act',
+    rung: 'drain',
+    step,
+    plan: `drain ${instance.id} before it goes: its work starts elsewhere${out}`,
+    because,
+  };
+};
+
 const taken = ({ member, scaling }: Seen, { now }: Look<Options>): Verdict<Step> =>
   member
     ? {
@@ -328,8 +372,12 @@ const taken = ({ member, scaling }: Seen, { now }: Look<Options>): Verdict<Step>
 
 // ---- act and effect ---------------------------------------------------------------------------------------------------------------------
 
-const act = async (step: Step, { instances, groups }: Ports): Promise<Json> => {
+const act = async (step: Step, ports: Ports): Promise<Json> => {
+  const { instances, groups } = ports;
   switch (step.do) {
+    case 'drain':
+      await takeLeave(step, ports);
+      break;
     case 'reboot':
       await instances.reboot(step.instance);
       break;
@@ -360,6 +408,8 @@ const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, { now }: Look<O
   switch (step.do) {
     case 'stop':
       return instance.state === 'stopped' ? 'effective' : within(STOP_LIMIT);
+    case 'drain':
+      return isGone(instance) || leaveOf(instance.id, seen.duties) === undefined ? 'effective' : within(minutes(1));
     case 'replace':
       return isGone(seen.instance) || (member && member.lifecycle !== 'InService') ? 'effective' : within(minutes(5));
     case 'start':
@@ -386,13 +436,16 @@ export const instanceImpaired = defineRemediation<Seen, Step, Options>({
 **stopped and started**, which moves it to other hardware; a member of an Auto Scaling group is **replaced** by its group, lifecycle hooks included. What AWS repairs by
 itself (automatic recovery, Auto Scaling's health check) is left to AWS for ten minutes. Replacing needs two signs: a failed check and a second one, or a silent SSM agent,
 or AWS's own announcement. What would lose instance-store data or a public address is a rung of its own, which destroys: a person says yes to exactly that. It is over when
-both checks pass again, or the group is whole. It never forces a stop, never terminates anything itself, never touches the last member that serves without a person.`,
+both checks pass again, or the group is whole. It never forces a stop, never terminates anything itself, never touches the last member that serves without a person. A spot instance that AWS
+takes is **drained** first: its ECS tasks start elsewhere, and it leaves its group's target groups where others serve. On a mere recommendation only where its group launches another
+(Capacity Rebalancing), and once that one is there.`,
   answers: [
     'instance.status-check-failed',
     'instance.system-check-failed',
     'instance.ebs-check-failed',
     'instance.scheduled-event',
     'instance.interruption',
+    'instance.rebalance-recommended',
   ],
   risk: 'interrupts',
   targets: 'arn:*:ec2:*:*:instance/*',
@@ -402,8 +455,9 @@ both checks pass again, or the group is whole. It never forces a stop, never ter
     'restart-with-loss': 'the same, where instance-store data or the public address is lost',
     start: 'start what was stopped for that',
     replace: 'its Auto Scaling group launches another',
+    drain: 'AWS takes it: its tasks start elsewhere, it takes no new requests',
   },
-  risks: { start: 'harmless', 'restart-with-loss': 'destroys', replace: 'destroys' },
+  risks: { start: 'harmless', drain: 'harmless', 'restart-with-loss': 'destroys', replace: 'destroys' },
   permissions: [
     {
       for: 'look',
@@ -416,6 +470,10 @@ both checks pass again, or the group is whole. It never forces a stop, never ter
         'ssm:DescribeInstanceInformation',
         'autoscaling:DescribeAutoScalingInstances',
         'autoscaling:DescribeAutoScalingGroups',
+        'ecs:ListClusters',
+        'ecs:ListContainerInstances',
+        'ecs:DescribeContainerInstances',
+        'elasticloadbalancing:DescribeTargetHealth',
       ],
       resources: ['*'],
     },
@@ -429,6 +487,12 @@ both checks pass again, or the group is whole. It never forces a stop, never ter
       for: 'act',
       actions: ['autoscaling:SetInstanceHealth'],
       resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
+    },
+    { for: 'act', actions: ['ecs:UpdateContainerInstancesState'], resources: ['arn:*:ecs:*:*:container-instance/*'] },
+    {
+      for: 'act',
+      actions: ['elasticloadbalancing:DeregisterTargets'],
+      resources: ['arn:*:elasticloadbalancing:*:*:targetgroup/*'],
     },
     GRANTS_OF_START,
   ],
@@ -447,17 +511,31 @@ both checks pass again, or the group is whole. It never forces a stop, never ter
   isHealthy,
   decide,
   act,
-  touches: (step, target) =>
-    step.do === 'replace'
-      ? [groupArn(target, partitionOf(target.region), step.group)]
-      : step.do === 'start'
-        ? step.keys
-        : [],
+  touches: (step, target) => {
+    switch (step.do) {
+      case 'replace':
+        return [groupArn(target, partitionOf(target.region), step.group)];
+      case 'start':
+        return step.keys;
+      case 'drain':
+        return [...(step.unit === null ? [] : [step.unit]), ...step.targetGroups];
+      default:
+        return [];
+    }
+  },
   before: ({ instance, checks }) => ({
     launchedAt: instance.launchedAt,
     system: checks?.system ?? 'unknown',
     instance: checks?.instance ?? 'unknown',
   }),
   effect,
-  noUndo: 'what was rebooted, moved or replaced cannot be put back on the hardware that failed',
+  undo: async ({ step }, { containers }) => {
+    if (step.do !== 'drain' || step.unit === null)
+      throw new Refused(
+        'no-undo',
+        'what was rebooted, moved or replaced cannot be put back on the hardware that failed',
+      );
+    await containers.setState(step.unit, 'ACTIVE');
+    return { unit: step.unit };
+  },
 });

@@ -287,7 +287,7 @@ const notices: readonly (readonly [string, string, string, readonly string[]])[]
     [WEB1],
   ],
   ['ec2-spot/interruption', 'instance.interruption', 'EC2 Spot Instance Interruption Warning of', [WEB1]],
-  ['ec2-spot/rebalance', 'instance.interruption', 'EC2 Instance Rebalance Recommendation of', [WEB1]],
+  ['ec2-spot/rebalance', 'instance.rebalance-recommended', 'EC2 Instance Rebalance Recommendation of', [WEB1]],
 ];
 
 describe('notices', () => {

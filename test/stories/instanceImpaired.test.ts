@@ -2,6 +2,7 @@
 import { StopInstancesCommand } from '@aws-sdk/client-ec2';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import type { ScalingGroup } from '../../world/autoscaling.ts';
+import { makeTargetGroup, registerTarget } from '../../world/elb.ts';
 import { setAgent } from '../../world/hosts.ts';
 import { impair, makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
 import { clientsOf } from '../world/clients.ts';
@@ -335,6 +336,24 @@ describe('what is not known, and what others do', () => {
     await s.run(hours(1), () => s.last()?.state === 'closed');
     expect(s.last()).toMatchObject({ end: 'healthy' });
     expect(s.last()?.escalatedAt).toBeUndefined();
+  });
+
+  test('the load balancer finds none of the others healthy: the last that answers is not replaced without a person', async () => {
+    const s = await started({ of: 'web', policy: mayReplace });
+    const group = makeTargetGroup(s.world, 'web');
+    s.web.targetGroups.push(group.arn);
+    for (const { id, zone } of s.fleet.web) {
+      if (id !== s.id) s.world.elb.sick.add(id);
+      registerTarget(s.world, group, { id, port: 80, zone });
+    }
+    await s.run(minutes(5));
+    const notBefore = s.clock.now() + hours(48);
+    s.world.ec2.instances
+      .get(s.id)
+      ?.scheduled.push({ code: 'instance-retirement', description: 'it degrades', notBefore });
+    await s.run(minutes(30), s.over);
+    expect(s.last()?.attempts).toEqual([]);
+    expect(s.last()).toMatchObject({ state: 'asking', because: expect.stringContaining('no other member') });
   });
 
   test('an agent that never was is no second sign', async () => {

@@ -10,8 +10,10 @@ import { signalMessage } from '../../events/steward/signal.ts';
 import { instanceTarget, targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
+import { interruptSpot } from '../../world/autoscaling.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
 import { addService, breakEcsAgent, loseHost, makeCluster } from '../../world/clusters.ts';
+import { makeTargetGroup, registerTarget } from '../../world/elb.ts';
 import { breakDisk, breakLoad, hostOf } from '../../world/fleet.ts';
 import { makeVpc } from '../../world/flowLogs.ts';
 import { impair, makeInstance } from '../../world/instances.ts';
@@ -247,10 +249,29 @@ const containersWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** A spot instance that is a container instance and a target. */
+const spotWorkedThrough = async (): Promise<Account> => {
+  const account = createAccount({ policy: { preset: 'automatic' } });
+  const { world } = account;
+  const { hosts } = makeCluster(world, 'shop', { spot: true });
+  const targetGroup = makeTargetGroup(world, 'shop');
+  for (const { id, zone } of hosts) registerTarget(world, targetGroup, { id, port: 80, zone });
+  world.autoscaling.groups.get('shop')?.targetGroups.push(targetGroup.arn);
+  await account.run(minutes(4));
+  interruptSpot(world, hosts[0]?.id ?? '');
+  await account.run(minutes(1));
+  return account;
+};
+
 describe('declared = called', () => {
   let accounts: readonly Account[];
   beforeAll(async () => {
-    accounts = [await workedThrough(), await containersWorkedThrough(), ...(await flowLogsWorkedThrough())];
+    accounts = [
+      await workedThrough(),
+      await containersWorkedThrough(),
+      await spotWorkedThrough(),
+      ...(await flowLogsWorkedThrough()),
+    ];
   });
 
   test.each(remediations.map((r) => r.name))('%s', (name) => {
