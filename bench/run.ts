@@ -146,15 +146,18 @@ const demo = async (): Promise<Record<string, number>> => {
 const simulation = (): Record<string, number> => {
   const file = join(RESULTS, 'simulation.json');
   if (!existsSync(file)) throw new Error(`${file} is not there: npm run simulate -- --seeds 10000 --mutants`);
-  const { seeds, violations, mutants, mutantsKilled } = JSON.parse(readFileSync(file, 'utf8')) as Record<
-    string,
-    number
-  >;
+  const { engine, fleet, mutants, mutantsKilled } = JSON.parse(readFileSync(file, 'utf8')) as {
+    readonly engine: { readonly seeds: number; readonly violations: number };
+    readonly fleet: { readonly seeds: number; readonly violations: number };
+    readonly mutants: number;
+    readonly mutantsKilled: number;
+  };
   return {
-    'simulation.seeds': seeds ?? Number.NaN,
-    'simulation.violations': violations ?? Number.NaN,
-    'simulation.mutants': mutants ?? Number.NaN,
-    'simulation.mutantsKilled': mutantsKilled ?? Number.NaN,
+    'simulation.engineSeeds': engine.seeds,
+    'simulation.fleetSeeds': fleet.seeds,
+    'simulation.violations': engine.violations + fleet.violations,
+    'simulation.mutants': mutants,
+    'simulation.mutantsKilled': mutantsKilled,
   };
 };
 

@@ -16,11 +16,20 @@ export type Metric = {
 /** One-minute points live 15 days in CloudWatch; nobody here looks back further than a week. */
 const KEPT = 8 * 86_400_000;
 
-export const metricKey = (namespace: string, name: string, dimensions: Readonly<Record<string, string>>) =>
-  `${namespace}\n${name}\n${Object.keys(dimensions)
+/** Keys by the very object that holds the dimensions: an alarm, or a host's metrics of one minute, ask again and again. */
+const dimensionKeys = new WeakMap<object, string>();
+const dimensionKey = (dimensions: Readonly<Record<string, string>>): string => {
+  const known = dimensionKeys.get(dimensions);
+  if (known !== undefined) return known;
+  const key = Object.keys(dimensions)
     .toSorted()
-    .map((key) => `${key}=${dimensions[key]}`)
-    .join('\n')}`;
+    .map((name) => `${name}=${dimensions[name]}`)
+    .join('\n');
+  dimensionKeys.set(dimensions, key);
+  return key;
+};
+export const metricKey = (namespace: string, name: string, dimensions: Readonly<Record<string, string>>) =>
+  `${namespace}\n${name}\n${dimensionKey(dimensions)}`;
 
 export const toDimensions = (dimensions: readonly Dimension[] | undefined): Record<string, string> =>
   Object.fromEntries((dimensions ?? []).map(({ Name = '', Value = '' }) => [Name, Value]));
@@ -108,13 +117,22 @@ export const statistic = (name: string, points: readonly Point[]): number | unde
   return compute(points);
 };
 
+/** Points are in order of time, and one mostly asks for the latest. */
+const between = (points: readonly Point[], from: number, to: number): readonly Point[] => {
+  let first = points.length;
+  while (first > 0 && (points[first - 1]?.at ?? 0) >= from) first--;
+  let last = points.length;
+  while (last > first && (points[last - 1]?.at ?? 0) >= to) last--;
+  return points.slice(first, last);
+};
+
 /** Values per period, oldest first, periods without data left out. A point belongs to the period that it begins in. */
 export const series = (
   metric: Metric | undefined,
   options: { from: number; to: number; period: number; stat: string },
 ) => {
   const { from, to, period, stat } = options;
-  const inside = (metric?.points ?? []).filter(({ at }) => at >= from && at < to);
+  const inside = between(metric?.points ?? [], from, to);
   return [...groupBy(inside, ({ at }) => Math.floor(at / period) * period)].flatMap(([start, points]) => {
     const value = statistic(stat, points);
     return value === undefined ? [] : [{ at: start, value }];

@@ -29,6 +29,16 @@ export interface StewardOptions {
   readonly around?: <T>(what: 'call' | 'sleep', wait: () => Promise<T>) => Promise<T>;
 }
 
+/** The rules of the stack let only these through. */
+export const isListenedTo = (event: unknown): boolean => {
+  try {
+    return 'signals' in read(event);
+  } catch (e) {
+    if (e instanceof InvalidInput) return true;
+    throw e;
+  }
+};
+
 export const runSteward = (
   world: World,
   { policy, stage = 'test', deaf = false, store: otherStore, around = (_what, wait) => wait() }: StewardOptions,
@@ -96,16 +106,6 @@ export const runSteward = (
       }
     });
 
-  /** The rules of the stack let only these through. */
-  const isListenedTo = (event: unknown): boolean => {
-    try {
-      const reading = read(event);
-      return 'signals' in reading;
-    } catch (e) {
-      if (e instanceof InvalidInput) return true;
-      throw e;
-    }
-  };
   world.onEvent((event) => {
     if (!deaf && isListenedTo(event)) deliver(JSON.stringify(event));
   });

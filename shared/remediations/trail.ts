@@ -5,7 +5,7 @@ import type { Permission } from '../core/permissions.ts';
 import type { Ports } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Facts, type Look } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { idOf, type Target, targetOf } from '../core/target.ts';
+import { idOf, partitionOf, type Target, targetOf } from '../core/target.ts';
 import { hours, iso, minutes, seconds, type Time } from '../core/time.ts';
 import { type Trail, type TrailChange, type TrailSettings, weakerThan } from '../core/trails.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
@@ -275,6 +275,19 @@ const found = (kind: Signal['kind'], arn: string, now: Time, what: string): Sign
   eventId: `survey:${arn}:${kind}@${iso(now).slice(0, 13)}`,
 });
 
+/** Declared trails that are not here. One of which this region has no record is another region's, or was never made: nobody took it away. */
+const lostOf = async (
+  names: readonly string[],
+  own: readonly { readonly name: string }[],
+  { trails, where }: Ports,
+): Promise<readonly string[]> => {
+  const missing = names.filter((name) => !own.some((t) => t.name === name));
+  const known = await Promise.all(missing.map(async (name) => (await trails.history(name)).length > 0));
+  const arnOf = (name: string) =>
+    `arn:${partitionOf(where.region)}:cloudtrail:${where.region}:${where.account}:trail/${name}`;
+  return missing.filter((_, i) => known[i]).map(arnOf);
+};
+
 export const trailStopped = defineRemediation<Seen, Step, Options>({
   ...common,
   name: 'trail-stopped',
@@ -294,10 +307,14 @@ time: somebody is at odds with Steward, and a person is told who. It never touch
       resources: ['arn:*:cloudtrail:*:*:trail/*'],
     },
   ],
-  survey: async ({ trails }, { now }) =>
-    (await trails.own())
-      .filter((t) => !t.logging)
-      .map((t) => found('trail.stopped', t.arn, now, `${t.name} is stopped`)),
+  survey: async (ports, { now, declared }) => {
+    const own = await ports.trails.own();
+    const lost = await lostOf(Object.keys(declared.trails), own, ports);
+    return [
+      ...own.filter((t) => !t.logging).map((t) => found('trail.stopped', t.arn, now, `${t.name} is stopped`)),
+      ...lost.map((arn) => found('trail.stopped', arn, now, `${arn} is declared, and does not exist`)),
+    ];
+  },
   isHealthy: ({ trail }) => trail?.logging === true,
   decide: decideStopped,
   effect: effect(({ trail }, step) => (step.do === 'recreate' ? trail !== undefined : trail?.logging === true)),

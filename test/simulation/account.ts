@@ -3,34 +3,22 @@ import { Forbidden, NotFound } from '../../shared/core/errors.ts';
 import { stepText } from '../../shared/core/incident.ts';
 import type { Ports } from '../../shared/core/ports.ts';
 import type { Signal } from '../../shared/core/signal.ts';
-import type { Ref, Store, StoreRecord } from '../../shared/core/store.ts';
-import { minutes, seconds } from '../../shared/core/time.ts';
 import type { Json } from '../../shared/core/verdict.ts';
 import { answerMessage, type Outcome } from '../../shared/runtime/heal.ts';
 import type { Wired } from '../../shared/runtime/wire.ts';
-import type { MemoryStore } from '../../world/memoryStore.ts';
-import type { Random } from '../../world/random.ts';
 import { type Clinic, type ClinicPorts, HOME, type Kind } from './clinic.ts';
-import type { Faults, Life, Schedule } from './schedule.ts';
+import { createQueue, type Engine, type MessageQueue, storeOf } from './engine.ts';
+import type { Life } from './schedule.ts';
 import type { Rules, Witness } from './witness.ts';
 
-export interface Account {
-  readonly random: Random;
-  readonly schedule: Schedule;
+export interface Account extends Engine {
   readonly clinic: Clinic;
   readonly rules: Rules;
   readonly witness: Witness;
-  readonly store: MemoryStore;
   readonly hasSurvey: boolean;
-  readonly faults: () => Faults;
-  readonly isQuiet: () => boolean;
-  readonly faultless: boolean;
   /** Somebody stops everything at the very moment at which something is about to happen. */
   readonly isNervous: boolean;
   readonly interrupt: () => void;
-  readonly note: (say: () => string) => void;
-  readonly newId: () => string;
-  readonly tally: { messages: number; deaths: number; calls: number };
   /** Events that were answered, and so must not be lost. */
   readonly heard: Set<string>;
 }
@@ -84,43 +72,6 @@ const portsOf = (a: Account, life: Life): ClinicPorts => {
   };
 };
 
-const storeOf = (a: Account, life: Life): Store => {
-  const { schedule, witness, store, faults } = a;
-  const ask = <T>(what: string, effect: () => Promise<T>): Promise<T> => {
-    a.tally.calls++;
-    return schedule.call(life, what, faults(), effect);
-  };
-  return {
-    // The cast only spares the compiler the tuple type a second time.
-    read: ((...refs: Ref[]) => ask('read', () => store.read(...refs))) as Store['read'],
-    write: (...changes) =>
-      ask('write', async () => {
-        await store.write(...changes);
-        witness.check(!life.what.startsWith('explain'), 'explains-only', () => `#${life.id} wrote while explaining`);
-        for (const c of changes) if ('put' in c) a.note(() => `#${life.id} writes ${nameIn(c.put)}`);
-        witness.committed(changes, life);
-      }),
-    due: (now, limit) => ask('due', () => store.due(now, limit)),
-    open: (limit) => ask('open', () => store.open(limit)),
-    closed: (day, limit) => ask('closed', () => store.closed(day, limit)),
-    ofTarget: (target, limit) => ask('ofTarget', () => store.ofTarget(target, limit)),
-    find: (id) => ask('find', () => store.find(id)),
-    troubled: (...asked) => ask('troubled', () => store.troubled(...asked)),
-    park: (parked) => ask('park', () => store.park(parked)),
-    parked: (limit) => ask('parked', () => store.parked(limit)),
-    unpark: (id) => ask('unpark', () => store.unpark(id)),
-  };
-};
-
-const nameIn = (i: StoreRecord): string => {
-  if (i.kind !== 'incident') return `${i.kind} v${i.version + 1}`;
-  const last = i.attempts.at(-1);
-  const tried = last
-    ? `, attempt ${last.n} ${last.rung}: ${last.outcome?.kind ?? 'reserved'} ${last.effect ?? ''}`
-    : '';
-  return `incident ${i.id.slice(-3)} v${i.version + 1} ${i.remediation} of ${i.target.slice(-3)}: ${i.state} because ${i.because}${tried}`;
-};
-
 export const depsOf = (a: Account, life: Life, queue: MessageQueue): Wired => ({
   now: () => {
     const wall = a.schedule.wall();
@@ -147,11 +98,6 @@ export const depsOf = (a: Account, life: Life, queue: MessageQueue): Wired => ({
   alarmTags: async () => ({}),
 });
 
-export interface MessageQueue {
-  readonly take: (body: string, delay: number) => void;
-  readonly waiting: () => readonly string[];
-}
-
 /** The incident that a message asks to look at. */
 const lookIn = (body: string): string | undefined => (JSON.parse(body) as { incident?: string }).incident;
 
@@ -170,52 +116,14 @@ const answered = (a: Account, life: Life, body: string, { answers }: Outcome): v
       a.witness.promises(life, incident, lookAgainAt);
 };
 
-/** At least once, in no order, late at times; what fails comes again, five times. */
-export const createQueue = (a: Account): MessageQueue => {
-  const { schedule, random } = a;
-  const waiting = new Map<number, string>();
-  let made = 0;
-  const deliver = (id: number, body: string, tries: number): void => {
-    a.tally.messages++;
-    const again = (ms: number): void => {
-      if (tries < 5) schedule.after(ms, () => deliver(id, body, tries + 1));
-      else waiting.delete(id);
-    };
-    schedule.live(
-      'heal',
-      (life) => {
-        a.note(() => `#${life.id} takes ${body.slice(0, 160)}`);
-        const look = lookIn(body);
-        if (a.faultless && look) a.witness.looksAgain(look);
-        return answerMessage(body, depsOf(a, life, queue));
-      },
-      (ended, life) => {
-        if (ended && 'value' in ended) {
-          waiting.delete(id);
-          answered(a, life, body, ended.value);
-        } else if (ended) {
-          a.note(() => `a message failed: ${ended.error}`);
-          again(seconds(30));
-        } else {
-          a.tally.deaths++;
-          again(minutes(3));
-        }
-      },
-    );
-  };
-  const queue: MessageQueue = {
-    take: (body, delay) => {
-      const noisy = !a.isQuiet() && !a.faultless;
-      const copies = noisy && random.chance(0.05) ? 2 : 1;
-      for (let i = 0; i < copies; i++) {
-        const id = ++made;
-        waiting.set(id, body);
-        const late =
-          noisy && random.chance(0.02) ? random.integer(minutes(10)) : random.integer(random.chance(0.5) ? 50 : 2000);
-        schedule.after(delay + late, () => deliver(id, body, 1));
-      }
+export const queueOf = (a: Account): MessageQueue => {
+  const queue: MessageQueue = createQueue<Outcome>(a, {
+    answer: (life, body) => {
+      const look = lookIn(body);
+      if (a.faultless && look) a.witness.looksAgain(look);
+      return answerMessage(body, depsOf(a, life, queue));
     },
-    waiting: () => [...waiting.values()],
-  };
+    answered: (life, body, outcome) => answered(a, life, body, outcome),
+  });
   return queue;
 };

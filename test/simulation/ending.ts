@@ -1,8 +1,9 @@
 /** What must hold at the end, after nothing failed for an hour and a half. */
 import type { Incident } from '../../shared/core/incident.ts';
 import { hours, iso, minutes } from '../../shared/core/time.ts';
-import type { Account, MessageQueue } from './account.ts';
+import type { Account } from './account.ts';
 import { kindOf, modelRemediations } from './clinic.ts';
+import type { MessageQueue } from './engine.ts';
 
 /** Nothing failed for the last hour and a half: every trouble has ended, or a person knows, or it waits for a time that is written down. */
 export const checkEnd = (a: Account, queue: MessageQueue): void => {

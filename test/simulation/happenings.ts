@@ -4,9 +4,10 @@ import type { Signal } from '../../shared/core/signal.ts';
 import { minutes, seconds } from '../../shared/core/time.ts';
 import { plan } from '../../shared/runtime/heal.ts';
 import { sweep } from '../../shared/runtime/sweep.ts';
-import { type Account, depsOf, type MessageQueue } from './account.ts';
+import { type Account, depsOf } from './account.ts';
 import { HOME, KINDS, type Kind, type Patient, REGION } from './clinic.ts';
-import { answerAsk, askUndo, PEOPLE, pauseOf, retag, setSwitches } from './people.ts';
+import type { MessageQueue } from './engine.ts';
+import { answerAsk, askUndo, PEOPLE, pauseOf, setSwitches } from './people.ts';
 
 /** People act and things fail for so long; then nothing fails any more, and everything must come to an end. */
 export const NOISY = minutes(90);
@@ -39,7 +40,13 @@ const person = async (a: Account, queue: MessageQueue): Promise<void> => {
   const by = random.pick(PEOPLE);
   const what = random.integer(10);
   if (what <= 1) {
-    const pause = pauseOf(a, by);
+    const p = random.pick(a.clinic.patients);
+    const pause = pauseOf(a, by, [
+      'all',
+      `remediation/${random.pick(Object.keys(a.rules.policy.remediations))}`,
+      `target/${p.arn}`,
+      `group/${witness.groupIdOf(p)}`,
+    ]);
     const [known] = await a.store.read({ kind: 'switches' });
     await setSwitches(a, [...(known?.pauses ?? []), pause]);
     witness.paused(pause);
@@ -62,6 +69,17 @@ const explain = (a: Account, queue: MessageQueue): void => {
     (life) => plan(p.arn, undefined, depsOf(a, life, queue)),
     () => {},
   );
+};
+
+const retag = (a: Account): void => {
+  const p = a.random.pick(a.clinic.patients);
+  p.tags = a.random.pick([
+    { 'steward:managed': 'true' },
+    {},
+    { 'steward:managed': 'true', 'steward:ignore': 'yes' },
+  ] as Record<string, string>[]);
+  a.witness.noteScope(p);
+  a.note(() => `${p.arn} has the tags ${JSON.stringify(p.tags)}`);
 };
 
 /** Something happens to a patient by itself. */

@@ -1,23 +1,11 @@
 /**
- * Shows that the simulation bites: each mutant breaks one rule of the engine in its source, and some seed must find it. A mutant's text is looked
+ * Shows that the simulation of the engine bites: each mutant breaks one rule in its source, and some seed must find it. A mutant's text is looked
  * for literally; one whose text is gone fails loudly and must be pointed at the new place.
  */
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { build, type Plugin } from 'esbuild';
-import type { simulate } from './simulate.ts';
-
-export interface Mutant {
-  readonly name: string;
-  /** Path from the root of the repository. */
-  readonly file: string;
-  readonly edits: readonly (readonly [find: string, put: string])[];
-  /** A seed that killed it when it was written: tried first. */
-  readonly seed: number;
-}
+import type { Mutant } from './hunt.ts';
 
 const mutant = (name: string, file: string, seed: number, ...edits: Mutant['edits']): Mutant => ({
+  model: 'engine',
   name,
   file,
   edits,
@@ -68,9 +56,9 @@ export const mutants: readonly Mutant[] = [
     'if (others.length < allowed) return count;',
     'if (allowed > 0) return count;',
   ]),
-  mutant('the last that serves is taken', GUARDS, 3, ['if (others.length > 0) return `', 'if (p.now > 0) return `']),
+  mutant('the last that serves is taken', GUARDS, 137, ['if (others.length > 0) return `', 'if (p.now > 0) return `']),
   mutant('the budget is counted per pass', GATE, 3, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
-  mutant('a place in the budget ends while the step still works', GATE, 36, [
+  mutant('a place in the budget ends while the step still works', GATE, 3, [
     "if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;",
     'if (now > 0) return lease.until > now;',
   ]),
@@ -91,19 +79,19 @@ export const mutants: readonly Mutant[] = [
       'counted: !p.act.continues && p.undoes === undefined,\n      }] as never[]).slice(1),',
     ],
   ),
-  mutant('the cost is not booked', GATE, 18, [
+  mutant('the cost is not booked', GATE, 27, [
     '...(p.act.cost ? [{ put: { ...p.ledger',
     '...(p.act.cost && p.now < 0 ? [{ put: { ...p.ledger',
   ]),
-  mutant('the cost of an unknown outcome is taken back', GATE, 31, [
+  mutant('the cost of an unknown outcome is taken back', GATE, 613, [
     "if (kind === 'transient' || kind === 'permanent') await takeBack",
     "if (kind !== 'done') await takeBack",
   ]),
-  mutant('a yes is good for ever', GATE, 4, [
+  mutant('a yes is good for ever', GATE, 42, [
     'const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;',
     'const { ask: _ask, remedy: _remedy, ...kept } = p.incident;',
   ]),
-  mutant('a reserved step keeps a due time that is far off', GATE, 23, [
+  mutant('a reserved step keeps a due time that is far off', GATE, 81, [
     'dueAt: isSoon(p.incident.dueAt - p.now) ? p.incident.dueAt : p.now + minutes(5),',
     'dueAt: p.incident.dueAt >= p.now + minutes(3) ? p.incident.dueAt : p.now + minutes(5),',
   ]),
@@ -111,11 +99,11 @@ export const mutants: readonly Mutant[] = [
     '  return pauses.find(',
     '  return [pauses[9]].find(() => false) ?? [].find(',
   ]),
-  mutant('the switches are not read again before the step', STEP, 13, [
+  mutant('the switches are not read again before the step', STEP, 4, [
     '    if (pause) return',
     '    if (pause && !pause) return',
   ]),
-  mutant('excluded targets are in scope', GUARDS, 22, [
+  mutant('excluded targets are in scope', GUARDS, 92, [
     "if (ignored !== undefined && ignored.toLowerCase() !== 'false')",
     'if (ignored === null)',
   ]),
@@ -123,12 +111,12 @@ export const mutants: readonly Mutant[] = [
     "    case 'watch':\n      return wait(",
     "    case 'watch':\n      return p.now > 0 ? 'it may' : wait(",
   ]),
-  mutant('a no is ignored', GUARDS, 5, [
+  mutant('a no is ignored', GUARDS, 14, [
     'incident.denied.step === step && incident.denied.until > now',
     'incident.denied.until < 0',
   ]),
-  mutant('a yes to one step is a yes to any', GUARDS, 280, ['    yes.step === stepText(act.step) &&\n', '']),
-  mutant('who asks may approve', GUARDS, 183, [
+  mutant('a yes to one step is a yes to any', GUARDS, 150, ['    yes.step === stepText(act.step) &&\n', '']),
+  mutant('who asks may approve', GUARDS, 224, [
     ' &&\n    !(asker !== undefined && maybeSamePerson(asker, yes.by))',
     '',
   ]),
@@ -136,7 +124,7 @@ export const mutants: readonly Mutant[] = [
     'if (age > limit && p.incident.looks < 2)',
     'if (age > limit && p.incident.looks < 0)',
   ]),
-  mutant('freezes are ignored', GUARDS, 5, [
+  mutant('freezes are ignored', GUARDS, 15, [
     'for (const w of p.policy.freeze) {',
     'for (const w of p.policy.freeze.slice(9)) {',
   ]),
@@ -148,7 +136,7 @@ export const mutants: readonly Mutant[] = [
   mutant('one attempt too many', GUARDS, 11, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
   mutant('nothing cools down', GUARDS, 11, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
   mutant('cool-downs do not grow', GUARDS, 11, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
-  mutant('the breaker never trips', GUARDS, 39, [
+  mutant('the breaker never trips', GUARDS, 99, [
     '  if (count < breaker.atLeast) return undefined;',
     '  if (count >= 0) return undefined;',
   ]),
@@ -157,28 +145,28 @@ export const mutants: readonly Mutant[] = [
     'const open = breaker && p.now < 0 && p.now <',
   ]),
   mutant('the cost cap is ignored', GUARDS, 1, ['return sum <= p.settings.costCapUsdPerMonth', 'return sum >= 0']),
-  mutant('a pass counts as lost after five seconds', PASS, 1348, [
+  mutant('a pass counts as lost after five seconds', PASS, 369, [
     'export const PASS_LIMIT = minutes(3);',
     'export const PASS_LIMIT = seconds(5);',
   ]),
-  mutant('a lost attempt counts as not done', PASS, 22, [
+  mutant('a lost attempt counts as not done', PASS, 3, [
     "outcome: { kind: 'ambiguous', at: now, because: 'the pass that reserved",
     "outcome: { kind: 'transient', at: now, because: 'the pass that reserved",
   ]),
-  mutant('a step may start any time after it was reserved', STEP, 3, [
+  mutant('a step may start any time after it was reserved', STEP, 16, [
     'export const ACT_WITHIN = seconds(30);',
     'export const ACT_WITHIN = minutes(30);',
   ]),
-  mutant('what nobody answered was not done', STEP, 34, ["  return 'ambiguous';", "  return 'transient';"]),
+  mutant('what nobody answered was not done', STEP, 3, ["  return 'ambiguous';", "  return 'transient';"]),
   mutant('what AWS took has helped', REMEDIATION, 3, [
     'const healthy = isHealthy(seen, look);',
     "const healthy = isHealthy(seen, look) || attempts.at(-1)?.outcome?.kind === 'done';",
   ]),
-  mutant('putting back is judged as a step', REMEDIATION, 33, [
+  mutant('putting back is judged as a step', REMEDIATION, 124, [
     'return ran && last.undoes === undefined ? last',
     'return ran ? last',
   ]),
-  mutant('what was put back is put back again', UNDO, 5, [
+  mutant('what was put back is put back again', UNDO, 3, [
     "a.undoes === n && a.outcome?.kind !== 'transient'",
     'a.undoes === n && n < 0',
   ]),
@@ -190,7 +178,7 @@ export const mutants: readonly Mutant[] = [
     '  chart.open[incident.remediation] === incident.id\n    ? []',
     '  chart.open[incident.remediation] !== null\n    ? []',
   ]),
-  mutant('a new incident that lost a race is forgotten', PASS, 651, [
+  mutant('a new incident that lost a race is forgotten', PASS, 274, [
     'if (!(e instanceof Conflict) || incident.version === 0) throw e;',
     'if (!(e instanceof Conflict)) throw e;',
   ]),
@@ -198,7 +186,7 @@ export const mutants: readonly Mutant[] = [
     '  const refusal = tells ? storm : first;',
     '  if (tells) await p.deps.store.write(...change).catch(onlyConflict);\n  const refusal = first;',
   ]),
-  mutant('explaining acts', PASS, 232, [
+  mutant('explaining acts', PASS, 11, [
     '  if (work.explain) return answer(p, incident, act, { guards });',
     '  if (work.explain && now < 0) return answer(p, incident, act, { guards });',
   ]),
@@ -218,62 +206,3 @@ export const mutants: readonly Mutant[] = [
     'const due = await deps.store.due(0, DUE_LIMIT);',
   ]),
 ];
-
-const ROOT = join(import.meta.dirname, '../..');
-
-/** The source of a mutant's file. @throws when a text that it changes is not there exactly once */
-const mutated = ({ name, file, edits }: Mutant, source: string): string =>
-  edits.reduce((text, [find, put]) => {
-    const found = text.split(find).length - 1;
-    if (found !== 1)
-      throw new Error(
-        `mutant "${name}" finds its text ${found} times in ${file}: point it at where the rule is now: ${find}`,
-      );
-    return text.replace(find, () => put);
-  }, source);
-
-/** The simulation over the mutated engine. */
-export const buildMutant = async (m: Mutant): Promise<typeof simulate> => {
-  const path = join(ROOT, m.file);
-  const patch: Plugin = {
-    name: 'mutant',
-    setup: (b) => {
-      b.onLoad({ filter: /\.ts$/ }, async (args) =>
-        args.path === path ? { contents: mutated(m, await readFile(path, 'utf8')), loader: 'ts' } : undefined,
-      );
-    },
-  };
-  const folder = join(ROOT, '.steward/mutants');
-  await mkdir(folder, { recursive: true });
-  const outfile = join(folder, `${m.name.replaceAll(/\W+/g, '-')}-${process.pid}.mjs`);
-  await build({
-    entryPoints: [join(ROOT, 'test/simulation/simulate.ts')],
-    outfile,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    packages: 'external',
-    logLevel: 'silent',
-    plugins: [patch],
-  });
-  const { simulate: run } = (await import(pathToFileURL(outfile).href)) as { simulate: typeof simulate };
-  return run;
-};
-
-export interface Killed {
-  readonly mutant: string;
-  /** Undefined: it survived. */
-  readonly seed?: number;
-  readonly invariant?: string;
-  readonly seeds: number;
-}
-
-/** Runs seeds until one finds the mutant: the one that did so before, then from 1 on. */
-export const hunt = async (m: Mutant, limit: number): Promise<Killed> => {
-  const run = await buildMutant(m);
-  for (let n = 0; n <= limit; n++) {
-    const { seed, violation } = await run(n === 0 ? m.seed : n);
-    if (violation) return { mutant: m.name, seed, invariant: violation.invariant, seeds: n + 1 };
-  }
-  return { mutant: m.name, seeds: limit };
-};

@@ -1,14 +1,23 @@
-/** People: they stop and resume, say yes and no (late, at times), want something undone, and change tags. */
+/** People: they stop and resume, say yes and no (late, at times), and want something undone. */
 import { lookMessage } from '../../events/steward/signal.ts';
 import { type Incident, stepText } from '../../shared/core/incident.ts';
 import type { Pause } from '../../shared/core/store.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
-import type { Account, MessageQueue } from './account.ts';
+import type { Engine, MessageQueue } from './engine.ts';
+
+/** What they deal with, and who is told of it. */
+export interface Crowd extends Engine {
+  readonly witness: Engine['witness'] & {
+    readonly approved: (yes: { incident: string; step: string; by: string; until: number }) => void;
+    readonly denied: (no: { incident: string; step: string; until: number }) => void;
+    readonly paused: (pause: Pause) => void;
+  };
+}
 
 export const PEOPLE = ['anna', 'ben', 'cleo'] as const;
 
 /** A person's write: read, think, write, under the version that was read. @returns whether it was written */
-const answerAs = async (a: Account, id: string, change: (i: Incident) => Incident | undefined): Promise<boolean> => {
+const answerAs = async (a: Crowd, id: string, change: (i: Incident) => Incident | undefined): Promise<boolean> => {
   const found = [...a.store.records.values()].find((r): r is Incident => r.kind === 'incident' && r.id === id);
   if (!found || found.state === 'closed') return false;
   const next = change(structuredClone(found));
@@ -18,13 +27,13 @@ const answerAs = async (a: Account, id: string, change: (i: Incident) => Inciden
   return true;
 };
 
-export const setSwitches = async (a: Account, pauses: readonly Pause[]): Promise<void> => {
+export const setSwitches = async (a: Crowd, pauses: readonly Pause[]): Promise<void> => {
   const [known] = await a.store.read({ kind: 'switches' });
   await a.store.write({ put: { kind: 'switches', version: known?.version ?? 0, pauses } });
 };
 
 /** Within the second, while a pass is on its way from its look to its step. */
-export const interrupt = (a: Account): void =>
+export const interrupt = (a: Crowd): void =>
   a.schedule.after(a.random.integer(600), async () => {
     const at = a.schedule.wall();
     const pause: Pause = { scope: 'all', by: 'anna', why: 'wait', at, until: at + minutes(2) };
@@ -34,21 +43,14 @@ export const interrupt = (a: Account): void =>
     a.note(() => 'anna stops everything for two minutes');
   });
 
-export const pauseOf = (a: Account, by: string): Pause => {
-  const { random, schedule, rules, clinic, witness } = a;
-  const p = random.pick(clinic.patients);
-  const scope = random.pick([
-    'all',
-    `remediation/${random.pick(Object.keys(rules.policy.remediations))}`,
-    `target/${p.arn}`,
-    `group/${witness.groupIdOf(p)}`,
-  ] as const);
+export const pauseOf = ({ random, schedule }: Crowd, by: string, scopes: readonly Pause['scope'][]): Pause => {
   const at = schedule.wall();
-  return { scope, by, why: 'a deploy', at, ...(random.chance(0.5) ? { until: at + random.integer(minutes(30)) } : {}) };
+  const until = random.chance(0.5) ? { until: at + random.integer(minutes(30)) } : {};
+  return { scope: random.pick(scopes), by, why: 'a deploy', at, ...until };
 };
 
 /** Says yes or no to what was asked when it was read: by the time of the answer, another step may be asked. */
-export const answerAsk = (a: Account, queue: MessageQueue, by: string): void => {
+export const answerAsk = (a: Crowd, queue: MessageQueue, by: string): void => {
   const asked = [...a.witness.incidents.values()].filter((i) => i.ask && i.state !== 'closed');
   if (asked.length === 0) return;
   const incident = a.random.pick(asked);
@@ -70,7 +72,7 @@ export const answerAsk = (a: Account, queue: MessageQueue, by: string): void => 
   });
 };
 
-export const askUndo = async (a: Account, queue: MessageQueue, by: string): Promise<void> => {
+export const askUndo = async (a: Crowd, queue: MessageQueue, by: string): Promise<void> => {
   const done = [...a.witness.incidents.values()].filter(
     (i) => i.state !== 'closed' && !i.undoWanted && i.attempts.some((x) => x.outcome?.kind === 'done' && !x.undoes),
   );
@@ -82,15 +84,4 @@ export const askUndo = async (a: Account, queue: MessageQueue, by: string): Prom
   });
   if (written) a.note(() => `${by} wants ${id} undone`);
   if (written) queue.take(lookMessage({ target, remediation, incident: id }), 0);
-};
-
-export const retag = (a: Account): void => {
-  const p = a.random.pick(a.clinic.patients);
-  p.tags = a.random.pick([
-    { 'steward:managed': 'true' },
-    {},
-    { 'steward:managed': 'true', 'steward:ignore': 'yes' },
-  ] as Record<string, string>[]);
-  a.witness.noteScope(p);
-  a.note(() => `${p.arn} has the tags ${JSON.stringify(p.tags)}`);
 };

@@ -1,84 +1,177 @@
 /**
- * `npm run simulate -- [--seeds N] [--seed K] [--mutants]`
- * Runs N seeds on all cores; `--seed K` replays one and prints what happened; `--mutants` shows that each broken rule is found.
- * Exit status 1 on a violation or a mutant that survives. Results: bench/results/simulation.json.
+ * `npm run simulate -- [--seeds N] [--engine N] [--fleet N] [--mutants]`
+ * Runs N seeds of the engine's model and N of the fleet with its real remediations, on all cores; `--seed 7` or `--seed full-disk:7` replays one and
+ * prints what happened; `--mutants` shows that each broken rule is found. Exit status 1 on a violation or a mutant that survives.
+ * Results: bench/results/simulation.json, or with `--json` on stdout.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { hunt, type Killed, mutants } from './mutants.ts';
-import { type Result, simulate } from './simulate.ts';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { remediations } from '../../shared/remediations/index.ts';
+import { mutants as ofRemediations } from './fleet/mutants.ts';
+import { bundled, hunt, type Killed } from './hunt.ts';
+import { type ModelName, modelOf, type Result, type Seed, type Simulate } from './models.ts';
+import { mutants as ofEngine } from './mutants.ts';
 
-const RESULTS = join(import.meta.dirname, '../../bench/results/simulation.json');
-/** Seeds in which a mutant must be found. */
-const HUNT_LIMIT = 3_000;
+const ROOT = join(import.meta.dirname, '../..');
+const RESULTS = join(ROOT, 'bench/results/simulation.json');
+const mutants = [...ofEngine, ...ofRemediations];
+/** Seeds that a worker runs before it tells of them. */
+const PORTION = 10;
 
-interface Slice {
-  readonly from: number;
-  readonly step: number;
-  readonly until: number;
-}
+type Job =
+  | { readonly model: ModelName; readonly seeds: readonly Seed[] }
+  | { readonly mutant: string; readonly limit: number }
+  /** Is the same seed the same run? */
+  | { readonly twice: Seed };
 interface Tally {
-  readonly done: number;
-  readonly counts: Result['counts'];
-  readonly violations: readonly { seed: number; invariant: string; say: string }[];
+  readonly seeds: number;
+  readonly counts: Record<string, number>;
+  readonly violations: readonly { seed: Seed; invariant: string; say: string }[];
 }
 
-const plus = (a: Record<string, number>, b: Record<string, number>): Record<string, number> => {
+const plus = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> => {
   const sum = { ...a };
   for (const [name, n] of Object.entries(b)) sum[name] = (sum[name] ?? 0) + n;
   return sum;
 };
+const add = (a: Tally, b: Tally): Tally => ({
+  seeds: a.seeds + b.seeds,
+  counts: plus(a.counts, b.counts),
+  violations: [...a.violations, ...b.violations],
+});
+const NONE: Tally = { seeds: 0, counts: {}, violations: [] };
+const tallyOf = ({ seed, counts, violation }: Result): Tally => ({
+  seeds: 1,
+  counts: { ...counts },
+  violations: violation ? [{ seed, ...violation }] : [],
+});
 
-/** In a worker: every `step`th seed, told of in portions. */
-const work = async ({ from, step, until }: Slice): Promise<void> => {
-  for (let first = from; first <= until; first += step * 25) {
-    let counts: Record<string, number> = {};
-    const violations: Tally['violations'][number][] = [];
-    let done = 0;
-    for (let seed = first; seed <= until && done < 25; seed += step, done++) {
-      const result = await simulate(seed);
-      counts = plus(counts, result.counts);
-      if (result.violation) violations.push({ seed, ...result.violation });
-    }
-    parentPort?.postMessage({ done, counts, violations } as unknown as Tally);
-  }
+// ---- in a worker ------------------------------------------------------------------------------------------------------------------------
+
+const loaded = new Map<ModelName, Promise<Simulate>>();
+const load = (model: ModelName): Promise<Simulate> => {
+  const known = loaded.get(model) ?? bundled(model);
+  loaded.set(model, known);
+  return known;
 };
 
-const runSlice = (slice: Slice, told: (t: Tally) => void): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: slice, execArgv: ['--no-warnings'] });
-    worker.on('message', told);
-    worker.on('error', reject);
-    worker.on('exit', () => resolve());
-  });
+/** What both runs said, if it was the same and something at all. */
+const twice = async (seed: Seed): Promise<Twice> => {
+  const simulate = await load(modelOf(seed));
+  const [first, second] = [await simulate(seed, { trace: true }), await simulate(seed, { trace: true })];
+  return { seed, lines: first.trace.length, same: JSON.stringify(first) === JSON.stringify(second) };
+};
+
+const work = async (job: Job): Promise<Tally | Killed | Twice> => {
+  if ('twice' in job) return twice(job.twice);
+  if ('mutant' in job) {
+    const found = mutants.find((m) => m.name === job.mutant);
+    if (!found) throw new Error(`no mutant is called ${job.mutant}`);
+    return hunt(found, job.limit);
+  }
+  const simulate = await load(job.model);
+  let tally = NONE;
+  for (const seed of job.seeds) tally = add(tally, tallyOf(await simulate(seed)));
+  return tally;
+};
+
+// ---- in the main thread -----------------------------------------------------------------------------------------------------------------
 
 const progress = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 };
 
-const runSeeds = async (seeds: number) => {
-  const cores = Math.min(availableParallelism(), Math.ceil(seeds / 25));
-  let counts: Record<string, number> = {};
-  let done = 0;
-  const violations: Tally['violations'][number][] = [];
-  const began = performance.now();
-  const told = (t: Tally): void => {
-    done += t.done;
-    counts = plus(counts, t.counts);
-    violations.push(...t.violations);
-    progress(`${done} of ${seeds} seeds, ${violations.length} violations`);
-  };
-  await Promise.all(
-    Array.from({ length: cores }, (_, n) => runSlice({ from: n + 1, step: cores, until: seeds }, told)),
-  );
+/** Gives each worker the next job when it has done one. */
+const spread = async (jobs: readonly Job[], told: (job: Job, result: never) => void): Promise<void> => {
+  const left = [...jobs];
+  const one = () =>
+    new Promise<void>((resolve, reject) => {
+      const worker = new Worker(new URL(import.meta.url), { execArgv: ['--no-warnings'] });
+      let job: Job | undefined;
+      const next = (): void => {
+        progress(`${left.length} of ${jobs.length} portions left`);
+        job = left.shift();
+        if (job) worker.postMessage(job);
+        else worker.terminate().then(() => resolve(), reject);
+      };
+      worker.on('message', (result) => {
+        if (job) told(job, result as never);
+        next();
+      });
+      worker.on('error', reject);
+      next();
+    });
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), jobs.length) }, one));
   progress('');
-  return { seeds: done, counts, violations, seconds: (performance.now() - began) / 1000 };
 };
 
-const replay = async (seed: number): Promise<number> => {
+/** Each remediation's first seeds, then each one's next. */
+const fleetSeeds = (count: number): string[] =>
+  Array.from({ length: count }, (_, i) => {
+    const { name = '' } = remediations[i % remediations.length] ?? {};
+    return `${name}:${1 + Math.floor(i / remediations.length)}`;
+  });
+const portions = (model: ModelName, seeds: readonly Seed[]): Job[] =>
+  Array.from({ length: Math.ceil(seeds.length / PORTION) }, (_, i) => ({
+    model,
+    seeds: seeds.slice(i * PORTION, (i + 1) * PORTION),
+  }));
+
+interface Wanted {
+  readonly engine: number;
+  readonly fleet: number;
+  readonly mutants: boolean;
+  /** Seeds in which a mutant must be found. */
+  readonly limit: number;
+}
+export interface Twice {
+  readonly seed: Seed;
+  readonly lines: number;
+  readonly same: boolean;
+}
+export interface Report {
+  readonly twice: readonly Twice[];
+  readonly engine: Tally;
+  readonly fleet: Tally;
+  readonly mutants: readonly Killed[];
+  readonly seconds: number;
+}
+
+const runAll = async (wanted: Wanted): Promise<Report> => {
+  const began = performance.now();
+  const sums: Record<ModelName, Tally> = { engine: NONE, fleet: NONE };
+  const killed = new Map<string, Killed>();
+  const pairs: Twice[] = [];
+  const hunts = wanted.mutants ? mutants.map((m) => ({ mutant: m.name, limit: wanted.limit })) : [];
+  const engine = Array.from({ length: wanted.engine }, (_, i) => i + 1);
+  await spread(
+    [
+      ...portions('fleet', fleetSeeds(wanted.fleet)),
+      ...hunts,
+      ...portions('engine', engine),
+      { twice: 12 },
+      { twice: 'instance-impaired:2' },
+    ],
+    (job, result: Tally & Killed & Twice) => {
+      if ('twice' in job) pairs.push(result);
+      else if ('mutant' in job) killed.set(job.mutant, result);
+      else sums[job.model] = add(sums[job.model], result);
+    },
+  );
+  await rm(join(ROOT, '.steward/simulation'), { recursive: true, force: true });
+  return {
+    ...sums,
+    twice: pairs,
+    mutants: mutants.flatMap((m) => killed.get(m.name) ?? []),
+    seconds: (performance.now() - began) / 1000,
+  };
+};
+
+const replay = async (seed: Seed): Promise<number> => {
+  const simulate = await load(modelOf(seed));
   const { trace, violation } = await simulate(seed, { trace: true });
   for (const line of trace) console.log(line);
   console.log(
@@ -87,54 +180,78 @@ const replay = async (seed: number): Promise<number> => {
   return violation ? 1 : 0;
 };
 
-const huntAll = async (): Promise<readonly Killed[]> => {
-  const table: Killed[] = [];
-  for (const m of mutants) {
-    progress(`mutant ${table.length + 1} of ${mutants.length}: ${m.name}`);
-    table.push(await hunt(m, HUNT_LIMIT));
-  }
-  progress('');
-  return table;
+const printTally = (model: ModelName, { seeds, counts, violations }: Tally): void => {
+  if (seeds === 0) return;
+  console.log(`${model}: ${seeds} seeds, ${violations.length} violations`);
+  for (const [name, n] of Object.entries(counts)) console.log(`  ${name.padEnd(14)} ${n}`);
+  for (const v of violations.slice(0, 20))
+    console.log(`seed ${v.seed} violates ${v.invariant}: ${v.say}\n  replay: npm run simulate -- --seed ${v.seed}`);
 };
 
 const printMutants = (table: readonly Killed[]): void => {
-  console.log(`\n${'mutant'.padEnd(64)} ${'seed'.padStart(6)}  invariant that finds it`);
+  if (table.length === 0) return;
+  console.log(`\n${'mutant'.padEnd(72)} ${'seed'.padStart(24)}  invariant that finds it`);
   for (const k of table)
     console.log(
-      `${k.mutant.padEnd(64)} ${`${k.seed ?? '-'}`.padStart(6)}  ${k.invariant ?? `SURVIVED ${k.seeds} seeds`}`,
+      `${k.mutant.padEnd(72)} ${`${k.seed ?? '-'}`.padStart(24)}  ${k.invariant ?? `SURVIVED ${k.seeds} seeds`}`,
     );
+  console.log(`${table.filter((k) => k.seed !== undefined).length} of ${table.length} mutants killed`);
 };
 
-const keep = async (measured: object): Promise<void> => {
+const keep = async ({ engine, fleet, mutants: table }: Report): Promise<void> => {
   const known: object = await readFile(RESULTS, 'utf8').then(JSON.parse, () => ({}));
+  const sum = ({ seeds, counts, violations }: Tally) => ({ seeds, violations: violations.length, counts });
+  const measured = {
+    ...(engine.seeds > 0 ? { engine: sum(engine) } : {}),
+    ...(fleet.seeds > 0 ? { fleet: sum(fleet) } : {}),
+    ...(table.length > 0
+      ? { mutants: table.length, mutantsKilled: table.filter((k) => k.seed !== undefined).length, table }
+      : {}),
+  };
   await mkdir(join(RESULTS, '..'), { recursive: true });
   await writeFile(RESULTS, `${JSON.stringify({ ...known, ...measured }, null, 2)}\n`);
 };
 
 const main = async (): Promise<number> => {
+  const number = { type: 'string' } as const;
   const { values } = parseArgs({
-    options: { seeds: { type: 'string' }, seed: { type: 'string' }, mutants: { type: 'boolean' } },
+    options: {
+      seeds: number,
+      engine: number,
+      fleet: number,
+      limit: number,
+      seed: number,
+      mutants: { type: 'boolean' },
+      json: { type: 'boolean' },
+    },
   });
-  const [seeds, seed] = [values.seeds ?? '500', values.seed ?? '1'].map(Number) as [number, number];
-  if (!(Number.isInteger(seeds) && seeds >= 0 && Number.isInteger(seed) && seed >= 0)) {
-    console.error('--seeds and --seed take a whole number, 0 or more: npm run simulate -- --seeds 1000');
+  const { seed, seeds = '500' } = values;
+  if (seed !== undefined) return replay(/^\d+$/.test(seed) ? Number(seed) : seed);
+  const [engine, fleet, limit] = [values.engine ?? seeds, values.fleet ?? seeds, values.limit ?? '3000'].map(Number);
+  if (![engine, fleet, limit].every((n) => Number.isInteger(n) && (n ?? -1) >= 0)) {
+    console.error('--seeds, --engine, --fleet and --limit take a whole number: npm run simulate -- --seeds 1000');
     return 2;
   }
-  if (values.seed !== undefined) return replay(seed);
-  const run = await runSeeds(seeds);
-  console.log(`${run.seeds} seeds in ${run.seconds.toFixed(1)} s, ${run.violations.length} violations`);
-  for (const [name, n] of Object.entries(run.counts)) console.log(`  ${name.padEnd(14)} ${n}`);
-  for (const v of run.violations.slice(0, 20))
-    console.log(`seed ${v.seed} violates ${v.invariant}: ${v.say}\n  replay: npm run simulate -- --seed ${v.seed}`);
-  await keep({ seeds: run.seeds, violations: run.violations.length, counts: run.counts });
-  if (!values.mutants) return run.violations.length > 0 ? 1 : 0;
-  const table = await huntAll();
-  printMutants(table);
-  const mutantsKilled = table.filter((k) => k.seed !== undefined).length;
-  console.log(`${mutantsKilled} of ${table.length} mutants killed`);
-  await keep({ mutants: table.length, mutantsKilled, table });
-  return run.violations.length > 0 || mutantsKilled < table.length ? 1 : 0;
+  const report = await runAll({
+    engine: engine ?? 0,
+    fleet: fleet ?? 0,
+    limit: limit ?? 0,
+    mutants: values.mutants ?? false,
+  });
+  const bad =
+    [...report.engine.violations, ...report.fleet.violations].length +
+    report.mutants.filter((k) => k.seed === undefined).length;
+  if (values.json) {
+    console.log(JSON.stringify(report));
+    return 0;
+  }
+  printTally('engine', report.engine);
+  printTally('fleet', report.fleet);
+  printMutants(report.mutants);
+  console.log(`in ${report.seconds.toFixed(1)} s`);
+  await keep(report);
+  return bad > 0 ? 1 : 0;
 };
 
 if (isMainThread) process.exitCode = await main();
-else await work(workerData as Slice);
+else parentPort?.on('message', async (job: Job) => parentPort?.postMessage(await work(job)));

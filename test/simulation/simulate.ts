@@ -7,29 +7,32 @@ import { iso, minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { memoryStore } from '../../world/memoryStore.ts';
 import { createRandom } from '../../world/random.ts';
-import { type Account, createQueue, type MessageQueue } from './account.ts';
+import { type Account, queueOf } from './account.ts';
 import { createClinic, modelRemediations } from './clinic.ts';
 import { checkEnd } from './ending.ts';
+import type { MessageQueue } from './engine.ts';
 import { calm, changed, happenings, NOISY, sweeps } from './happenings.ts';
+import type { Result } from './models.ts';
 import { interrupt } from './people.ts';
 import { noiseOf, rulesOf, startOf } from './scenario.ts';
 import { createSchedule, NO_FAULTS } from './schedule.ts';
-import { createWitness, type Violation, type Witness } from './witness.ts';
-
-// The engine's own list, as heal and sweep read it, holds the model's remediations while a simulation runs in this process.
-(remediations as Remediation[]).splice(0, remediations.length, ...modelRemediations);
-
-export interface Result {
-  readonly seed: number;
-  readonly violation?: Violation;
-  readonly counts: Witness['counts'] & { readonly messages: number; readonly deaths: number; readonly calls: number };
-  readonly trace: readonly string[];
-}
+import { createWitness } from './witness.ts';
 
 /** Longer than the hour after which a survey says again what lasts. */
 const QUIET = minutes(100);
 
+/** The engine's own list, as heal and sweep read it, holds the model's remediations meanwhile. */
 export const simulate = async (seed: number, options: { trace?: boolean } = {}): Promise<Result> => {
+  const list = remediations as Remediation[];
+  const real = list.splice(0, list.length, ...modelRemediations);
+  try {
+    return await run(seed, options);
+  } finally {
+    list.splice(0, list.length, ...real);
+  }
+};
+
+const run = async (seed: number, options: { trace?: boolean }): Promise<Result> => {
   const random = createRandom(seed);
   const start = startOf(random.fork('start'));
   const rules = rulesOf(random.fork('rules'), start);
@@ -71,7 +74,7 @@ export const simulate = async (seed: number, options: { trace?: boolean } = {}):
     tally: { messages: 0, deaths: 0, calls: 0 },
     heard: new Set(),
   };
-  const queue = createQueue(account);
+  const queue = queueOf(account);
   late.queue = queue;
   note(() => `policy ${JSON.stringify(rules.policy)}`);
   sweeps(account, queue);

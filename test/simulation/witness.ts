@@ -8,13 +8,8 @@ import type { Change, GroupRecord, Pause, StoreRecord } from '../../shared/core/
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import type { Json } from '../../shared/core/verdict.ts';
 import { type Clinic, type Kind, kindOf, type Patient, priceOf, riskOf, type Step, serves } from './clinic.ts';
+import type { Violation } from './models.ts';
 import { LIFE_LIMIT, type Life, type Schedule, TRAVEL_LIMIT } from './schedule.ts';
-
-/** A violation ends the run. */
-export interface Violation {
-  readonly invariant: string;
-  readonly say: string;
-}
 
 /** Daily, UTC: what the model's policies use, so that openness is plain arithmetic. */
 export interface Daily {
@@ -470,6 +465,7 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
   };
 
   const committed = (changes: readonly Change[], life: Life): void => {
+    check(!life.what.startsWith('explain'), 'explains-only', () => `#${life.id} wrote while explaining`);
     for (const c of changes) {
       if (!('put' in c)) continue;
       const record: StoreRecord = { ...c.put, version: c.put.version + 1 };

@@ -169,6 +169,16 @@ describe('a trail that is stopped', () => {
     });
   });
 
+  test('deleted and declared, and no event came: the survey finds that it is gone', async () => {
+    const bucket = 'audit-logs-111122223333';
+    const s = withTrail({ deaf: true, policy: { trails: { audit: { bucket }, elsewhere: { bucket } } } });
+    await s.does(s.anna.send(new DeleteTrailCommand({ Name: 'audit' })));
+    await s.run(minutes(20), () => s.trail()?.logging === true);
+    expect(s.trail()).toMatchObject({ bucket, logging: true });
+    // Of the other there is no record here: it lives in another region, or nowhere yet.
+    expect(s.world.cloudtrail.trails.has('elsewhere')).toBe(false);
+  });
+
   test('deleted, and nobody knows what it was: a person is told, with what to declare', async () => {
     const s = withTrail();
     await s.does(s.anna.send(new DeleteTrailCommand({ Name: 'audit' })));

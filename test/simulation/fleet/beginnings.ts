@@ -1,0 +1,299 @@
+/**
+ * How each remediation's trouble begins in the world, and how one sees in truth that it is over. A new remediation joins the simulation by an entry
+ * here. What must hold while it is ended is in `rules.ts`.
+ */
+import { minutes } from '../../../shared/core/time.ts';
+import { instanceArn, logGroupArn, vpcArn } from '../../../world/arns.ts';
+import { addService, breakEcsAgent, loseHost, makeCluster } from '../../../world/clusters.ts';
+import type { Instance } from '../../../world/ec2.ts';
+import { containerInstanceOf } from '../../../world/ecsInstances.ts';
+import { breakDisk, breakLoad, hostOf } from '../../../world/fleet.ts';
+import { usedCpu, usedMemory } from '../../../world/hosts.ts';
+import { impair } from '../../../world/instances.ts';
+import { usedPercent } from '../../../world/publish.ts';
+import type { World } from '../../../world/world.ts';
+import { BUCKET, type Field, KEY, type Patient } from './fleet.ts';
+
+type Begun = Omit<Patient, 'remediation'>;
+interface Beginning {
+  /** What the policy says of the remediation. */
+  readonly settings?: object;
+  /** What the policy says beside it. */
+  readonly policy?: object;
+  readonly begin: (f: Field) => Begun | Promise<Begun>;
+}
+
+/** Those that run, are managed, and have had their alarms from the beginning: of the others only the look of the day tells. */
+export const managed = ({ world }: Field): readonly Instance[] => {
+  const alarmed = new Set([...world.cloudwatch.alarms.values()].map((a) => a.dimensions['InstanceId']));
+  return [...world.ec2.instances.values()].filter(
+    (i) =>
+      i.state === 'running' &&
+      alarmed.has(i.id) &&
+      i.tags['steward:managed'] === 'true' &&
+      i.tags['steward:ignore'] === undefined,
+  );
+};
+const member = (i: Instance): boolean => i.tags['aws:autoscaling:groupName'] !== undefined;
+const isRunning = (world: World, id: string): boolean => world.ec2.instances.get(id)?.state === 'running';
+/** A trouble of a machine: what does not run has no other, and what is gone has none. */
+const ofMachine = (
+  { world }: Field,
+  { id }: Instance,
+  is: { well: () => boolean; ill: () => boolean },
+  more: Partial<Begun> = {},
+): Begun => ({
+  arn: instanceArn(world, id),
+  isWell: () => isRunning(world, id) && is.well(),
+  isIll: () => isRunning(world, id) && is.ill(),
+  ...more,
+});
+const shareOfMemory = (world: World, id: string): number => {
+  const host = hostOf(world, id);
+  return usedMemory(host) / host.memory.totalBytes;
+};
+
+const fullDisk = (f: Field): Begun => {
+  const { world, random } = f;
+  const instance = random.pick(managed(f));
+  const path = random.pick(hostOf(world, instance.id).fileSystems).path;
+  const GiB = 2 ** 30;
+  breakDisk(world, instance.id, {
+    path,
+    usedPercent: 90 + random.integer(9),
+    ...(random.chance(0.4) ? { cleanableBytes: random.pick([GiB, 4 * GiB]) } : {}),
+    ...(random.chance(0.2) ? { growing: { bytesPerSecond: random.pick([2e5, 2e6]) } } : {}),
+    ...(random.chance(0.1) ? { readOnly: true } : {}),
+  });
+  const fullest = () => Math.max(...hostOf(world, instance.id).fileSystems.map(usedPercent));
+  return ofMachine(f, instance, { well: () => fullest() < 82, ill: () => fullest() > 88 });
+};
+
+const impaired = (f: Field): Begun => {
+  const { world, random } = f;
+  const instance = random.pick(managed(f));
+  const checks = random.pick([
+    { instance: true },
+    { instance: true },
+    { system: true },
+    { instance: true, system: true },
+  ]);
+  if (random.chance(0.15))
+    instance.scheduled.push({
+      code: 'instance-retirement',
+      description: 'The instance is running on degraded hardware',
+      notBefore: world.clock.now() + 3 * 86_400_000,
+    });
+  else impair(world, instance.id, checks, random.pick(['reboot', 'restart', 'nothing']));
+  const ails = () => instance.impairedSince !== undefined || instance.scheduled.length > 0;
+  return ofMachine(
+    f,
+    instance,
+    { well: () => !ails(), ill: ails },
+    {
+      // Of what is gone its group is whole again; that the world cannot tell from its members is not held against it.
+      isWell: () => !['stopped', 'stopping'].includes(instance.state) && (instance.state !== 'running' || !ails()),
+    },
+  );
+};
+
+const outOfMemory = (f: Field): Begun => {
+  const { world, random } = f;
+  const instance = random.pick(managed(f));
+  const name = random.pick(['shop.service', 'shop.service', 'app.service', 'postgresql.service', 'sshd.service']);
+  const mib = hostOf(world, instance.id).memory.totalBytes / 2 ** 20;
+  breakLoad(world, instance.id, {
+    name,
+    mib: mib * random.pick([0.6, 0.75]),
+    mibPerMinute: random.pick([0, mib / 60, mib / 60, mib / 25]),
+    ...(random.chance(0.1) ? { comesBack: false } : {}),
+  });
+  const used = () => shareOfMemory(world, instance.id);
+  return ofMachine(f, instance, { well: () => used() < 0.92, ill: () => used() > 0.93 });
+};
+
+const busy = (f: Field): Begun => {
+  const { world, random, fleet } = f;
+  const kind = random.integer(4);
+  const instance = kind === 0 && isRunning(world, fleet.burst.id) ? fleet.burst : random.pick(managed(f));
+  const name = random.pick(['shop.service', 'shop.service', 'app.service', 'postgresql.service', 'sshd.service']);
+  if (kind === 0) instance.creditBalance = 2;
+  else if (kind === 1)
+    for (const { id } of managed(f).filter(member)) breakLoad(world, id, { name: 'app.service', cpuPercent: 95 });
+  else breakLoad(world, instance.id, { name, cpuPercent: 95 });
+  const credits = () => instance.type.startsWith('t') && instance.credits === 'standard' && instance.creditBalance < 20;
+  const used = () => usedCpu(hostOf(world, instance.id));
+  const since = world.clock.now();
+  // EC2's metrics are averages of five minutes.
+  const isFresh = () => world.clock.now() - since < minutes(11);
+  return ofMachine(f, instance, {
+    well: () => isFresh() || (used() < 91 && !credits()),
+    ill: () => used() > 91 || credits(),
+  });
+};
+
+const unwatched = (f: Field): Begun => {
+  const { world, random } = f;
+  const instance = random.pick([...managed(f), f.fleet.theirs]);
+  const own = `steward/test/${instance.id}/`;
+  const alarms = () => [...world.cloudwatch.alarms.values()].filter((a) => a.name.startsWith(own));
+  const arn = instanceArn(world, instance.id);
+  const [like] = world.cloudwatch.alarms.values();
+  if (like && random.chance(0.5)) world.cloudwatch.alarms.set(`${own}left over`, { ...like, name: `${own}left over` });
+  f.signal('instance.unwatched', arn, 0, { routine: true });
+  const isOurs = () => managed(f).includes(instance);
+  return {
+    arn,
+    // Without a signal only the look of the day tells.
+    isWell: () =>
+      !isRunning(world, instance.id) ||
+      (!alarms().some((a) => a.name.endsWith('left over')) && (!isOurs() || alarms().length > 0)),
+    isIll: () => false,
+    again: async () => {
+      const [first] = alarms();
+      if (first) world.cloudwatch.alarms.delete(first.name);
+    },
+  };
+};
+
+const silent = (f: Field): Begun => {
+  const { world, random } = f;
+  const instance = random.pick(managed(f));
+  const host = hostOf(world, instance.id);
+  host.publishes = false;
+  host.cloudwatch.installed = random.chance(0.7);
+  host.cloudwatch.broken = random.chance(0.3);
+  const since = world.clock.now();
+  // Its alarm needs ten minutes without a datapoint.
+  const toldBy = f.signal('log-agent.silent', instanceArn(world, instance.id), minutes(10));
+  return ofMachine(
+    f,
+    instance,
+    { well: () => host.publishes || world.clock.now() - since < minutes(6), ill: () => !host.publishes },
+    { toldBy },
+  );
+};
+
+const trailStopped = async ({ world, random, person }: Field): Promise<Begun> => {
+  const name = random.pick(['audit', 'audit', 'second', 'second', 'org', 'theirs']);
+  const again = () =>
+    person('cloudtrail', random.chance(name === 'audit' ? 0.3 : 0) ? 'DeleteTrail' : 'StopLogging', { Name: name });
+  await again();
+  const logging = () => world.cloudtrail.trails.get(name)?.logging === true;
+  return { arn: trailArn(world, name), isWell: logging, isIll: () => !logging(), again };
+};
+const trailArn = ({ region, account }: World, name: string) => `arn:aws:cloudtrail:${region}:${account}:trail/${name}`;
+
+const trailWeakened = async ({ world, random, person }: Field): Promise<Begun> => {
+  const name = random.pick(['audit', 'audit', 'second', 'second', 'org', 'theirs']);
+  const weaker = random.pick([
+    { EnableLogFileValidation: false },
+    { IncludeGlobalServiceEvents: false },
+    ...(name === 'audit' ? [{ S3BucketName: 'annas-own', IsMultiRegionTrail: false }] : []),
+  ]);
+  const again = () => person('cloudtrail', 'UpdateTrail', { Name: name, ...weaker });
+  await again();
+  const strong = () => {
+    const t = world.cloudtrail.trails.get(name);
+    return t?.validation === true && t.globalEvents && (name !== 'audit' || t.bucket === AUDIT.bucket);
+  };
+  return {
+    arn: trailArn(world, name),
+    isWell: strong,
+    isIll: () => world.cloudtrail.trails.has(name) && !strong(),
+    again,
+  };
+};
+const AUDIT = { bucket: 'audit-logs-111122223333' };
+
+const logGroupWeakened = async ({ world, random, person }: Field): Promise<Begun> => {
+  const name = random.pick(['/ecs/web', '/ecs/web', '/ecs/api', '/ecs/theirs']);
+  const what = random.integer(3);
+  const again = () =>
+    what === 0
+      ? person('logs', 'PutRetentionPolicy', { logGroupName: name, retentionInDays: 1 })
+      : what === 1
+        ? person('logs', 'DisassociateKmsKey', { logGroupName: name })
+        : person('logs', 'DeleteLogGroup', { logGroupName: name });
+  await again();
+  const strong = () => {
+    const g = world.logs.groups.get(name);
+    return g !== undefined && (g.retention ?? 9999) >= 30 && (name !== '/ecs/web' || g.kmsKey === KEY);
+  };
+  // Only the first is named, and so made again.
+  const there = () => name === '/ecs/web' || world.logs.groups.has(name);
+  return { arn: logGroupArn(world, name), isWell: strong, isIll: () => there() && !strong(), again };
+};
+
+const flowLogsMissing = async ({ world, random, fleet, person }: Field): Promise<Begun> => {
+  if (random.chance(0.15)) world.ec2.unreachable.set(BUCKET, 'Access error');
+  // The bucket's policy has changed: it is there, and delivers nothing.
+  if (random.chance(0.3)) for (const one of world.ec2.flowLogs.values()) one.error = 'Access error';
+  const again = () => person('ec2', 'DeleteFlowLogs', { FlowLogIds: [...world.ec2.flowLogs.keys()] });
+  const isBroken = [...world.ec2.flowLogs.values()].some((one) => one.error !== undefined);
+  if (!isBroken || random.chance(0.2)) await again();
+  const delivers = () => [...world.ec2.flowLogs.values()].some((l) => l.vpc === fleet.vpc.id && !l.error);
+  return { arn: vpcArn(world, fleet.vpc.id), isWell: delivers, isIll: () => !delivers(), again };
+};
+
+const drilled = async ({ world, person, signal }: Field): Promise<Begun> => {
+  const again = () =>
+    person('ssm', 'PutParameter', { Name: '/steward/test/drill', Value: 'broken', Type: 'String', Overwrite: true });
+  await again();
+  const arn = `arn:aws:ssm:${world.region}:${world.account}:parameter/steward/test/drill`;
+  const toldBy = signal('steward.drill', arn);
+  const mended = () => world.ssm.parameters.get('/steward/test/drill')?.value === 'mended';
+  // No survey would find what an old reading hides.
+  return { arn, isWell: mended, isIll: () => !mended() && world.lag.ms === 0, toldBy };
+};
+
+const agentCutOff = (f: Field): Begun => {
+  const { world, random } = f;
+  if (!world.ecs.clusters.has('crew')) addService(world, makeCluster(world, 'crew').cluster, 'crew', { desired: 3 });
+  const hosts = [...world.ec2.instances.values()].filter((i) => i.tags['aws:autoscaling:groupName'] === 'crew');
+  const instance = random.pick(hosts);
+  // Until then it has joined its cluster.
+  world.clock.at(world.clock.now() + minutes(3), () => {
+    if (!isRunning(world, instance.id)) return;
+    if (random.chance(0.3)) loseHost(world, instance.id);
+    else breakEcsAgent(world, instance.id, random.pick(['hung', 'stopped', 'broken']));
+  });
+  const since = world.clock.now();
+  const isFresh = () => world.clock.now() - since < minutes(7);
+  const unit = () => containerInstanceOf(world, instance.id);
+  const isCutOff = () => unit()?.connected === false;
+  return ofMachine(
+    f,
+    instance,
+    { well: () => !isCutOff(), ill: isCutOff },
+    // Of what is gone nothing is left in the cluster.
+    { isWell: () => isFresh() || !isRunning(world, instance.id) || (unit()?.status === 'ACTIVE' && !isCutOff()) },
+  );
+};
+
+export const beginnings: Readonly<Record<string, Beginning>> = {
+  'full-disk': { begin: fullDisk },
+  'instance-impaired': { begin: impaired },
+  // Some of them are never restarted, whatever a policy says.
+  'memory-exhausted': { settings: { restartable: ['shop', 'postgresql', 'sshd'] }, begin: outOfMemory },
+  'cpu-exhausted': {
+    settings: { restartable: ['shop', 'postgresql', 'sshd'], costCapUsdPerMonth: 1_000 },
+    begin: busy,
+  },
+  'unwatched-instance': { begin: unwatched },
+  'log-agent-silent': { begin: silent },
+  'trail-stopped': { policy: { trails: { audit: AUDIT } }, begin: trailStopped },
+  'trail-weakened': { begin: trailWeakened },
+  'log-group-weakened': {
+    settings: {
+      groups: [
+        { match: '/ecs/web', retentionDays: 30, kmsKey: KEY },
+        { match: '/ecs/*', retentionDays: 30 },
+      ],
+    },
+    begin: logGroupWeakened,
+  },
+  'flow-logs-missing': { settings: { destination: { type: 's3', arn: BUCKET } }, begin: flowLogsMissing },
+  'ecs-agent-disconnected': { begin: agentCutOff },
+  drill: { begin: drilled },
+};

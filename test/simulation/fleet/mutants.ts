@@ -1,0 +1,159 @@
+/** Small mistakes that somebody could make in a remediation or its adapter, each of which some seed must find: at least two for each remediation. */
+import type { Mutant } from '../hunt.ts';
+
+/** @param seed one that finds it; it names the remediation in whose seeds it is looked for */
+const mutant = (name: string, file: string, seed: string, ...edits: Mutant['edits']): Mutant => ({
+  model: 'fleet',
+  name,
+  file,
+  edits,
+  seed,
+});
+const DISK = 'shared/remediations/fullDisk.ts';
+const IMPAIRED = 'shared/remediations/instanceImpaired.ts';
+const MEMORY = 'shared/remediations/memoryExhausted.ts';
+const CPU = 'shared/remediations/cpuExhausted.ts';
+const WATCHED = 'shared/remediations/unwatchedInstance.ts';
+const SILENT = 'shared/remediations/logAgentSilent.ts';
+const TRAIL = 'shared/remediations/trail.ts';
+const LOGS = 'shared/remediations/logGroupWeakened.ts';
+const FLOW = 'shared/remediations/flowLogsMissing.ts';
+const DRILL = 'shared/remediations/drill.ts';
+const ECS = 'shared/remediations/ecsAgentDisconnected.ts';
+const UNITS = 'shared/core/units.ts';
+
+export const mutants: readonly Mutant[] = [
+  mutant('a volume is asked to have less than it has', DISK, 'full-disk:1', [
+    "step: { do: 'grow-volume', path: m.path, volume: volume.id, toGiB },",
+    "step: { do: 'grow-volume', path: m.path, volume: volume.id, toGiB: toGiB - 14 },",
+  ]),
+  mutant('a disk that can be read has room', DISK, 'full-disk:1', [
+    '    illOf({ mounts, soon }, o).length === 0,',
+    '    illOf({ mounts, soon }, o).length >= 0,',
+  ]),
+  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:11', [
+    'const sender = new SSMClient(clientConfig(options, 1));',
+    'const sender = new SSMClient(clientConfig(options, 3));',
+  ]),
+  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:7', [
+    "if (!isSure && agent !== 'silent')",
+    "if (!isSure && agent === 'absent')",
+  ]),
+  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:2', [
+    "return awaitsStart(instance, tried(look, 'stop'))",
+    "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
+  ]),
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:15', [
+    "return awaitsStart(instance, tried(look, 'stop'))",
+    'return now > 0',
+  ]),
+  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:4', [
+    'return member ? replacing(seen, is, failing(seen).length > 1, look) : restarting(seen, is, look);',
+    'return member && now < 0 ? replacing(seen, is, true, look) : restarting(seen, is, look);',
+  ]),
+  mutant('what runs is well', IMPAIRED, 'instance-impaired:1', [
+    "    checks?.system === 'ok' &&\n    checks.instance === 'ok' &&\n    failing(seen).length === 0 &&\n",
+    '    checks !== undefined &&\n',
+  ]),
+  mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:11', [
+    'new EC2Client(clientConfig(options, 1))',
+    'new EC2Client(clientConfig(options, 3))',
+  ]),
+  mutant('what is never restarted is, if a policy names it', UNITS, 'memory-exhausted:8', [
+    'if (NEVER.test(bare(unit.name)) || KEEPS_DATA.test(bare(unit.name)))',
+    'if (NEVER.test(unit.name) && KEEPS_DATA.test(unit.name) && unit.name.length < 2)',
+  ]),
+  mutant('whatever leaks is restarted', UNITS, 'memory-exhausted:1', [
+    "return named(policy.restartable) ? undefined : 'the policy does not name it restartable';",
+    "return named(policy.restartable) || unit.name !== '' ? undefined : 'the policy does not name it restartable';",
+  ]),
+  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:5', [
+    "if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))",
+    "if (stop?.step.do !== 'stop' || stop.outcome !== undefined)",
+  ]),
+  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:5', [
+    '  seen.load !== undefined &&\n  !isLow(seen, look) &&',
+    '  !isLow(seen, look) &&',
+  ]),
+  mutant('whatever holds the CPU is restarted', CPU, 'cpu-exhausted:1', [
+    'const mine = load.units.filter((u) => whyNot(u, o) === undefined);',
+    'const mine = load.units.filter((u) => whyNot(u, o) !== null);',
+  ]),
+  mutant('a group is raised above its maximum', CPU, 'cpu-exhausted:2', [
+    'const to = Math.min(scaling.max, ',
+    'const to = scaling.max + Math.min(scaling.max, ',
+  ]),
+  mutant('credits that are gone are no trouble', CPU, 'cpu-exhausted:5', ['  !isOutOfCredits(seen, look) &&\n', '']),
+  mutant('the alarms of others are removed', WATCHED, 'unwatched-instance:1', [
+    'await ports.watches.withPrefix(prefixOf(stage, id));',
+    "await ports.watches.withPrefix('');",
+  ]),
+  mutant('alarms that are missing are no trouble', WATCHED, 'unwatched-instance:14', [
+    'isHealthy: isConverged,',
+    'isHealthy: ({ difference: { remove } }) => remove.length === 0,',
+  ]),
+  mutant('an old datapoint is as good as a new one', SILENT, 'log-agent-silent:1', [
+    'const FRESH = minutes(4);',
+    'const FRESH = minutes(180);',
+  ]),
+  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:10', [
+    "  return {\n    do: 'escalate',\n    because: `",
+    "  return {\n    do: 'nothing',\n    because: `",
+  ]),
+  mutant("the organisation's trail is started", TRAIL, 'trail-stopped:4', [
+    '=> {\n  const ruled = hands(seen) ?? unnamed(',
+    '=> {\n  const ruled = unnamed(',
+  ]),
+  mutant('a trail that exists records', TRAIL, 'trail-stopped:1', [
+    'isHealthy: ({ trail }) => trail?.logging === true,',
+    'isHealthy: ({ trail }) => trail !== undefined,',
+  ]),
+  mutant('a deleted trail writes into another bucket', TRAIL, 'trail-stopped:12', [
+    '...must, bucket };',
+    '...must, bucket: name };',
+  ]),
+  mutant('a deleted trail whose event is lost is not missed', TRAIL, 'trail-stopped:60', [
+    'const lost = await lostOf(',
+    'const lost = ports.where.region !== undefined ? [] : await lostOf(',
+  ]),
+  mutant("the organisation's trail is restored", TRAIL, 'trail-weakened:2', [
+    "that is trail-stopped's` };\n  const ruled = hands(seen) ?? ",
+    "that is trail-stopped's` };\n  const ruled = ",
+  ]),
+  mutant('a trail that records is as it must be', TRAIL, 'trail-weakened:1', [
+    'isHealthy: (seen) => seen.trail !== undefined && weak(seen).length === 0,',
+    'isHealthy: (seen) => seen.trail?.logging === true,',
+  ]),
+  mutant('a retention is set to what is declared, longer or not', LOGS, 'log-group-weakened:2', [
+    'group.retentionDays < d.retentionDays)',
+    'group.retentionDays !== d.retentionDays)',
+  ]),
+  mutant('a log group that is there is as declared', LOGS, 'log-group-weakened:3', [
+    'seen.uncovered === undefined && weak(seen).length === 0,',
+    'seen.uncovered === undefined && seen.group !== undefined,',
+  ]),
+  mutant('a flow log that delivers nothing is enough', FLOW, 'flow-logs-missing:1', [
+    'isHealthy: ({ fitting }) => fitting.some(delivers),',
+    'isHealthy: ({ fitting }) => fitting.length > 0,',
+  ]),
+  mutant('a flow log that delivers nothing is waited for, for ever', FLOW, 'flow-logs-missing:4', [
+    "if (fitting.every((f) => f.delivery === 'unknown') && now - since < DELIVERS_WITHIN)",
+    'if (now >= since - DELIVERS_WITHIN)',
+  ]),
+  mutant('the word of its agent is enough to drain', ECS, 'ecs-agent-disconnected:14', [
+    'if (signs.length === 0 && !isOurDrain(look)) return oneSign(closely, is);',
+    'if (signs.length < 0) return oneSign(closely, is);',
+  ]),
+  mutant('an agent that is cut off is no trouble', ECS, 'ecs-agent-disconnected:1', [
+    'return unit?.connected === true && !(',
+    'return unit !== undefined && !(',
+  ]),
+  mutant('what is broken is mended', DRILL, 'drill:2', [
+    'isHealthy: ({ value }) => value === MENDED,',
+    'isHealthy: ({ value }) => value.length > 0,',
+  ]),
+  mutant('looking mends', DRILL, 'drill:1', [
+    '    return { name, ...(await parameters.get(name)) };',
+    '    await parameters.put(name, MENDED);\n    return { name, ...(await parameters.get(name)) };',
+  ]),
+];

@@ -1,0 +1,183 @@
+/**
+ * What each change must keep, whichever remediation asks for it: the promises of docs/remediations.md, checked against the world as it truly is
+ * when the call is sent. Nothing here asks the engine or imports a rule of it.
+ */
+import { minutes } from '../../../shared/core/time.ts';
+import type { Instance } from '../../../world/ec2.ts';
+import { containerInstanceOf } from '../../../world/ecsInstances.ts';
+import type { World } from '../../../world/world.ts';
+import type { Sent } from './witness.ts';
+
+export interface Scene {
+  readonly world: World;
+  /** Somebody else changed it within the time that a pass takes: what it saw may have been so. */
+  readonly isUnsettled: (arn: string) => boolean;
+  readonly arnOf: (instanceId: string) => string;
+  /** Who stopped it last. */
+  readonly stoppedBy: ReadonlyMap<string, 'steward' | 'somebody'>;
+  /** A person has said yes to this very step. */
+  readonly isApproved: (sent: Sent) => boolean;
+}
+/** Answers what is broken, if it is. */
+type Rule = (sent: Sent, scene: Scene) => string | undefined;
+
+const textOf = (input: object, name: string): string | undefined => {
+  const value = (input as Record<string, unknown>)[name];
+  return typeof value === 'string' ? value : undefined;
+};
+const instancesOf = ({ input }: Sent): readonly string[] => {
+  const { InstanceIds, InstanceId } = input as { InstanceIds?: readonly string[]; InstanceId?: string };
+  return InstanceIds ?? (InstanceId === undefined ? [] : [InstanceId]);
+};
+const groupOf = (world: World, id: string) => [...world.autoscaling.groups.values()].find((g) => g.members.has(id));
+
+const isSound = (world: World, i: Instance | undefined): boolean =>
+  i?.state === 'running' &&
+  !i.impaired.system &&
+  !i.impaired.instance &&
+  world.clock.now() - i.runningSince >= world.settle.statusChecks;
+
+/** Of a group somebody else serves. What does not serve itself takes nothing away. */
+const neverTheLast: Rule = (sent, { world, isUnsettled, arnOf, isApproved }) => {
+  const [id = ''] = instancesOf(sent);
+  const group = groupOf(world, id);
+  if (!group || isApproved(sent)) return undefined;
+  const members = [...group.members.keys()];
+  if (members.some((m) => isUnsettled(arnOf(m))) || !isSound(world, world.ec2.instances.get(id))) return undefined;
+  const others = members.filter((m) => m !== id && isSound(world, world.ec2.instances.get(m)));
+  return others.length > 0 ? undefined : `nothing else of ${group.name} serves`;
+};
+
+const hasTwoSigns: Rule = (sent, { world, isUnsettled, arnOf }) => {
+  const [id = ''] = instancesOf(sent);
+  const i = world.ec2.instances.get(id);
+  if (!i || isUnsettled(arnOf(id))) return undefined;
+  const failing = Object.values(i.impaired).filter(Boolean).length;
+  const since = world.hosts.get(id)?.unreachableSince;
+  const isSilent = since !== undefined && world.clock.now() - since > world.settle.agentLost;
+  const isAnnounced = i.scheduled.some((e) => /stop|retirement/.test(e.code));
+  const isCutOff = containerInstanceOf(world, id)?.connected === false;
+  return isAnnounced || failing + (isSilent ? 1 : 0) + (isCutOff ? 1 : 0) >= 2
+    ? undefined
+    : `${failing} checks of ${id} fail, and that is all`;
+};
+
+/** Tasks are moved, and what is left of a machine is forgotten, on more than the word of its agent. */
+const drainsTheDead: Rule = ({ input, target }, { world, isUnsettled }) => {
+  const { status } = input as { status?: string };
+  const i = world.ec2.instances.get(target.split('/')[1] ?? '');
+  if (status !== 'DRAINING' || !i || isUnsettled(target)) return undefined;
+  const since = world.hosts.get(i.id)?.unreachableSince;
+  const isSilent = since !== undefined && world.clock.now() - since > world.settle.agentLost;
+  return Object.values(i.impaired).some(Boolean) || isSilent ? undefined : 'only its agent is cut off';
+};
+const forgetsTheGone: Rule = ({ target }, { world }) => {
+  const state = world.ec2.instances.get(target.split('/')[1] ?? '')?.state ?? 'terminated';
+  return state === 'terminated' ? undefined : `it is ${state}`;
+};
+
+const ofNoGroup: Rule = (sent, { world }) =>
+  instancesOf(sent).some((id) => groupOf(world, id)) ? 'its group would replace what is stopped' : undefined;
+
+/** Only what Steward has stopped is Steward's to start. */
+const ownStop: Rule = (sent, { stoppedBy, isUnsettled, arnOf }) =>
+  instancesOf(sent).every((id) => stoppedBy.get(id) !== 'somebody' || isUnsettled(arnOf(id)))
+    ? undefined
+    : 'somebody stopped it on purpose';
+
+const PROTECTED = /^(sshd?|amazon-ssm-agent|amazon-cloudwatch-agent|docker|containerd|ecs|postgres|mysql|redis|mongo)/;
+const RESTARTABLE = /^shop/;
+const neverProtected: Rule = ({ input }) => {
+  const { Parameters } = input as { Parameters: Record<string, readonly string[]> };
+  const unit = Buffer.from(Parameters['Unit']?.[0] ?? '', 'base64').toString('utf8');
+  return PROTECTED.test(unit) || !RESTARTABLE.test(unit) ? `${unit} is not to be restarted` : undefined;
+};
+
+const neverSmaller: Rule = ({ input }, { world }) => {
+  const { VolumeId = '', Size = 0 } = input as { VolumeId?: string; Size?: number };
+  const size = world.ec2.volumes.get(VolumeId)?.size ?? 0;
+  return Size < size ? `${VolumeId} has ${size} GiB, asked for are ${Size}` : undefined;
+};
+
+const ownAlarms: Rule = ({ input }) => {
+  const { AlarmName, AlarmNames } = input as { AlarmName?: string; AlarmNames?: readonly string[] };
+  const foreign = (AlarmNames ?? [AlarmName ?? '']).find((n) => !n.startsWith('steward/test/'));
+  return foreign === undefined ? undefined : `the alarm ${foreign} is not Steward's`;
+};
+
+const trailOf = ({ input }: Sent): string =>
+  (textOf(input, 'Name') ?? textOf(input, 'TrailName') ?? '').replace(/^arn:[^/]*\//, '');
+const notTheOrganisations: Rule = (sent, { world }) =>
+  world.cloudtrail.trails.get(trailOf(sent))?.organization ? `${trailOf(sent)} is the organisation's` : undefined;
+const intoItsOwnBucket: Rule = (sent, { world }) => {
+  const bucket = textOf(sent.input, 'S3BucketName');
+  const own = `${trailOf(sent)}-logs-${world.account}`;
+  return bucket === undefined || bucket === own ? undefined : `${bucket} is not the bucket of ${trailOf(sent)}`;
+};
+
+const neverShorter: Rule = ({ input }, { world }) => {
+  const { logGroupName = '', retentionInDays = 0 } = input as { logGroupName?: string; retentionInDays?: number };
+  const group = world.logs.groups.get(logGroupName);
+  const kept = group?.retention ?? Number.POSITIVE_INFINITY;
+  return group && retentionInDays < kept
+    ? `${logGroupName} keeps ${kept} days, asked for are ${retentionInDays}`
+    : undefined;
+};
+
+const neverFewer: Rule = ({ input }, { world }) => {
+  const { AutoScalingGroupName = '', DesiredCapacity = 0 } = input as {
+    AutoScalingGroupName?: string;
+    DesiredCapacity?: number;
+  };
+  const group = world.autoscaling.groups.get(AutoScalingGroupName);
+  return DesiredCapacity > (group?.max ?? 0) ? `${AutoScalingGroupName} has at most ${group?.max}` : undefined;
+};
+
+const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
+  RebootInstances: { 'never-the-last-that-serves': neverTheLast },
+  StopInstances: {
+    'never-the-last-that-serves': neverTheLast,
+    'no-stop-in-a-group': ofNoGroup,
+  },
+  StartInstances: { 'what-others-stop-stays-stopped': ownStop },
+  SetInstanceHealth: { 'two-signs-to-destroy': hasTwoSigns, 'never-the-last-that-serves': neverTheLast },
+  TerminateInstances: { 'two-signs-to-destroy': hasTwoSigns, 'never-the-last-that-serves': neverTheLast },
+  UpdateContainerInstancesState: { 'two-signs-to-drain': drainsTheDead },
+  DeregisterContainerInstance: { 'only-what-is-gone-is-forgotten': forgetsTheGone },
+  ModifyVolume: { 'volumes-never-shrink': neverSmaller },
+  PutMetricAlarm: { 'only-own-alarms': ownAlarms },
+  DeleteAlarms: { 'only-own-alarms': ownAlarms },
+  UpdateTrail: { 'never-the-organisations-trail': notTheOrganisations, 'its-own-bucket': intoItsOwnBucket },
+  CreateTrail: { 'never-the-organisations-trail': notTheOrganisations, 'its-own-bucket': intoItsOwnBucket },
+  StartLogging: { 'never-the-organisations-trail': notTheOrganisations },
+  PutEventSelectors: { 'never-the-organisations-trail': notTheOrganisations },
+  PutRetentionPolicy: { 'retention-never-shorter': neverShorter },
+  SetDesiredCapacity: { 'within-the-maximum': neverFewer },
+};
+const RESTARTS: Readonly<Record<string, Rule>> = {
+  'never-a-protected-unit': neverProtected,
+  'never-the-last-that-serves': neverTheLast,
+};
+
+export const rulesOf = ({ operation, input }: Sent): readonly (readonly [invariant: string, rule: Rule])[] =>
+  Object.entries(
+    operation === 'SendCommand' && textOf(input, 'DocumentName')?.endsWith('-restart-unit')
+      ? RESTARTS
+      : (RULES[operation] ?? {}),
+  );
+
+/** What a call names beyond its target: an instance, a volume, an alarm of an instance, a trail, a log group. Of these it may name its own only. */
+const NAMED = /\b(?:i|vol|vpc)-[0-9a-f]{8,17}\b/g;
+export const strangersIn = ({ input, target }: Sent, { world }: Scene): readonly string[] => {
+  const found = JSON.stringify(input).match(NAMED) ?? [];
+  const belongs = (id: string): boolean =>
+    target.endsWith(`/${id}`) || target.endsWith(`/${world.ec2.volumes.get(id)?.attachment?.instanceId ?? '-'}`);
+  const names = [textOf(input, 'TrailName'), textOf(input, 'logGroupName')].flatMap((n) => n ?? []);
+  return [
+    ...found.filter((id) => !belongs(id)),
+    ...names.filter((n) => !target.endsWith(n.replace(/^arn:[^/]*\//, ''))),
+  ];
+};
+
+/** Grace for what a pass may have seen before others changed it. */
+export const PASS_TIME = minutes(3);
