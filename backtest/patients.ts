@@ -54,6 +54,7 @@ const INSTANCE: Partial<Record<SignalKind, Infect>> = {
     world.ec2.instances.get(id)?.scheduled.push({ code: 'instance-retirement', description: 'presumed', notBefore });
     return 'AWS retires it in three days';
   },
+  'instance.hardware-degraded': () => 'what it runs on is degraded, which no check shows',
   'instance.interruption': spotAlone,
   'instance.rebalance-recommended': spotAlone,
   'memory.low': (world, id) => {

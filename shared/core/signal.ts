@@ -21,6 +21,8 @@ export type SignalKind =
   | 'instance.status-check-failed'
   | 'instance.system-check-failed'
   | 'instance.ebs-check-failed'
+  /** AWS Health says that what it runs on is degraded; no status check shows that. */
+  | 'instance.hardware-degraded'
   /** AWS will stop, reboot or retire it at a known time. */
   | 'instance.scheduled-event'
   /** A spot instance goes in two minutes. */

@@ -145,6 +145,13 @@ const isTaken = (look: Look<Options>): boolean =>
 const stillDrains = ({ duties }: Seen, look: Look<Options>): boolean =>
   duties.unit?.status === 'DRAINING' && (tried(look, 'drain')?.step as Leave | undefined)?.unit === duties.unit.arn;
 
+/** No check shows it, so it counts until it runs elsewhere: launched since, or replaced. AWS closes such events within weeks. */
+const DEGRADED_FOR = days(14);
+const isDegraded = ({ instance }: Seen, look: Look<Options>): boolean =>
+  look.signal.kind === 'instance.hardware-degraded' &&
+  instance.launchedAt <= look.openedAt &&
+  look.now - look.openedAt < DEGRADED_FOR;
+
 const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
   const { instance, checks } = seen;
   if (isGone(seen.instance)) return isWhole(seen);
@@ -155,7 +162,8 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
     failing(seen).length === 0 &&
     announced(seen, look).length === 0 &&
     !isTaken(look) &&
-    !stillDrains(seen, look)
+    !stillDrains(seen, look) &&
+    !isDegraded(seen, look)
   );
 };
 
@@ -171,7 +179,8 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   const waits = checks?.instance === 'initializing' ? ['its checks are starting'] : [];
   const place = member && member.lifecycle !== 'InService' ? [`Auto Scaling has it ${member.lifecycle}`] : [];
   const taken = isTaken(look) ? ['AWS is about to take it back'] : [];
-  const all = [...state, ...events, ...taken, ...waits, ...place];
+  const worn = isDegraded(seen, look) ? [`what it runs on is degraded (${look.signal.cause})`] : [];
+  const all = [...state, ...events, ...taken, ...worn, ...waits, ...place];
   return all.length > 0 ? all.join('; ') : 'it runs and its status checks pass';
 };
 
@@ -222,6 +231,11 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
       because: 'AWS did not take it, and it still drains',
       remedy: 'let it take tasks again with steward undo, or replace it',
     };
+  // AWS itself says so: no second sign is needed.
+  if (isDegraded(seen, look)) {
+    const is = describe(seen, look);
+    return seen.member ? replacing(seen, is, true, look) : restarting(seen, is, look);
+  }
   return { do: 'wait', until: now + seconds(30), because: describe(seen, look) };
 };
 
@@ -435,7 +449,8 @@ export const instanceImpaired = defineRemediation<Seen, Step, Options>({
   about: `What fails for five minutes is **rebooted** if its own check fails. If that does not help, or the hardware below it is at fault, one that stands alone is
 **stopped and started**, which moves it to other hardware; a member of an Auto Scaling group is **replaced** by its group, lifecycle hooks included. What AWS repairs by
 itself (automatic recovery, Auto Scaling's health check) is left to AWS for ten minutes. Replacing needs two signs: a failed check and a second one, or a silent SSM agent,
-or AWS's own announcement. What would lose instance-store data or a public address is a rung of its own, which destroys: a person says yes to exactly that. It is over when
+or AWS's own announcement. What AWS Health calls **degraded** (a drive of the instance store) shows in no check: it is moved or replaced like failing
+hardware. What would lose instance-store data or a public address is a rung of its own, which destroys: a person says yes to exactly that. It is over when
 both checks pass again, or the group is whole. It never forces a stop, never terminates anything itself, never touches the last member that serves without a person. A spot instance that AWS
 takes is **drained** first: its ECS tasks start elsewhere, and it leaves its group's target groups where others serve. On a mere recommendation only where its group launches another
 (Capacity Rebalancing), and once that one is there.`,
@@ -443,6 +458,7 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
     'instance.status-check-failed',
     'instance.system-check-failed',
     'instance.ebs-check-failed',
+    'instance.hardware-degraded',
     'instance.scheduled-event',
     'instance.interruption',
     'instance.rebalance-recommended',

@@ -279,7 +279,7 @@ const notices: readonly (readonly [string, string, string, readonly string[]])[]
     'AWS Health: AWS_EC2_PERSISTENT',
     [WEB1, `arn:aws:ec2:${HOME}:instance/i-0123456789abcdef0`],
   ],
-  ['ec2-health/degraded', 'instance.scheduled-event', 'AWS Health: AWS_EC2_INSTANCE_STORE', [WEB1]],
+  ['ec2-health/degraded', 'instance.hardware-degraded', 'AWS Health: AWS_EC2_INSTANCE_STORE', [WEB1]],
   [
     'ecs-container-instance/cut-off',
     'container-instance.agent-disconnected',

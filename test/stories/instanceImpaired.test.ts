@@ -298,6 +298,56 @@ describe('what AWS announces', () => {
   });
 });
 
+describe('what AWS Health calls degraded, and no check shows', () => {
+  const degraded = async (options: Parameters<typeof started>[0], statusCode = 'open') => {
+    const s = await started(options);
+    s.deliver(
+      JSON.stringify({
+        version: '0',
+        id: 'health-1',
+        'detail-type': 'AWS Health Event',
+        source: 'aws.health',
+        account: s.world.account,
+        region: s.world.region,
+        time: new Date(s.clock.now()).toISOString(),
+        resources: [s.id],
+        detail: {
+          eventTypeCode: 'AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEGRADED',
+          statusCode,
+          affectedEntities: [{ entityValue: s.id }],
+        },
+      }),
+    );
+    await s.run(hours(1), s.over);
+    return s;
+  };
+  test('it moves to other hardware, and that ends it', async () => {
+    const s = await degraded({});
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([
+      ['restart', 'effective'],
+      ['start', 'effective'],
+    ]);
+    expect(s.last()?.attempts[0]?.because).toMatch(
+      /degraded \(AWS Health: AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEG/,
+    );
+  });
+  test('what is on its drives would be lost: that is asked, and stays asked though every check passes', async () => {
+    const s = await degraded({ make: { type: 'm6id.large' } });
+    await s.run(hours(3));
+    expect(s.last()).toMatchObject({ state: 'asking', attempts: [], ask: { rung: 'restart-with-loss' } });
+  });
+  test('in a group its group replaces it', async () => {
+    const s = await degraded({ of: 'web', policy: mayReplace });
+    expect(s.rungs()).toEqual([['replace', 'effective']]);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+  test('one that is over opens nothing', async () => {
+    const s = await degraded({}, 'closed');
+    expect(s.last()).toBeUndefined();
+  });
+});
+
 test('what is not in scope, and what cannot be seen', async () => {
   const s = await started({ make: { tags: { Name: 'alone' } } });
   impair(s.world, s.id, { instance: true });
