@@ -221,7 +221,11 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if ((last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous') && last.effect === undefined)
     return { do: 'wait', until: now + seconds(15), because: `${describe(seen, look)}: ${last.plan} is not over yet` };
   if (!checks) return { do: 'wait', until: now + minutes(1), because: 'EC2 tells nothing of its status checks' };
-  if (failing(seen).length > 0) return impaired(seen, checks, look);
+  return failing(seen).length > 0 ? impaired(seen, checks, look) : forewarned(seen, look);
+};
+
+/** It runs and its checks pass, and yet AWS has said something of it. */
+const forewarned = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const [event] = announced(seen, look);
   if (event) return leaving(seen, event, look);
   if (isTaken(look)) return takingLeave(seen, look) ?? taken(seen, look);
@@ -236,7 +240,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     const is = describe(seen, look);
     return seen.member ? replacing(seen, is, true, look) : restarting(seen, is, look);
   }
-  return { do: 'wait', until: now + seconds(30), because: describe(seen, look) };
+  return { do: 'wait', until: look.now + seconds(30), because: describe(seen, look) };
 };
 
 const underWay = (seen: Seen, look: Look<Options>, limit: number, remedy: string): Verdict<Step> => {
