@@ -219,6 +219,13 @@ export const program = (run: Run): Command => {
   yes(
     add(root, 'undo <incident>', 'put back what it did last, where that can be', (s, o, id: string) => undo(s, id, o)),
   );
+  const channels = root.command('channels').description('who is told, and whether it reaches them');
+  add(channels, 'list', 'the channels of steward.yml, what each is told, and what fails', async (s) =>
+    s.answer({ do: 'channels' }, (await view()).showChannels),
+  );
+  add(channels, 'test <channel>', 'send it a message that says nothing is wrong', (s, _o, channel: string) =>
+    s.obey({ do: 'test-channel', channel }),
+  );
   const parked = root.command('parked').description('events that could not be read, kept whole');
   add(parked, 'list [id]', 'all of them, or one in full', async (s, _o, id?: string) => {
     const { showParked } = await view();

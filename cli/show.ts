@@ -5,6 +5,7 @@ import type { Answer } from '../shared/core/pass.ts';
 import type { Pause } from '../shared/core/store.ts';
 import { span, type Time } from '../shared/core/time.ts';
 import type { Done } from '../shared/runtime/answer.ts';
+import type { ChannelHealth } from '../shared/runtime/channelHealth.ts';
 import type { Line, Status } from '../shared/runtime/questions.ts';
 import type { Explained, Why } from '../shared/runtime/why.ts';
 import { ago, type Cell, clock, type Paint, short, table, tidy, timeOf, who } from './paint.ts';
@@ -56,6 +57,9 @@ export const showStatus = (s: Status, p: Paint): string[] => {
     ...(s.parked > 0
       ? [p.yellow(`${s.parked} ${s.parked === 1 ? 'event' : 'events'} could not be read: steward parked list`)]
       : []),
+    ...s.failing.map((c) =>
+      p.red(`The channel ${c.name} is told nothing: ${c.failing?.because}. steward channels list`),
+    ),
     '',
     ...table(
       s.remediations.map((r): Cell[] => [r.name, r.mode === 'act' ? [r.mode, p.green] : r.mode, [r.title, p.dim]]),
@@ -68,6 +72,25 @@ const lineText = ({ asks, snooze, state, because }: Line, now: Time): string => 
   if (state === 'snoozed' && snooze) return `until ${timeOf(snooze.until, now)} by ${who(snooze.by)}: ${snooze.why}`;
   return asks ? `${asks.plan.split(': ')[0]}?` : tidy(because, now);
 };
+
+const channelCells = ({ name, type, what, waiting, failing }: ChannelHealth, now: Time, p: Paint): Cell[] => [
+  [name, p.bold],
+  type,
+  what,
+  waiting > 0 ? `${waiting} wait` : '',
+  failing ? [`fails since ${ago(failing.since, now)}: ${failing.because}`, p.red] : ['told', p.green],
+];
+export const showChannels = ({ channels, at }: { channels: readonly ChannelHealth[]; at: Time }, p: Paint): string[] =>
+  channels.length === 0
+    ? ['Nobody is told: steward.yml names no channel.']
+    : [
+        ...table(
+          channels.map((c) => channelCells(c, at, p)),
+          p,
+        ),
+        '',
+        p.dim('To try one: steward channels test <name>'),
+      ];
 
 export const showLines = (lines: readonly Line[], now: Time, p: Paint): string[] =>
   table(

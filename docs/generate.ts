@@ -36,6 +36,11 @@ const permissionsOf = ({ permissions }: Remediation): string =>
     ]),
   );
 
+const ladderOf = ({ ladder }: Remediation): string =>
+  Object.entries(ladder)
+    .map(([rung, words], n) => `${n + 1}. **${rung}**: ${words}`)
+    .join('\n') || 'None: it only tells a person.';
+
 const section = (r: Remediation): string => `## ${r.name}
 
 It ${r.title}.
@@ -49,9 +54,7 @@ ${r.about}
 
 Ladder:
 
-${Object.entries(r.ladder)
-  .map(([rung, words], n) => `${n + 1}. **${rung}**: ${words}`)
-  .join('\n')}
+${ladderOf(r)}
 
 Options (\`remediations.${r.name}\` in \`steward.yml\`, beside those that every remediation has):
 

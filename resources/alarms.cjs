@@ -1,4 +1,5 @@
 /** Alarms on Steward itself. Each says what it means and what to do; all go to the notices topic. */
+const { channels } = require('./channels.cjs');
 const { logicalId } = require('./from-source.cjs');
 
 const own = (stage) => [
@@ -85,6 +86,25 @@ const alarms = (stage) => [
   },
 ];
 
+/** Only where someone is told. */
+const telling = (stage) => [
+  {
+    name: 'announce-fails',
+    say: 'The function announce fails: the channels of steward.yml are told nothing. Its log says why; what they were not told is kept.',
+    metric: ['AWS/Lambda', 'Errors', lambda(stage, 'announce')],
+    statistic: 'Sum',
+    over: 0,
+    of: 2,
+  },
+  {
+    name: 'telling-behind',
+    say: 'A channel of steward.yml was not told something for 15 minutes. `npx steward status` and the log of announce say which and why; it is told when it takes messages again.',
+    metric: ['Steward', 'TellingBehind', own(stage)],
+    statistic: 'Maximum',
+    over: 900_000,
+  },
+];
+
 const resource = (
   stage,
   { name, say, metric: [Namespace, MetricName, Dimensions], statistic, over, under, of = 1, silent },
@@ -109,5 +129,10 @@ const resource = (
 
 module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => ({
-    Resources: Object.fromEntries(alarms(stage).map((a) => [`${logicalId(a.name)}Alarm`, resource(stage, a)])),
+    Resources: Object.fromEntries(
+      [...alarms(stage), ...(channels(stage).length > 0 ? telling(stage) : [])].map((a) => [
+        `${logicalId(a.name)}Alarm`,
+        resource(stage, a),
+      ]),
+    ),
   }));

@@ -10,8 +10,8 @@ const { loadPolicy } = require('./policy.ts');
 
 exports.remediations = remediations;
 exports.rolePolicy = rolePolicy;
-/** The checked steward.yml. @throws with every problem, its line, what was given and what is allowed */
-exports.policy = () => loadPolicy(remediations);
+/** The checked steward.yml, or the file that STEWARD_POLICY names: another stage may have another. @throws with every problem, its line, what was given and what is allowed */
+exports.policy = () => loadPolicy(remediations, process.env.STEWARD_POLICY);
 /** 'HealIamRole' → no dots and dashes: a CloudFormation name. */
 exports.logicalId = (text) =>
   text

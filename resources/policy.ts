@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import * as z from 'zod';
 import { type Configurable, type Policy, policySchema, resolvePolicy } from '../shared/core/policy.ts';
-import { openUntil } from '../shared/core/windows.ts';
+import { latestRun, openUntil } from '../shared/core/windows.ts';
 
 /** zod/mini, which the policy is written in, has no words of its own. */
 z.config(z.locales.en());
@@ -21,6 +21,9 @@ const nameOf = (path: Path): string =>
 
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: Schema;
+  readonly oneOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
   readonly items?: Schema;
   readonly type?: string;
   readonly enum?: readonly unknown[];
@@ -30,8 +33,33 @@ interface Schema {
   readonly pattern?: string;
 }
 
-const schemaAt = (schema: Schema | undefined, path: Path): Schema | undefined =>
-  path.reduce<Schema | undefined>((s, p) => (typeof p === 'number' ? s?.items : s?.properties?.[String(p)]), schema);
+const valueAt = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>((v, p) => (v as Record<PropertyKey, unknown> | null | undefined)?.[p], value);
+
+/** What was given, unless it may be a secret that someone wrote where its name belongs. */
+const shown = (path: Path, value: unknown): string => {
+  if (value === undefined) return 'nothing';
+  return path.at(-1) === 'secret'
+    ? 'something else (not shown: if it is the secret itself, replace it)'
+    : JSON.stringify(value);
+};
+
+/** Of several that a section may be, the one whose constants it names; else all that they allow, as one. */
+const chosen = (s: Schema | undefined, given: unknown): Schema | undefined => {
+  const choices = s?.oneOf ?? s?.anyOf;
+  if (!choices) return s;
+  const isNamed = ({ properties = {} }: Schema): boolean =>
+    Object.entries(properties).some(([k, p]) => p.const !== undefined && p.const === valueAt(given, [k]));
+  return choices.find(isNamed) ?? { properties: { type: { enum: choices.map((c) => c.properties?.['type']?.const) } } };
+};
+const partOf = (s: Schema | undefined, p: PropertyKey): Schema | undefined =>
+  typeof p === 'number' ? s?.items : (s?.properties?.[String(p)] ?? s?.additionalProperties);
+/** What is allowed at a path, under what is given there. */
+const schemaAt = (schema: Schema, path: Path, given: unknown): Schema | undefined =>
+  path.reduce<Schema | undefined>(
+    (s, p, n) => chosen(partOf(s, p), valueAt(given, path.slice(0, n + 1))),
+    chosen(schema, given),
+  );
 
 const allowedText = (s: Schema | undefined): string => {
   if (!s) return 'nothing of that name';
@@ -53,23 +81,27 @@ export const policyJsonSchema = (remediations: readonly Configurable[]): object 
   ...z.toJSONSchema(policySchema(remediations), { io: 'input', target: 'draft-2020-12' }),
 });
 
-const valueAt = (value: unknown, path: Path): unknown =>
-  path.reduce<unknown>((v, p) => (v as Record<PropertyKey, unknown> | undefined)?.[p], value);
-
+interface Mistake {
+  readonly path: Path;
+  readonly say: string;
+}
+const tried = (path: Path, { cron, timezone }: { cron: string; timezone: string }, read: () => unknown): Mistake[] => {
+  try {
+    read();
+    return [];
+  } catch (e) {
+    return [{ path, say: `${(e as Error).message} (given "${cron}" in ${timezone})` }];
+  }
+};
 /** A mistake that only a calendar can see: a cron or time zone that cannot be read. */
-const windowProblems = (policy: Policy): { path: Path; say: string }[] =>
-  (['freeze', 'maintenance'] as const).flatMap((section) =>
-    policy[section].flatMap((window, n) => {
-      try {
-        openUntil(window, Date.UTC(2026, 0, 1));
-        return [];
-      } catch (e) {
-        return [
-          { path: [section, n, 'cron'], say: `${(e as Error).message} (given "${window.cron}" in ${window.timezone})` },
-        ];
-      }
-    }),
-  );
+const windowProblems = (policy: Policy): Mistake[] => [
+  ...(['freeze', 'maintenance'] as const).flatMap((section) =>
+    policy[section].flatMap((window, n) =>
+      tried([section, n, 'cron'], window, () => openUntil(window, Date.UTC(2026, 0, 1))),
+    ),
+  ),
+  ...tried(['digest', 'cron'], policy.digest, () => latestRun(policy.digest, Date.UTC(2026, 0, 1))),
+];
 
 /** @throws Error with every problem: line, option, what was given, what is allowed */
 export const checkPolicy = (text: string, file: string, remediations: readonly Configurable[]): Policy => {
@@ -109,13 +141,13 @@ export const checkPolicy = (text: string, file: string, remediations: readonly C
           ? issue.keys.map((key) => ({
               line: lineOf([...issue.path, key]),
               option: nameOf([...issue.path, key]),
-              say: `there is no such option; allowed here: ${Object.keys(schemaAt(schema, issue.path)?.properties ?? {}).join(', ')}`,
+              say: `there is no such option; allowed here: ${Object.keys(schemaAt(schema, issue.path, given)?.properties ?? {}).join(', ')}`,
             }))
           : [
               {
                 line: lineOf(issue.path),
                 option: nameOf(issue.path) || 'the file',
-                say: `given ${JSON.stringify(valueAt(given, issue.path)) ?? 'nothing'}, allowed: ${allowedText(schemaAt(schema, issue.path))}`,
+                say: `given ${shown(issue.path, valueAt(given, issue.path))}, allowed: ${allowedText(schemaAt(schema, issue.path, given))}`,
               },
             ],
       ),
@@ -127,7 +159,9 @@ export const checkPolicy = (text: string, file: string, remediations: readonly C
 };
 
 /** A project without steward.yml has the defaults. */
-export const loadPolicy = (remediations: readonly Configurable[], file = 'steward.yml'): Policy => {
-  const path = new URL(`../${file}`, import.meta.url);
+export const loadPolicy = (remediations: readonly Configurable[], named?: string): Policy => {
+  const file = named || 'steward.yml';
+  const path = new URL(file, new URL('../', import.meta.url));
+  if (named && !existsSync(path)) throw new Error(`STEWARD_POLICY names ${named}, which does not exist`);
   return checkPolicy(existsSync(path) ? readFileSync(path, 'utf8') : '', file, remediations);
 };

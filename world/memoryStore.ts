@@ -78,6 +78,15 @@ export const memoryStore = (): MemoryStore => {
         zones[i.zone ?? 'unknown'] = (zones[i.zone ?? 'unknown'] ?? 0) + 1;
       return zones;
     },
+    untold: async (channel, now, limit) =>
+      [...records.values()]
+        .flatMap((r) =>
+          r.kind === 'notice' && r.channel === channel && r.dueAt !== undefined && r.dueAt <= now
+            ? [{ id: r.id, dueAt: r.dueAt }]
+            : [],
+        )
+        .sort((a, b) => a.dueAt - b.dueAt)
+        .slice(0, limit),
     park: async (parked) => void parkedEvents.set(parked.id, parked),
     parked: async (limit) => [...parkedEvents.values()].sort((a, b) => a.at - b.at).slice(0, limit),
     unpark: async (id) => void parkedEvents.delete(id),

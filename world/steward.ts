@@ -3,13 +3,17 @@
  * and the Lambda runtime are in memory. Hours pass in milliseconds. The stories, the bench and the backtest run on this.
  */
 import { read } from '../events/read.ts';
+import { ssmParameters } from '../shared/aws/parameters.ts';
+import type { ChannelConfig } from '../shared/core/channels.ts';
 import { InvalidInput } from '../shared/core/errors.ts';
 import type { Incident } from '../shared/core/incident.ts';
+import type { Channel } from '../shared/core/letter.ts';
 import { rolePolicy } from '../shared/core/permissions.ts';
 import type { Policy } from '../shared/core/policy.ts';
 import type { Store } from '../shared/core/store.ts';
 import { minutes, seconds } from '../shared/core/time.ts';
 import { remediations } from '../shared/remediations/index.ts';
+import { type AnnounceDeps, type Announced, announce, announceDue, type Changed } from '../shared/runtime/announce.ts';
 import { answerMessage, type Outcome } from '../shared/runtime/heal.ts';
 import { sweep } from '../shared/runtime/sweep.ts';
 import { reachAws, type Wired } from '../shared/runtime/wire.ts';
@@ -25,6 +29,8 @@ export interface StewardOptions {
   readonly deaf?: boolean;
   /** Another state table than the one in memory. */
   readonly store?: Store;
+  /** The people's end of the policy's channels. */
+  readonly open?: (name: string, config: ChannelConfig) => Promise<Channel>;
   /** Wraps each wait for AWS or for time: the bench subtracts them. */
   readonly around?: <T>(what: 'call' | 'sleep', wait: () => Promise<T>) => Promise<T>;
 }
@@ -41,7 +47,7 @@ export const isListenedTo = (event: unknown): boolean => {
 
 export const runSteward = (
   world: World,
-  { policy, stage = 'test', deaf = false, store: otherStore, around = (_what, wait) => wait() }: StewardOptions,
+  { policy, stage = 'test', deaf = false, store: otherStore, open, around = (_what, wait) => wait() }: StewardOptions,
 ) => {
   const { clock } = world;
   for (const r of remediations)
@@ -52,8 +58,33 @@ export const runSteward = (
     { Statement: [{ Effect: 'Allow', Action: ['sts:AssumeRole', 'cloudwatch:ListTagsForResource'], Resource: '*' }] },
   ]);
 
+  const teller = addUser(world, 'announce', [
+    {
+      Statement: [
+        {
+          Effect: 'Allow',
+          Action: 'ssm:PutParameter',
+          Resource: `arn:aws:ssm:*:*:parameter/steward/${stage}/channel/*`,
+        },
+      ],
+    },
+  ]);
+
   const memory = memoryStore();
-  const store = otherStore ?? memory;
+  const told: Announced[] = [];
+  const isTold = open !== undefined && Object.keys(policy.channels).length > 0;
+  const table = otherStore ?? memory;
+  /** As the table's stream: what was written is announced. */
+  const store: Store = isTold
+    ? {
+        ...table,
+        write: async (...changes) => {
+          await table.write(...changes);
+          const changed = changes.flatMap((c) => ('put' in c && c.put.kind === 'incident' ? [c.put] : []));
+          if (changed.length > 0) streamed(changed);
+        },
+      }
+    : table;
   const outcomes: Outcome[] = [];
   const failures: unknown[] = [];
   let awake = 0;
@@ -95,6 +126,23 @@ export const runSteward = (
     alarmTags: async () => ({}),
   };
 
+  const announcing: AnnounceDeps | undefined = open && {
+    now: deps.now,
+    sleep: (ms) => (ms > 0 ? sleep(ms) : Promise.resolve()),
+    store: table,
+    policy,
+    home: { stage, region: world.region },
+    account: world.account,
+    open,
+    queue: deps.queue,
+    parameters: async () => ssmParameters({ region: world.region, credentials: teller, transport }),
+  };
+  const announced = (work: (d: AnnounceDeps, until: number) => Promise<Announced>): void =>
+    background(async () => {
+      if (announcing) told.push(await work(announcing, clock.now() + seconds(45)));
+    });
+  const streamed = (changed: readonly Changed[]): void => announced((d, until) => announce(changed, d, until));
+
   /** As SQS does: a message whose handling fails comes again. */
   const deliver = (body: string, tries = 1): void =>
     background(async () => {
@@ -120,6 +168,10 @@ export const runSteward = (
     const now = clock.now();
     return Math.max(0, Math.min((clock.next() ?? Number.POSITIVE_INFINITY) - now, every - (now % every)));
   };
+  const minute = (): void => {
+    background(async () => void (await sweep(deps, world.region)));
+    if (isTold) announced(announceDue);
+  };
   /** Lets time pass; the sweep runs each minute, or as rarely as is said. Stops early when `until` holds. */
   const run = async (ms: number, until: () => boolean = () => false, sweepEvery = minutes(1)): Promise<void> => {
     const end = clock.now() + ms;
@@ -127,8 +179,7 @@ export const runSteward = (
     while (clock.now() < end && !until()) {
       const before = Math.floor(clock.now() / sweepEvery);
       clock.advance(Math.min(nextStep(sweepEvery), end - clock.now()));
-      if (Math.floor(clock.now() / sweepEvery) !== before)
-        background(async () => void (await sweep(deps, world.region)));
+      if (Math.floor(clock.now() / sweepEvery) !== before) minute();
       await settle();
     }
     if (failures.length > 0) throw failures[0];
@@ -139,5 +190,5 @@ export const runSteward = (
   const incidents = (): Incident[] => [...memory.records.values()].filter((r) => r.kind === 'incident');
   const incidentOf = (instanceId: string): Incident | undefined =>
     incidents().findLast((i) => i.target.endsWith(instanceId));
-  return { clock, world, store: memory, deps, outcomes, run, isBusy, deliver, incidents, incidentOf };
+  return { clock, world, store: memory, deps, outcomes, told, run, isBusy, deliver, incidents, incidentOf };
 };

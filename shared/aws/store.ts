@@ -8,6 +8,8 @@
  * | group    | GROUP#<id>    | GROUP         |                                                |                            |
  * | switches | SWITCHES      | SWITCHES      |                                                |                            |
  * | ledger   | LEDGER#<name> | <month>       |                                                |                            |
+ * | notice   | NOTICES#<channel> | <id>      | TELL#<channel>, dueAt, while it is due         |                            |
+ * | channel  | CHANNEL#<name> | CHANNEL      |                                                |                            |
  * | parked   | PARKED        | <id>#<part>   |                                                |                            |
  */
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
@@ -65,7 +67,20 @@ const keyOf = (ref: Ref): Key => {
       return { pk: `GROUP#${ref.id}`, sk: 'GROUP' };
     case 'ledger':
       return { pk: `LEDGER#${ref.remediation}`, sk: ref.month };
+    case 'notice':
+      return { pk: `NOTICES#${ref.channel}`, sk: ref.id };
+    case 'channel':
+      return { pk: `CHANNEL#${ref.name}`, sk: 'CHANNEL' };
   }
+};
+
+/** Which incident a record of the table's stream is about. Undefined: it is about something else. */
+export const incidentOfKeys = (
+  keys: Readonly<Record<string, { readonly S?: string }>> | undefined,
+): { readonly target: string; readonly id: string } | undefined => {
+  const [, target] = /^TARGET#(.+)$/.exec(keys?.['pk']?.S ?? '') ?? [];
+  const [, id] = /^INCIDENT#(.+)$/.exec(keys?.['sk']?.S ?? '') ?? [];
+  return target && id ? { target, id } : undefined;
 };
 
 /** FNV-1a: the shard follows from the incident's id, so that an id alone is enough to find it. */
@@ -81,7 +96,13 @@ const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 const ULID_DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const madeAt = (ulid: string): Time => [...ulid.slice(0, 10)].reduce((t, c) => t * 32 + ULID_DIGITS.indexOf(c), 0);
 
-const indexesOf = (i: Incident): Record<string, unknown> => ({
+const indexesOf = (record: StoreRecord): Record<string, unknown> => {
+  if (record.kind === 'incident') return incidentIndexes(record);
+  return record.kind === 'notice' && record.dueAt !== undefined
+    ? { bucket: `TELL#${record.channel}`, at: record.dueAt }
+    : {};
+};
+const incidentIndexes = (i: Incident): Record<string, unknown> => ({
   ...(i.state === 'closed'
     ? { bucket: `CLOSED#${dayOf(i.closedAt ?? i.dueAt)}`, at: i.closedAt ?? i.dueAt }
     : { bucket: openBucket(shardOf(i.id)), at: i.dueAt }),
@@ -116,14 +137,17 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
   };
 
   const itemOf = (record: StoreRecord): Item => {
-    const lasting = record.kind === 'switches' || (record.kind === 'incident' && record.state !== 'closed');
+    const lasting =
+      record.kind === 'switches' ||
+      record.kind === 'channel' ||
+      (record.kind === 'incident' && record.state !== 'closed');
     return marshall(
       {
         ...keyOf(refOf(record)),
         ...(record.kind === 'incident' ? packed(record) : record),
         version: record.version + 1,
         schema: SCHEMA,
-        ...(record.kind === 'incident' ? indexesOf(record) : {}),
+        ...indexesOf(record),
         // DynamoDB's TTL wants seconds.
         ...(lasting ? {} : { expiresAt: Math.floor((now() + days(retentionDays)) / 1000) }),
       },
@@ -299,6 +323,13 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
         for (const { zone = 'unknown' } of others.slice(0, limit)) zones[zone] = (zones[zone] ?? 0) + 1;
         return zones;
       }),
+    untold: (channel, time, limit) =>
+      asked(`cannot read what ${channel} is to be told`, async () =>
+        (await inBucket(`TELL#${channel}`, limit, time)).map((item) => {
+          const { id, at } = unmarshall(item);
+          return { id, dueAt: at };
+        }),
+      ),
     park: (parked) =>
       asked('cannot park an event', () =>
         parkItems(parked).reduce(

@@ -37,6 +37,15 @@ export class Throttled extends StewardError {
   readonly retry = 'later';
 }
 
+/** It says when: not before so many milliseconds. */
+export class RateLimited extends Throttled {
+  readonly afterMs: number;
+  constructor(message: string, afterMs: number, options?: ErrorOptions) {
+    super(message, options);
+    this.afterMs = afterMs;
+  }
+}
+
 /** No answer, or an answer that leaves open what happened. For a call that changes something: ambiguous. */
 export class Unavailable extends StewardError {
   override readonly name = 'Unavailable';

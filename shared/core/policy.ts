@@ -3,25 +3,18 @@
  * deployed is the checked object, so a policy that does not parse deploys nothing.
  */
 import * as z from 'zod/mini';
+import { type ChannelConfig, channelSchema } from './channels.ts';
+import { option, said } from './option.ts';
 import type { Risk } from './remediation.ts';
 import { type DeclaredTrail, declaredTrail } from './trails.ts';
+
+export { option } from './option.ts';
 
 export const MODES = ['off', 'watch', 'ask', 'act'] as const;
 export type Mode = (typeof MODES)[number];
 
 /** A zod object that is strict about names and whose every field has a default. */
 const section = <T extends z.core.$ZodLooseShape>(shape: T) => z.prefault(z.strictObject(shape), {} as never);
-const said = <S extends z.ZodMiniType>(schema: S, description: string): S => {
-  z.globalRegistry.add(schema, { description });
-  return schema;
-};
-/** A field with a default, and the sentence that the JSON Schema and the docs say about it. */
-export const option = <S extends z.ZodMiniType>(
-  schema: S,
-  value: z.output<S> & z.core.util.NoUndefined<z.output<S>>,
-  description: string,
-) => said(z._default(schema, value), description);
-
 const int = (min: number, max: number) => z.int().check(z.gte(min), z.lte(max));
 const name = z.string().check(z.minLength(1), z.maxLength(128));
 
@@ -88,6 +81,9 @@ export interface Policy {
   };
   readonly signalMaxAgeMinutes: number;
   readonly retentionDays: number;
+  /** Who is told, by name. */
+  readonly channels: Readonly<Record<string, ChannelConfig>>;
+  readonly digest: { readonly cron: string; readonly timezone: string };
   readonly remediations: Readonly<Record<string, Settings>>;
 }
 
@@ -160,6 +156,23 @@ export const policySchema = (remediations: readonly Configurable[]) =>
     ),
     signalMaxAgeMinutes: option(int(1, 24 * 60), 15, 'An older signal opens no act by itself: two looks must agree'),
     retentionDays: option(int(30, 3650), 400, 'Closed incidents are kept so long'),
+    channels: said(
+      z._default(
+        z.record(
+          z.string().check(z.regex(/^[a-z0-9][a-z0-9-]{0,39}$/)),
+          channelSchema(remediations.map((r) => r.name)),
+        ),
+        {},
+      ),
+      'Who is told what, by a name of your own: { ops: { type: slack, channel: C0123456789, secret: /steward/slack-token } }',
+    ),
+    digest: said(
+      section({
+        cron: option(z.string().check(z.minLength(9)), '0 9 * * *', 'When it is told: five cron fields'),
+        timezone: option(z.string(), 'UTC', 'IANA time zone of the cron fields'),
+      }),
+      'When channels are told, in one message, of what healed without a person. Nothing healed: no message',
+    ),
     remediations: said(
       z.prefault(
         z.strictObject(

@@ -39,6 +39,8 @@ export type SignalKind =
   | 'database.storage-low'
   | 'load-balancer.unhealthy-hosts'
   | 'steward.drill'
+  /** Messages do not reach one of the policy's channels. */
+  | 'channel.failing'
   | 'target.changed'
   /** An alarm whose metric or dimensions name nothing: its tags may (`steward:signal`, `steward:target`). */
   | 'alarm.unnamed';

@@ -3,6 +3,7 @@
  * in one call are all or nothing. That is all the gate needs: whatever it decided on, it checks in the same transaction.
  */
 import type { Incident } from './incident.ts';
+import type { ChannelBook, Notice } from './outbox.ts';
 import type { Time } from './time.ts';
 
 /** A stop: everything, or one remediation, group or target. */
@@ -63,13 +64,15 @@ export interface Ledger {
   readonly usdPerMonth: number;
 }
 
-export type StoreRecord = Switches | Chart | Incident | GroupRecord | Ledger;
+export type StoreRecord = Switches | Chart | Incident | GroupRecord | Ledger | Notice | ChannelBook;
 export type Ref =
   | { readonly kind: 'switches' }
   | { readonly kind: 'chart'; readonly target: string }
   | { readonly kind: 'incident'; readonly target: string; readonly id: string }
   | { readonly kind: 'group'; readonly id: string }
-  | { readonly kind: 'ledger'; readonly remediation: string; readonly month: string };
+  | { readonly kind: 'ledger'; readonly remediation: string; readonly month: string }
+  | { readonly kind: 'notice'; readonly channel: string; readonly id: string }
+  | { readonly kind: 'channel'; readonly name: string };
 export type RecordOf<R extends Ref> = Extract<StoreRecord, { kind: R['kind'] }>;
 
 /** `record.version` is the version it was read with (0: it must not exist yet); it is stored with version + 1. */
@@ -113,6 +116,9 @@ export interface Store {
     until?: Time,
   ): Promise<Readonly<Record<string, number>>>;
 
+  /** Notices of a channel whose dueAt has come, oldest first. */
+  untold(channel: string, now: Time, limit: number): Promise<readonly { readonly id: string; readonly dueAt: Time }[]>;
+
   park(parked: Parked): Promise<void>;
   parked(limit: number): Promise<readonly Parked[]>;
   unpark(id: string): Promise<void>;
@@ -130,6 +136,10 @@ export const refOf = (r: StoreRecord): Ref => {
       return { kind: 'group', id: r.id };
     case 'ledger':
       return { kind: 'ledger', remediation: r.remediation, month: r.month };
+    case 'notice':
+      return { kind: 'notice', channel: r.channel, id: r.id };
+    case 'channel':
+      return { kind: 'channel', name: r.name };
   }
 };
 
@@ -146,5 +156,9 @@ export const nameOf = (ref: Ref): string => {
       return `group ${ref.id}`;
     case 'ledger':
       return `ledger ${ref.remediation} ${ref.month}`;
+    case 'notice':
+      return `notice ${ref.id} of ${ref.channel}`;
+    case 'channel':
+      return `channel ${ref.name}`;
   }
 };

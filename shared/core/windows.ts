@@ -17,3 +17,7 @@ export const nextOpening = (windows: readonly Window[], now: Time): Time | undef
   const starts = windows.flatMap((w) => cronOf(w).nextRun(new Date(now))?.getTime() ?? []);
   return starts.length > 0 ? Math.min(...starts) : undefined;
 };
+
+/** The latest time at or before now at which it ran. */
+export const latestRun = ({ cron, timezone }: Pick<Window, 'cron' | 'timezone'>, now: Time): Time | undefined =>
+  new Cron(cron, { timezone, paused: true }).previousRuns(1, new Date(now + 1))[0]?.getTime();

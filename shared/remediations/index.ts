@@ -1,5 +1,6 @@
 /** Every remediation there is. Adding one is its file, its story test, its sample event and one line here. */
 import type { Remediation } from '../core/remediation.ts';
+import { channelSilent } from './channelSilent.ts';
 import { cpuExhausted } from './cpuExhausted.ts';
 import { drill } from './drill.ts';
 import { ecsAgentDisconnected } from './ecsAgentDisconnected.ts';
@@ -24,5 +25,6 @@ export const remediations: readonly Remediation[] = [
   trailWeakened,
   logGroupWeakened,
   flowLogsMissing,
+  channelSilent,
   drill,
 ];

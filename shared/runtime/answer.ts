@@ -10,6 +10,7 @@ import type { Parameters } from '../core/ports.ts';
 import { SNOOZE_LIMIT } from '../core/snooze.ts';
 import { days, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
+import { channels } from './channelHealth.ts';
 import { carryOut, Declined } from './commands.ts';
 import { check } from './doctor.ts';
 import { plan } from './heal.ts';
@@ -48,6 +49,7 @@ const question = z.discriminatedUnion('do', [
   /** With an id: that one, whole. */
   z.strictObject({ do: z.literal('parked'), id: z.optional(text) }),
   z.strictObject({ do: z.literal('check') }),
+  z.strictObject({ do: z.literal('channels') }),
 ]);
 const command = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('approve'), incident: text, step: z.string() }),
@@ -69,6 +71,7 @@ const command = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('replay'), ids }),
   z.strictObject({ do: z.literal('drop'), ids }),
   z.strictObject({ do: z.literal('drill') }),
+  z.strictObject({ do: z.literal('test-channel'), channel: text }),
 ]);
 export type Question = z.output<typeof question>;
 export type Command = z.output<typeof command>;
@@ -147,6 +150,8 @@ const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
       return { at: deps.now(), parked: await parked(q.id, deps) };
     case 'check':
       return check(deps);
+    case 'channels':
+      return { at: deps.now(), channels: await channels(deps) };
   }
 };
 

@@ -8,6 +8,7 @@ import type { Parked, Pause, Switches } from '../core/store.ts';
 import { iso } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import type { AnswerDeps, Command, Done } from './answer.ts';
+import { testChannel } from './channelHealth.ts';
 import { startDrill } from './doctor.ts';
 import { COUNTED, PARKED_LIMIT } from './questions.ts';
 import { findIncident, namedTarget } from './why.ts';
@@ -57,6 +58,8 @@ export const carryOut = (c: Command, by: string, deps: AnswerDeps): Promise<Outc
     case 'replay':
     case 'drop':
       return unpark(c, deps);
+    case 'test-channel':
+      return testChannel(c.channel, by, deps);
     case 'drill':
       return startDrill(by, deps).then(({ target }) => ({
         target,

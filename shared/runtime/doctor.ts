@@ -10,6 +10,7 @@ import { drill } from '../remediations/drill.ts';
 import { fullDisk } from '../remediations/fullDisk.ts';
 import { remediations } from '../remediations/index.ts';
 import type { AnswerDeps } from './answer.ts';
+import { channels } from './channelHealth.ts';
 
 export interface Check {
   /** 'table', 'queue', 'heal', 'sweep', 'due', 'policy', 'switches', 'role full-disk', 'agents', 'alarms' … */
@@ -124,6 +125,29 @@ const switches = (deps: AnswerDeps) =>
         }));
   });
 
+const told = (deps: AnswerDeps) =>
+  checked('channels', `${GRANT} ${deps.stage}`, async () => {
+    const all = await channels(deps);
+    if (all.length === 0)
+      return [
+        {
+          what: 'channels',
+          is: 'note',
+          say: 'nobody is told: steward.yml names no channel',
+          remedy: 'name one under `channels`, or look at `steward status` yourself',
+        },
+      ];
+    return all.map(({ name, what, waiting, failing }) =>
+      failing
+        ? wrong(
+            `channel ${name}`,
+            `nothing reaches it for ${span(deps.now() - failing.since)}, ${waiting} wait: ${failing.because}`,
+            `mend it, then: steward channels test ${name}`,
+          )
+        : fine(`channel ${name}`, `it is told ${what}; ${waiting} wait. To try it: steward channels test ${name}`),
+    );
+  });
+
 const everythingOf = (deps: AnswerDeps, account: string): Target =>
   targetOf(`arn:${partitionOf(deps.region)}:steward:${deps.region}:${account}:survey/all`);
 
@@ -194,6 +218,7 @@ export const check = async (deps: AnswerDeps): Promise<Checks> => {
     punctual(deps),
     policy(deps),
     switches(deps),
+    told(deps),
     ...accounts.flatMap((account) => remediations.map((r) => role(r, account, deps))),
     hosts(deps),
   ]);

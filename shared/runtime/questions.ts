@@ -6,6 +6,7 @@ import type { Parked, Pause } from '../core/store.ts';
 import { days, iso, type Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import type { AnswerDeps, Question } from './answer.ts';
+import { type ChannelHealth, channels } from './channelHealth.ts';
 import { namedTarget } from './why.ts';
 
 /** An incident in one line. Times are milliseconds since 1970. */
@@ -33,6 +34,8 @@ export interface Status {
   /** Those that a person put off. */
   readonly snoozed: readonly Line[];
   readonly parked: number;
+  /** Those that messages do not reach. */
+  readonly failing: readonly ChannelHealth[];
   readonly remediations: readonly { readonly name: string; readonly title: string; readonly mode: string }[];
 }
 /** So many open incidents, or of one target or day, are read. */
@@ -59,10 +62,11 @@ const lineOf = (i: Incident): Line => ({
 
 export const status = async (deps: AnswerDeps): Promise<Status> => {
   const at = deps.now();
-  const [[switches], open, unread] = await Promise.all([
+  const [[switches], open, unread, told] = await Promise.all([
     deps.store.read({ kind: 'switches' }),
     deps.store.open(COUNTED),
     deps.store.parked(PARKED_LIMIT),
+    channels(deps),
   ]);
   const counts: Partial<Record<Incident['state'], number>> = {};
   for (const { state } of open) counts[state] = (counts[state] ?? 0) + 1;
@@ -77,6 +81,7 @@ export const status = async (deps: AnswerDeps): Promise<Status> => {
     waiting: open.filter((i) => i.state === 'asking' || i.state === 'escalated').map(lineOf),
     snoozed: open.filter((i) => i.state === 'snoozed').map(lineOf),
     parked: unread.length,
+    failing: told.filter((c) => c.failing),
     remediations: remediations.map((r) => ({
       name: r.name,
       title: r.title,

@@ -1,5 +1,6 @@
 /** Records to keep: whole, with everything that a record may hold. */
 import type { Incident } from '../../shared/core/incident.ts';
+import type { ChannelBook, Notice } from '../../shared/core/outbox.ts';
 import type { Chart, GroupRecord, Ledger, Switches } from '../../shared/core/store.ts';
 import { hours, minutes, type Time } from '../../shared/core/time.ts';
 
@@ -114,5 +115,34 @@ export const aLedger = (over: Partial<Ledger> = {}): Ledger => ({
   month: '2026-11',
   version: 0,
   usdPerMonth: 12.375,
+  ...over,
+});
+export const aNotice = (over: Partial<Notice> = {}): Notice => ({
+  kind: 'notice',
+  channel: 'ops',
+  id: idAt(NOW),
+  version: 0,
+  about: { is: 'incident', target: arnOf(1), id: idAt(NOW) },
+  told: { print: 'x1', of: 3, at: NOW },
+  ref: '1795402860.000100',
+  heard: `${NOW} seen 96 % full`,
+  sent: 2,
+  sending: { part: 'thread', at: NOW },
+  uncertain: { main: NOW },
+  since: NOW,
+  failures: 1,
+  because: 'Slack says internal_error',
+  dueAt: NOW,
+  ...over,
+});
+export const aBook = (over: Partial<ChannelBook> = {}): ChannelBook => ({
+  kind: 'channel',
+  name: 'ops',
+  version: 0,
+  digested: NOW,
+  recent: [NOW - 1, NOW],
+  storms: { 'full-disk': { since: NOW, until: NOW + minutes(5) } },
+  failing: { since: NOW, failures: 3, because: 'invalid_auth', reported: NOW },
+  blockedUntil: NOW + minutes(1),
   ...over,
 });

@@ -5,10 +5,12 @@ import type { Incident } from '../../shared/core/incident.ts';
 import { type Change, nameOf, refOf, type Store } from '../../shared/core/store.ts';
 import { days, hours, iso, minutes, type Time } from '../../shared/core/time.ts';
 import {
+  aBook,
   aChart,
   aFullIncident,
   aGroup,
   aLedger,
+  aNotice,
   anIncident,
   arnOf,
   closed,
@@ -41,7 +43,7 @@ export const storeContract = (make: (now: () => Time) => Promise<Store>, racy?: 
   });
 
   describe('records', () => {
-    const records = [someSwitches(), aChart(), aFullIncident(), aGroup(), aLedger()];
+    const records = [someSwitches(), aChart(), aFullIncident(), aGroup(), aLedger(), aNotice(), aBook()];
 
     test('come back whole, one version on', async () => {
       for (const put of records) await store.write({ put });
@@ -278,6 +280,23 @@ export const storeContract = (make: (now: () => Time) => Promise<Store>, racy?: 
       expect(await store.troubled('asg/web', since - 2, 100, 'nobody', since - 1)).toEqual({});
       expect(await store.troubled('asg/none', since, 100, '')).toEqual({});
     });
+  });
+
+  test('untold: what a channel is due to be told, oldest first, until it is told; incidents are not among it', async () => {
+    const due = (n: number, over: object = {}) => aNotice({ id: `n${n}`, dueAt: NOW + n, ...over });
+    await store.write({ put: due(3) }, { put: due(1) }, { put: due(2, { channel: 'mail' }) }, { put: due(9) });
+    const { dueAt: _, ...over } = aNotice({ id: 'over' });
+    await store.write({ put: over }, { put: anIncident({ dueAt: NOW }) });
+    expect(await store.untold('ops', NOW + 5, 10)).toEqual([
+      { id: 'n1', dueAt: NOW + 1 },
+      { id: 'n3', dueAt: NOW + 3 },
+    ]);
+    expect(ids(await store.untold('ops', NOW + 5, 1))).toEqual(['n1']);
+    const { dueAt: _due, ...told } = due(1, { version: 1 });
+    await store.write({ put: told });
+    expect(ids(await store.untold('ops', NOW + 5, 10))).toEqual(['n3']);
+    expect(await store.untold('nobody', NOW + 5, 10)).toEqual([]);
+    expect(await store.due(NOW + 5, 10)).toHaveLength(1);
   });
 
   describe('parked events', () => {

@@ -411,6 +411,15 @@ describe("Steward's own messages", () => {
   test('a signal is the alarm that a survey found', () => {
     expect(readAll(sample('steward/signal'))).toStrictEqual(readAll(sample('alarm/full-disk.eventbridge')));
   });
+  test('a channel that fails is named by the parameter of its health', () => {
+    expect(readAll(sample('steward/channel-failing'))).toMatchObject([
+      {
+        signals: [
+          { kind: 'channel.failing', target: targetOf(`arn:aws:ssm:${HOME}:parameter/steward/local/channel/ops`) },
+        ],
+      },
+    ]);
+  });
   test('a drill keeps who asked', () => {
     expect(readAll(sample('steward/drill'))).toStrictEqual([
       {
@@ -433,7 +442,7 @@ describe("Steward's own messages", () => {
 });
 
 test('every sample is in one of the tables above', () => {
-  const own = ['look', 'look-first', 'signal', 'drill', 'plan'].map((n) => `steward/${n}`);
+  const own = ['look', 'look-first', 'signal', 'drill', 'channel-failing', 'plan'].map((n) => `steward/${n}`);
   const forms = ['sns-lambda', 'sqs', 'explain'].map((form) => `alarm/full-disk.${form}`);
   const listed = [
     ...Object.keys(alarms).flatMap((name) => FORMS.map((form) => `alarm/${name}.${form}`)),

@@ -23,7 +23,7 @@ test('no file, an empty one and the one that is shipped mean the defaults', () =
 });
 
 test('the example in the comments of the one that is shipped is right', () => {
-  const text = readFileSync('steward.yml', 'utf8').replaceAll(/^# (?=freeze:|remediations:| )/gm, '');
+  const text = readFileSync('steward.yml', 'utf8').replaceAll(/^# (?=freeze:|channels:|remediations:| )/gm, '');
   expect(text).toContain('\nfreeze:');
   const policy = check(text);
   expect(policy.freeze).toHaveLength(1);
@@ -51,6 +51,38 @@ test.each([
     'remediations:\n  full-disk:\n    maxGib: 5',
     'steward.yml:3 remediations.full-disk.maxGib: there is no such option; allowed here: mode,',
   ],
+  [
+    'a channel of no type that there is',
+    'channels:\n  ops:\n    type: telegram',
+    'steward.yml:3 channels.ops.type: given "telegram", allowed: "slack", "webhook", "pagerduty", "sns"',
+  ],
+  [
+    'a channel without its secret',
+    'channels:\n  ops:\n    type: slack\n    channel: C0123456789',
+    'steward.yml:2 channels.ops.secret: given nothing, allowed: string like ^(',
+  ],
+  [
+    'a secret in clear',
+    'channels:\n  ops: { type: slack, channel: C0123456789, secret: xoxb-1 }',
+    'steward.yml:2 channels.ops.secret: given something else (not shown: if it is the secret itself, replace it), allowed: string like ',
+  ],
+  [
+    'an option that this type of channel does not have',
+    'channels:\n  mail:\n    type: sns\n    topic: arn:aws:sns:eu-central-1:111122223333:people\n    url: https://x',
+    'steward.yml:5 channels.mail.url: there is no such option; allowed here: type, topic, what, groups, remediations, key',
+  ],
+  [
+    'a webhook that is not https',
+    'channels:\n  hook:\n    type: webhook\n    url: http://example.com/\n    secret: /k',
+    'steward.yml:4 channels.hook.url: given "http://example.com/"',
+  ],
+  [
+    'a channel for a remediation that is not there',
+    'channels:\n  mail:\n    type: sns\n    topic: arn:aws:sns:eu-central-1:111122223333:people\n    remediations: [fulldisk]',
+    'steward.yml:5 channels.mail.remediations[0]: given "fulldisk", allowed: "full-disk", ',
+  ],
+  ['a name of a channel that cannot be one', 'channels:\n  My Ops: { type: sns }', 'steward.yml:2 channels.My Ops: '],
+  ['a digest at no time', 'digest:\n  cron: "0 99 * * *"', 'steward.yml:2 digest.cron: '],
   ['a remediation that is not there', 'remediations:\n  fulldisk: {}', 'allowed here: full-disk, '],
   ['a cron field out of range', 'freeze:\n  - cron: "99 * * * *"\n    minutes: 5', 'steward.yml:2 freeze[0].cron: '],
   [

@@ -45,6 +45,7 @@ export const storeOf = (a: Engine, life: Life): Store => {
     ofTarget: (target, limit) => ask('ofTarget', () => store.ofTarget(target, limit)),
     find: (id) => ask('find', () => store.find(id)),
     troubled: (...asked) => ask('troubled', () => store.troubled(...asked)),
+    untold: (...asked) => ask('untold', () => store.untold(...asked)),
     park: (parked) => ask('park', () => store.park(parked)),
     parked: (limit) => ask('parked', () => store.parked(limit)),
     unpark: (id) => ask('unpark', () => store.unpark(id)),

@@ -21,7 +21,15 @@ const quiet = (policy: { remediations?: object }) => ({
   remediations: { 'unwatched-instance': { mode: 'off' }, ...policy.remediations },
 });
 
-export const createAccount = ({ policy = {}, deaf, store, around, stage = STAGE, ...options }: AccountOptions = {}) => {
+export const createAccount = ({
+  policy = {},
+  deaf,
+  store,
+  open,
+  around,
+  stage = STAGE,
+  ...options
+}: AccountOptions = {}) => {
   const world = createWorld({ enforce: true, clock: createClock(), ...options });
   const fleet = seedFleet(world, { documents: Object.keys(reports).map((n) => `steward-${stage}-${n}`) });
   const checked: Policy = defaultPolicy(remediations, quiet(policy));
@@ -30,6 +38,7 @@ export const createAccount = ({ policy = {}, deaf, store, around, stage = STAGE,
     stage,
     ...(deaf === undefined ? {} : { deaf }),
     ...(store === undefined ? {} : { store }),
+    ...(open === undefined ? {} : { open }),
     ...(around === undefined ? {} : { around }),
   });
   return { ...steward, fleet };

@@ -188,6 +188,19 @@ const workedThrough = async (): Promise<Account> => {
       eventId: 'drill-1',
     }),
   );
+  const silent = `arn:aws:ssm:${account.world.region}:${account.world.account}:parameter/steward/test/channel/ops`;
+  await clientsOf(account.world).ssm.send(
+    new PutParameterCommand({ Name: '/steward/test/channel/ops', Value: '{"failing":1}', Type: 'String' }),
+  );
+  account.deliver(
+    signalMessage({
+      kind: 'channel.failing',
+      target: targetOf(silent),
+      at: account.clock.now(),
+      cause: 'a channel fails',
+      eventId: 'channel-1',
+    }),
+  );
   await account.run(STEPS);
   expect(account.incidents().map((i) => [i.remediation, i.end])).toEqual(
     expect.arrayContaining([

@@ -1,6 +1,6 @@
 /** The packaged template: what a reviewer would ask of it, each as a test. Packaged without AWS credentials, as a user does it first. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
@@ -17,16 +17,18 @@ interface Resource {
 }
 type Template = { readonly Resources: Readonly<Record<string, Resource>> };
 
-const FUNCTIONS = ['heal', 'sweep', 'answer'];
+const FUNCTIONS = ['heal', 'sweep', 'answer', 'announce'];
+/** Those that may take the remediations' roles. */
+const ASSUMING = ['heal', 'sweep', 'answer'];
 const ACCOUNT = '111122223333';
 const folder = mkdtempSync(join(tmpdir(), 'steward-template-'));
-const pack = (to: string): Template => {
+const pack = (to: string, more: Readonly<Record<string, string>> = {}): Template => {
   const { PATH = '', HOME = '' } = process.env;
   execFileSync(
     process.execPath,
     ['node_modules/serverless/bin/serverless.js', 'package', '--stage', 'prod', '--package', to],
     {
-      env: { PATH: `${resolve('node_modules/.bin')}:${PATH}`, HOME },
+      env: { PATH: `${resolve('node_modules/.bin')}:${PATH}`, HOME, ...more },
       stdio: 'pipe',
     },
   );
@@ -180,7 +182,7 @@ describe('Steward is watched', () => {
     expect(alarm?.AlarmDescription.length).toBeGreaterThan(40);
   });
   test('the metrics of its own that they read are those that the code writes', () => {
-    const source = ['shared/runtime/lambda.ts', 'functions/sweep/handler.ts']
+    const source = ['shared/runtime/lambda.ts', 'functions/sweep/handler.ts', 'functions/announce/handler.ts']
       .map((f) => readFileSync(f, 'utf8'))
       .join('\n');
     const written = new Set([...source.matchAll(/addMetric\(\s*'(\w+)'/g)].map(([, name]) => name));
@@ -235,7 +237,7 @@ describe('least privilege', () => {
       const role = roleNamed(`steward-prod-remedy-${r.name}`);
       expect(policiesOf(role)).toEqual([rolePolicy(r.permissions, { stage: 'prod', optInTag: 'steward:managed' })]);
       expect(filled(role.Properties.AssumeRolePolicyDocument.Statement)).toMatchObject([
-        { Principal: { AWS: FUNCTIONS.map((f) => `arn:aws:iam::${ACCOUNT}:role/steward-prod-${f}`) } },
+        { Principal: { AWS: ASSUMING.map((f) => `arn:aws:iam::${ACCOUNT}:role/steward-prod-${f}`) } },
       ]);
     }
   });
@@ -308,5 +310,87 @@ describe('what it is made from', () => {
   test('twice the same', () => {
     const plain = (t: Template) => text(t).replaceAll(/serverless\/steward\/prod\/[^/"]+/g, '');
     expect(plain(pack(join(folder, 'two')))).toBe(plain(template));
+  });
+});
+
+describe('with channels', () => {
+  const KEY = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+  const SECRET = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:pager-AbCdEf';
+  const TOPIC = 'arn:aws:sns:eu-central-1:111122223333:people';
+  const POLICY = `
+channels:
+  ops: { type: slack, channel: C0123456789, secret: /steward/slack-token }
+  pager: { type: pagerduty, secret: '${SECRET}', key: '${KEY}' }
+  mail: { type: sns, topic: '${TOPIC}' }
+`;
+
+  const packWith = (policy: string) => {
+    const file = join(folder, 'policy.yml');
+    writeFileSync(file, policy);
+    // biome-ignore lint/suspicious/noExplicitAny: CloudFormation has no types of ours
+    return pack(join(folder, 'announce'), { STEWARD_POLICY: file }).Resources as any;
+  };
+
+  test('the stream of incidents and a schedule; a role for these channels and no other', () => {
+    const resources = packWith(POLICY);
+    const { Properties: mapping } = resources.AnnounceEventSourceMappingDynamodbStateTable;
+    expect(mapping).toMatchObject({
+      EventSourceArn: { 'Fn::GetAtt': ['StateTable', 'StreamArn'] },
+      BisectBatchOnFunctionError: true,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      DestinationConfig: { OnFailure: { Destination: { 'Fn::GetAtt': ['DeadLetters', 'Arn'] } } },
+      FilterCriteria: { Filters: [{ Pattern: '{"dynamodb":{"Keys":{"sk":{"S":[{"prefix":"INCIDENT#"}]}}}}' }] },
+    });
+    expect(resources.StateTable.Properties.StreamSpecification).toEqual({ StreamViewType: 'KEYS_ONLY' });
+    expect(resources.AnnounceEventsRuleSchedule1.Properties.ScheduleExpression).toBe('rate(1 minute)');
+    // A send is over before another may look after it, and the function before that.
+    expect(resources.AnnounceLambdaFunction.Properties.Timeout).toBeLessThan(180);
+
+    const own = (type: string, id: string) => ({
+      'Fn::Sub': `arn:\${AWS::Partition}:${type}:\${AWS::Region}:\${AWS::AccountId}:${id}`,
+    });
+    const stateTable = { 'Fn::GetAtt': ['StateTable', 'Arn'] };
+    const [{ PolicyDocument }] = resources.AnnounceRole.Properties.Policies;
+    expect(PolicyDocument.Statement).toEqual([
+      {
+        Effect: 'Allow',
+        Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+        Resource: own('logs', 'log-group:/aws/lambda/steward-prod-announce:*'),
+      },
+      { Effect: 'Allow', Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': ['DeadLetters', 'Arn'] } },
+      {
+        Effect: 'Allow',
+        Action: ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:ConditionCheckItem', 'dynamodb:Query'],
+        Resource: [stateTable, { 'Fn::Sub': `\${StateTable.Arn}/index/*` }],
+      },
+      {
+        Effect: 'Allow',
+        Action: ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator', 'dynamodb:ListStreams'],
+        Resource: { 'Fn::GetAtt': ['StateTable', 'StreamArn'] },
+      },
+      { Effect: 'Allow', Action: 'sqs:SendMessage', Resource: { 'Fn::GetAtt': ['SignalsQueue', 'Arn'] } },
+      { Effect: 'Allow', Action: 'ssm:PutParameter', Resource: own('ssm', 'parameter/steward/prod/channel/*') },
+      { Effect: 'Allow', Action: 'ssm:GetParameter', Resource: own('ssm', 'parameter/steward/slack-token') },
+      { Effect: 'Allow', Action: 'secretsmanager:GetSecretValue', Resource: SECRET },
+      {
+        Effect: 'Allow',
+        Action: ['kms:Decrypt'],
+        Resource: KEY,
+        Condition: { StringLike: { 'kms:ViaService': 'secretsmanager.eu-central-1.amazonaws.com*' } },
+      },
+      { Effect: 'Allow', Action: 'sns:Publish', Resource: TOPIC },
+      { Effect: 'Allow', Action: ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'], Resource: '*' },
+    ]);
+    expect(resources.TellingBehindAlarm.Properties.AlarmActions).toEqual([{ Ref: 'NoticesTopic' }]);
+  });
+
+  test('a webhook to this machine is for the sandbox only', () => {
+    let said = '';
+    try {
+      packWith('channels:\n  hook: { type: webhook, url: "http://127.0.0.1:1/x", secret: /k }');
+    } catch (e) {
+      said = String((e as { stdout: unknown }).stdout) + String((e as { stderr: unknown }).stderr);
+    }
+    expect(said).toContain('channels.hook.url is not https: nothing was deployed');
   });
 });
