@@ -112,7 +112,7 @@ export const createStreet = ({ channels = CHANNELS, fate = () => 'none', turns =
     const { approval: _, ...before } = known ?? anIncident({ id, target: arnOf(id) });
     const version = known?.version ?? 0;
     const log = [...before.log, { at: now, what: over.state ?? 'open', say: `version ${version + 1}` }];
-    const put = { ...before, log, because: `version ${version + 1}.`, ...over, version };
+    const put = { ...before, log, because: 'so', ...over, seen: `version ${version + 1}.`, version };
     await table.write({ put });
     return { target: put.target, id };
   };
