@@ -134,8 +134,14 @@ export const cloudTrails = (options: ClientOptions): Trails => {
         const own = trailList.filter((t) => (t.HomeRegion ?? options.region) === options.region);
         return Promise.all(
           own.map(async (t) => {
-            const { IsLogging: logging = false } = await reader.send(new GetTrailStatusCommand({ Name: t.TrailARN }));
-            return { arn: t.TrailARN ?? '', name: t.Name ?? '', settings: settingsOf(t), logging };
+            const status = await reader.send(new GetTrailStatusCommand({ Name: t.TrailARN }));
+            return {
+              arn: t.TrailARN ?? '',
+              name: t.Name ?? '',
+              settings: settingsOf(t),
+              logging: status.IsLogging ?? false,
+              ...maybe('deliveryError', status.LatestDeliveryError),
+            };
           }),
         );
       }),

@@ -50,7 +50,7 @@ export interface TrailChange {
 
 export interface Trails {
   /** The trails whose home is this region. */
-  own(): Promise<readonly Pick<Trail, 'arn' | 'name' | 'settings' | 'logging'>[]>;
+  own(): Promise<readonly Pick<Trail, 'arn' | 'name' | 'settings' | 'logging' | 'deliveryError'>[]>;
   /** Undefined: there is none of that name. */
   describe(arn: string): Promise<Trail | undefined>;
   /** Calls that changed it within 90 days, newest first. CloudTrail shows them some minutes late, and may lack any. */
@@ -75,4 +75,27 @@ export const weakerThan = (is: TrailSettings, must: Partial<TrailSettings>): rea
     ...differs('prefix', 'its prefix is'),
     ...differs('kmsKey', 'its key is'),
   ];
+};
+
+/** What a person can do about a trail that cannot write, with the very statements that CloudTrail needs. Source: "Amazon S3 bucket policy for CloudTrail". */
+export const deliveryRemedy = (
+  { arn, settings: { bucket, prefix, kmsKey } }: Pick<Trail, 'arn' | 'settings'>,
+  { account, partition }: { readonly account: string; readonly partition: string },
+): string => {
+  const Condition = { StringEquals: { 'aws:SourceArn': arn } };
+  const Principal = { Service: 'cloudtrail.amazonaws.com' };
+  const at = `arn:${partition}:s3:::${bucket}`;
+  const statements = [
+    { Sid: 'AWSCloudTrailAclCheck', Effect: 'Allow', Principal, Action: 's3:GetBucketAcl', Resource: at, Condition },
+    {
+      Sid: 'AWSCloudTrailWrite',
+      Effect: 'Allow',
+      Principal,
+      Action: 's3:PutObject',
+      Resource: `${at}/${prefix ? `${prefix}/` : ''}AWSLogs/${account}/*`,
+      Condition: { StringEquals: { ...Condition.StringEquals, 's3:x-amz-acl': 'bucket-owner-full-control' } },
+    },
+  ];
+  const key = kmsKey ? `; look whether its key can be used: aws kms describe-key --key-id ${kmsKey}` : '';
+  return `look whether bucket ${bucket} exists and no statement denies CloudTrail; its policy must hold ${statements.map((s) => JSON.stringify(s)).join(',')}${key}`;
 };

@@ -7,7 +7,7 @@ import { defineRemediation, type Effect, type Facts, type Look } from '../core/r
 import type { Signal } from '../core/signal.ts';
 import { idOf, partitionOf, type Target, targetOf } from '../core/target.ts';
 import { hours, iso, minutes, seconds, type Time } from '../core/time.ts';
-import { type Trail, type TrailChange, type TrailSettings, weakerThan } from '../core/trails.ts';
+import { deliveryRemedy, type Trail, type TrailChange, type TrailSettings, weakerThan } from '../core/trails.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 
 const options = z.strictObject({});
@@ -171,6 +171,12 @@ const decideStopped = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const ruled = hands(seen) ?? unnamed(seen, look) ?? settling(look) ?? failed(seen, look, 'restoring it');
   if (ruled) return ruled;
   const { trail, must, name, target } = seen;
+  if (trail?.logging)
+    return {
+      do: 'escalate',
+      because: describe(seen),
+      remedy: deliveryRemedy(trail, { account: target.account, partition: partitionOf(target.region) }),
+    };
   const made = look.attempts.findLast((a) => (a.step as Step).do === 'recreate' && a.effect === 'effective');
   if (trail)
     return {
@@ -295,7 +301,8 @@ export const trailStopped = defineRemediation<Seen, Step, Options>({
     'starts a CloudTrail trail again that was stopped, and creates one again that was deleted, and names who did it',
   about: `Within seconds of \`StopLogging\` or \`DeleteTrail\`. A deleted trail comes back as \`trails\` in steward.yml declares it, else as CloudTrail's own
 history says it was; where neither knows, a person is told. What a principal in \`trusted\` did is left alone. The same again within a day is not put back a second
-time: somebody is at odds with Steward, and a person is told who. It never touches a bucket, and never the organisation's trail.`,
+time: somebody is at odds with Steward, and a person is told who. A trail that records but **cannot write** (its bucket, the bucket's policy, its key) goes to a person with CloudTrail's own error and the very
+statements that the policy must hold. It never touches a bucket, and never the organisation's trail.`,
   answers: ['trail.stopped'],
   ladder: { start: 'start logging', recreate: 'create the trail again, then start it' },
   attemptsPerDay: 4,
@@ -311,11 +318,13 @@ time: somebody is at odds with Steward, and a person is told who. It never touch
     const own = await ports.trails.own();
     const lost = await lostOf(Object.keys(declared.trails), own, ports);
     return [
-      ...own.filter((t) => !t.logging).map((t) => found('trail.stopped', t.arn, now, `${t.name} is stopped`)),
+      ...own
+        .filter((t) => !t.logging || t.deliveryError !== undefined)
+        .map((t) => found('trail.stopped', t.arn, now, `${t.name} ${t.logging ? 'cannot write' : 'is stopped'}`)),
       ...lost.map((arn) => found('trail.stopped', arn, now, `${arn} is declared, and does not exist`)),
     ];
   },
-  isHealthy: ({ trail }) => trail?.logging === true,
+  isHealthy: ({ trail }) => trail?.logging === true && trail.deliveryError === undefined,
   decide: decideStopped,
   effect: effect(({ trail }, step) => (step.do === 'recreate' ? trail !== undefined : trail?.logging === true)),
   noUndo: 'a trail that must record is not stopped; if it was meant, name its author in `trusted`, or pause the target',
