@@ -179,6 +179,25 @@ describe('two signs', () => {
     ]);
   });
 
+  test('its group may not launch another: said, before anything is destroyed', async () => {
+    const s = await started({ of: { group: { suspended: new Set(['Launch']) } }, policy: mayReplace });
+    loseHost(s.world, s.id);
+    await s.run(hours(1), s.over);
+    expect(s.rungs()).toEqual([['drain', 'effective']]);
+    expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringContaining('has suspended Launch') });
+  });
+
+  test('a protected task does not move: a person is told, and may have the drain undone', async () => {
+    const s = await started({ policy: mayReplace });
+    const [task] = s.running().filter((t) => t.containerInstance === s.own);
+    if (task) task.protectedUntil = s.clock.now() + hours(24);
+    loseHost(s.world, s.id);
+    await s.run(hours(1), s.over);
+    expect(s.rungs()).toEqual([['drain', 'ineffective']]);
+    expect(s.last()?.because).toContain('1 of its service tasks did not move');
+    expect([s.unit()?.status, s.here()]).toEqual(['DRAINING', 1]);
+  });
+
   test('drained, and then the host comes back: it takes tasks again', async () => {
     const s = await started({ of: { scaled: false } });
     loseHost(s.world, s.id);
