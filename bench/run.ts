@@ -9,6 +9,7 @@ import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { build } from 'esbuild';
 import { startEmulator } from '../test/contract/emulators.ts';
 import { credentials, REGION, tableOf } from '../test/contract/table.ts';
+import { activity } from './activity.ts';
 import { eventToAct } from './eventToAct.ts';
 import { incidentCost, passTimes, type Table } from './incident.ts';
 import type { Index } from './meter.ts';
@@ -177,6 +178,19 @@ const LIMITS: Readonly<Record<string, string>> = {
   'sandbox.coldEventToActMsP50': 'the same after a deploy: a new process',
   'trailStopped.healedS': 'the world’s time, of which the event takes 3',
   'backtest.unread': 'mails, findings and templates: kept, with the reason',
+  'activity.writeUnitsPer1000': '≤ 150',
+  'activity.writeUnitsPer1000ByEmulator': 'the same, by its ConsumedCapacity',
+  'activity.shuffledWriteUnitsPer1000': '≤ 210',
+  'activity.rawWriteUnitsPer1000': 'rival: an item per event',
+  'activity.indexedWriteUnitsPer1000': 'rival: an item per event, one index',
+  'activity.compressedItemWriteUnitsPer1000': 'rival: a compressed item per event',
+  'activity.ingestPerSecond': '≥ 20,000 a core',
+  'activity.shareOfBare': '≥ 0.5 of parse, hash and compress alone',
+  'activity.fileMemoryMB': 'a million records, streamed',
+  'activity.searchReadShare': '≤ 0.01 of the log',
+  'activity.searchFirstPageMs': '≤ 1,000, of a million events',
+  'activity.verifyPerSecond': '≥ 100,000',
+  'activity.tampersFound': 'all',
   'simulation.violations': '0',
   'simulation.mutantsKilled': 'all',
 };
@@ -190,6 +204,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   troubles: () => withTables(troubles),
   past,
   sandbox: eventToAct,
+  activity,
   demo,
   simulation,
 };

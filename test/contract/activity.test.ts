@@ -1,10 +1,17 @@
 /** The activity log's table: in memory, and on DynamoDB as an emulator understands it; and a whole log over it. */
+
+import { Readable } from 'node:stream';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import type { LogTable } from '../../shared/activity/log.ts';
+import { openNote, signNote } from '../../shared/activity/note.ts';
 import { findEvents, prove } from '../../shared/activity/prove.ts';
 import { readActivity } from '../../shared/activity/record.ts';
 import { verify } from '../../shared/activity/verify.ts';
 import { activityTable, checkActivityTable } from '../../shared/aws/activityTable.ts';
+import { noteSigner } from '../../shared/aws/noteSigner.ts';
+import { bucketObjects } from '../../shared/aws/objects.ts';
 import { memoryLog } from '../../world/memoryLog.ts';
 import { allRows, KEYS, NOW, rawTexts, setting, someEvents, textsOf } from '../activity/setting.ts';
 import { startEmulator } from './emulators.ts';
@@ -97,6 +104,37 @@ on('on DynamoDB (MiniStack)', () => {
     expect(await table.put(item(0, 'a'))).toBe('same');
     transport.instead.push(...Array.from({ length: 3 }, () => jsonError('ProvisionedThroughputExceededException')));
     await expect(table.put(item(1, 'a'))).rejects.toMatchObject({ name: 'Throttled' });
+  });
+
+  test('objects, and a key of KMS that signs checkpoints', async () => {
+    const inner = transportTo(url);
+    const transport = {
+      ...inner,
+      // The SDK's S3 client reads a stream.
+      handle: async (request: Parameters<typeof inner.handle>[0]) => {
+        const { response } = await inner.handle(request);
+        return { response: { ...response, body: Readable.from([response.body]) } };
+      },
+    };
+    const options = { region: REGION, credentials, transport };
+    await new S3Client({ region: REGION, credentials, endpoint: url, forcePathStyle: true }).send(
+      new CreateBucketCommand({ Bucket: 'steward-test-activity' }),
+    );
+    const objects = bucketObjects({ ...options, bucket: 'steward-test-activity', prefix: 'log/' });
+    const bytes = Buffer.from([0, 255, 10, 13]);
+    await objects.put('a/b', bytes);
+    expect(Buffer.from((await objects.get('a/b'))!).equals(bytes)).toBe(true);
+    expect(await objects.get('a/c')).toBeUndefined();
+
+    const kms = new KMSClient({ region: REGION, credentials, endpoint: url });
+    const key = async (KeySpec: 'ECC_NIST_P256' | 'RSA_2048') =>
+      (await kms.send(new CreateKeyCommand({ KeySpec, KeyUsage: 'SIGN_VERIFY' }))).KeyMetadata!.KeyId!;
+    const signer = await noteSigner({ ...options, keyId: await key('ECC_NIST_P256'), name: 'steward/1/test' });
+    const note = await signNote('one\n', signer);
+    expect(openNote(note, [signer.publicKey])).toBe('one\n');
+    await expect(noteSigner({ ...options, keyId: await key('RSA_2048'), name: 'x' })).rejects.toThrow(
+      'a key of RSA_2048',
+    );
   });
 
   test('a table with other keys is not used', async () => {
