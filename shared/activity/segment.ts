@@ -24,7 +24,7 @@ interface Header {
 }
 
 const ZERO = Buffer.from([0]);
-/** At 5 a segment is 9 % smaller than with zstd 3 and as small as with zstd 15, in 6 µs an event (ADR of the layout). */
+/** At 5 a segment is 9 % smaller than with zstd 3 and as small as with zstd 15, in 6 µs an event (ADR 30). */
 const QUALITY = 5;
 /** What a body may unpack to: 100 of CloudTrail's largest would be 100 MB, but a writer cuts at 1 MB. */
 const LARGEST = 64 << 20;
