@@ -247,6 +247,29 @@ const drilled = async ({ world, person, signal }: Field): Promise<Begun> => {
   return { arn, isWell: mended, isIll: () => !mended() && world.lag.ms === 0, toldBy };
 };
 
+/** Only `announce` says how a channel is; Steward cannot mend it, a person does. */
+const channelFails = async ({ world, random, person, signal }: Field): Promise<Begun> => {
+  const Name = '/steward/test/channel/ops';
+  const says = (health: object) =>
+    person('ssm', 'PutParameter', { Name, Value: JSON.stringify(health), Type: 'String', Overwrite: true });
+  const fails = { failing: world.clock.now(), because: 'Slack says invalid_auth' };
+  await says(fails);
+  const arn = `arn:aws:ssm:${world.region}:${world.account}:parameter${Name}`;
+  const toldBy = signal('channel.failing', arn);
+  if (random.chance(0.8))
+    world.clock.at(world.clock.now() + minutes(1 + random.integer(40)), () => {
+      void says({ fine: world.clock.now() });
+      signal('target.changed', arn);
+    });
+  const value = () => world.ssm.parameters.get(Name)?.value ?? '';
+  return {
+    arn,
+    isWell: () => !value().includes('failing'),
+    isIll: () => value().includes('failing') && world.lag.ms === 0,
+    toldBy,
+  };
+};
+
 const agentCutOff = (f: Field): Begun => {
   const { world, random } = f;
   if (!world.ecs.clusters.has('crew')) addService(world, makeCluster(world, 'crew').cluster, 'crew', { desired: 3 });
@@ -295,5 +318,6 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   },
   'flow-logs-missing': { settings: { destination: { type: 's3', arn: BUCKET } }, begin: flowLogsMissing },
   'ecs-agent-disconnected': { begin: agentCutOff },
+  'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

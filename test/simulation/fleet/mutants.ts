@@ -18,6 +18,7 @@ const SILENT = 'shared/remediations/logAgentSilent.ts';
 const TRAIL = 'shared/remediations/trail.ts';
 const LOGS = 'shared/remediations/logGroupWeakened.ts';
 const FLOW = 'shared/remediations/flowLogsMissing.ts';
+const CHANNEL = 'shared/remediations/channelSilent.ts';
 const DRILL = 'shared/remediations/drill.ts';
 const ECS = 'shared/remediations/ecsAgentDisconnected.ts';
 const UNITS = 'shared/core/units.ts';
@@ -147,6 +148,14 @@ export const mutants: readonly Mutant[] = [
   mutant('an agent that is cut off is no trouble', ECS, 'ecs-agent-disconnected:1', [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
+  ]),
+  mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:30', [
+    'isHealthy: ({ failing }) => failing === undefined,',
+    'isHealthy: ({ because }) => because.length > 0,',
+  ]),
+  mutant('a channel that fails is left for a day', CHANNEL, 'channel-silent:10', [
+    "decide: ({ channel, because }) => ({\n    do: 'escalate',",
+    "decide: ({ channel, because }, { now }) => ({\n    do: 'wait',\n    until: now + 86_400_000,",
   ]),
   mutant('what is broken is mended', DRILL, 'drill:2', [
     'isHealthy: ({ value }) => value === MENDED,',
