@@ -14,6 +14,7 @@ import { eventToAct } from './eventToAct.ts';
 import { incidentCost, passTimes, type Table } from './incident.ts';
 import type { Index } from './meter.ts';
 import { rival } from './rival.ts';
+import { storm } from './storm.ts';
 import { past, troubles } from './troubles.ts';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
@@ -191,6 +192,12 @@ const LIMITS: Readonly<Record<string, string>> = {
   'activity.searchFirstPageMs': '≤ 1,000, of a million events',
   'activity.verifyPerSecond': '≥ 100,000',
   'activity.tampersFound': 'all',
+  'storm.violations': '0: no guard broken, every incident over or a person told, no signal lost',
+  'storm.told': '1: one cause, one person',
+  'storm.acted': '0 while it lasts',
+  'storm.writeUnits': '≤ 10 an alarm: its first hour, its end and two hours after',
+  'storm.oldestSignalS': '≤ 600: no alarm on Steward itself',
+  'storm.usd': '≤ 1',
   'simulation.violations': '0',
   'simulation.mutantsKilled': 'all',
 };
@@ -203,6 +210,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   passes: () => withTables(passes),
   troubles: () => withTables(troubles),
   past,
+  storm,
   sandbox: eventToAct,
   activity,
   demo,

@@ -1,9 +1,14 @@
 /** Instances: what is running, how it changes, and how long that takes. */
-import type { _InstanceType, Instance as ApiInstance, Reservation } from '@aws-sdk/client-ec2';
+import type {
+  _InstanceType,
+  Instance as ApiInstance,
+  DescribeInstancesCommandInput,
+  Reservation,
+} from '@aws-sdk/client-ec2';
 import { instanceArn } from './arns.ts';
 import { applyFilters, checkMaxResults, type FilterTable, fromTags, groupBy, page, toTags } from './describe.ts';
 import { makeVolume } from './ebs.ts';
-import type { Ec2Operations, Instance, InstanceState } from './ec2.ts';
+import type { Ec2Operations, Instance, InstanceState, Volume } from './ec2.ts';
 import { agentChanged, hostChanged } from './ecsInstances.ts';
 import { catchUp, hear, makeHost, restartUnit } from './hosts.ts';
 import { grantsKey, type Principal } from './iam.ts';
@@ -23,13 +28,13 @@ const STATE_CODES: Record<InstanceState, number> = {
 
 const stateOf = (state: InstanceState) => ({ Code: STATE_CODES[state], Name: state });
 
-const filters: FilterTable<Instance & { world: World }> = {
+const filtersIn = (world: World): FilterTable<Instance> => ({
   'instance-id': ({ id }) => [id],
   'instance-state-name': ({ state }) => [state],
   'instance-state-code': ({ state }) => [String(STATE_CODES[state])],
   'instance-type': ({ type }) => [type],
   'availability-zone': ({ zone }) => [zone],
-  'availability-zone-id': ({ zone, world }) => [world.zones[zone]],
+  'availability-zone-id': ({ zone }) => [world.zones[zone]],
   'image-id': ({ imageId }) => [imageId],
   'vpc-id': ({ vpcId }) => [vpcId],
   'subnet-id': ({ subnetId }) => [subnetId],
@@ -37,12 +42,12 @@ const filters: FilterTable<Instance & { world: World }> = {
   'reservation-id': ({ reservationId }) => [reservationId],
   'client-token': ({ clientToken }) => [clientToken],
   'root-device-name': ({ rootDevice }) => [rootDevice],
-  'block-device-mapping.volume-id': ({ id, world }) => attached(world, id).map((volume) => volume.id),
-};
+  'block-device-mapping.volume-id': ({ id }) => attached(world, id).map((volume) => volume.id),
+});
 
 /** DescribeInstanceStatus has filters of its own; an instance's id is not among them. */
 const statusOf = (failed: boolean) => [failed ? 'impaired' : 'ok'];
-const statusFilters: FilterTable<Instance & { world: World }> = {
+const statusFilters: FilterTable<Instance> = {
   'availability-zone': ({ zone }) => [zone],
   'instance-state-name': ({ state }) => [state],
   'system-status.status': ({ impaired }) => statusOf(impaired.system),
@@ -71,7 +76,11 @@ const find = (world: World, ids: readonly string[] | undefined): Instance[] => {
   return found.filter((instance) => instance !== undefined);
 };
 
-const describeInstance = (world: World, instance: Instance): ApiInstance => ({
+/** The volumes of all instances, by instance: asked for once in an answer, not for each instance in it. */
+const attachments = (world: World) =>
+  groupBy([...world.ec2.volumes.values()], ({ attachment }) => attachment?.instanceId);
+
+const describeInstance = (world: World, instance: Instance, volumes: readonly Volume[]): ApiInstance => ({
   InstanceId: instance.id,
   ImageId: instance.imageId,
   InstanceType: instance.type as _InstanceType,
@@ -105,7 +114,7 @@ const describeInstance = (world: World, instance: Instance): ApiInstance => ({
   }),
   RootDeviceName: instance.rootDevice,
   RootDeviceType: 'ebs',
-  BlockDeviceMappings: attached(world, instance.id).flatMap(({ id, attachment }) =>
+  BlockDeviceMappings: volumes.flatMap(({ id, attachment }) =>
     attachment
       ? {
           DeviceName: attachment.device,
@@ -123,13 +132,22 @@ const describeInstance = (world: World, instance: Instance): ApiInstance => ({
   Tags: toTags(instance.tags),
 });
 
-const reservations = (world: World, instances: readonly Instance[]): Reservation[] =>
-  [...groupBy(instances, ({ reservationId }) => reservationId)].map(([ReservationId, members]) => ({
+const reservations = (world: World, instances: readonly Instance[]): Reservation[] => {
+  const volumes = attachments(world);
+  return [...groupBy(instances, ({ reservationId }) => reservationId)].map(([ReservationId, members]) => ({
     ReservationId,
     OwnerId: world.account,
     Groups: [],
-    Instances: members.map((instance) => describeInstance(world, instance)),
+    Instances: members.map((instance) => describeInstance(world, instance, volumes.get(instance.id) ?? [])),
   }));
+};
+
+/** Those that a filter names by id need not be found among all. */
+const named = (world: World, { InstanceIds, Filters }: DescribeInstancesCommandInput): readonly Instance[] => {
+  const ids = Filters?.find(({ Name }) => Name === 'instance-id')?.Values;
+  if (InstanceIds?.length || !ids || ids.some((id) => /[*?]/.test(id))) return find(world, InstanceIds);
+  return ids.map((id) => world.ec2.instances.get(id)).flatMap((i) => (i ? (world.lag.seen(i) ?? []) : []));
+};
 
 /** Changes the state and says so on the bus. */
 export const enter = (world: World, instance: Instance, state: InstanceState) => {
@@ -345,8 +363,7 @@ const checkStatus = (failed: boolean, initializing: boolean, since: number | und
 export const instanceOperations: Ec2Operations = {
   DescribeInstances: (input, { world }) => {
     checkMaxResults(input.MaxResults, input.InstanceIds, 'instancesSet');
-    const seen = find(world, input.InstanceIds).map((instance) => ({ ...instance, world }));
-    const { items, nextToken } = page(applyFilters(seen, input.Filters, filters), {
+    const { items, nextToken } = page(applyFilters(named(world, input), input.Filters, filtersIn(world)), {
       max: input.MaxResults,
       token: input.NextToken,
       otherwise: 1000,
@@ -357,9 +374,9 @@ export const instanceOperations: Ec2Operations = {
   /** Only running instances, unless IncludeAllInstances. */
   DescribeInstanceStatus: (input, { world }) => {
     checkMaxResults(input.MaxResults, input.InstanceIds, 'instanceIds');
-    const wanted = find(world, input.InstanceIds)
-      .filter(({ state }) => input.IncludeAllInstances || state === 'running')
-      .map((instance) => ({ ...instance, world }));
+    const wanted = find(world, input.InstanceIds).filter(
+      ({ state }) => input.IncludeAllInstances || state === 'running',
+    );
     const { items, nextToken } = page(applyFilters(wanted, input.Filters, statusFilters), {
       max: input.MaxResults,
       token: input.NextToken,

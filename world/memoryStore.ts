@@ -3,6 +3,8 @@ import { Conflict } from '../shared/core/errors.ts';
 import type { Incident } from '../shared/core/incident.ts';
 import {
   type Change,
+  type Ill,
+  NO_ZONE,
   nameOf,
   type Parked,
   type Pointer,
@@ -69,14 +71,17 @@ export const memoryStore = (): MemoryStore => {
         .sort(newest)
         .slice(0, limit),
     find: async (id) => incidents().find((i) => i.id === id),
-    troubled: async (group, since, limit, except, until = Number.MAX_SAFE_INTEGER) => {
-      const zones: Record<string, number> = {};
+    ill: async (zone, since, limit, until = Number.MAX_SAFE_INTEGER) => {
+      const found = new Map<string, Ill>();
       for (const i of incidents()
-        .filter((x) => x.group === group && x.openedAt >= since && x.openedAt <= until && x.id !== except)
-        .sort((a, b) => a.openedAt - b.openedAt)
-        .slice(0, limit))
-        zones[i.zone ?? 'unknown'] = (zones[i.zone ?? 'unknown'] ?? 0) + 1;
-      return zones;
+        .filter((x) => x.group !== undefined && (x.zone ?? NO_ZONE) === zone)
+        .filter((x) => x.openedAt >= since && x.openedAt <= until)
+        .sort((a, b) => a.openedAt - b.openedAt)) {
+        const { target, group = '', state } = i;
+        if (!found.has(target) && found.size === limit) break;
+        found.set(target, { target, group, open: state !== 'closed' || found.get(target)?.open === true });
+      }
+      return [...found.values()];
     },
     untold: async (channel, now, limit) =>
       [...records.values()]

@@ -16,7 +16,7 @@ import { remediations } from '../shared/remediations/index.ts';
 import { type AnnounceDeps, type Announced, announce, announceDue, type Changed } from '../shared/runtime/announce.ts';
 import { answerMessage, type Outcome } from '../shared/runtime/heal.ts';
 import { sweep } from '../shared/runtime/sweep.ts';
-import { reachAws, type Wired } from '../shared/runtime/wire.ts';
+import { reachAws, surveyed, type Wired } from '../shared/runtime/wire.ts';
 import { addRole, addUser } from './iam.ts';
 import { memoryStore } from './memoryStore.ts';
 import { requestHandler } from './wire.ts';
@@ -55,7 +55,19 @@ export const runSteward = (
       rolePolicy(r.permissions, { stage, optInTag: policy.tags.managed }),
     ] as never);
   const credentials = addUser(world, 'heal', [
-    { Statement: [{ Effect: 'Allow', Action: ['sts:AssumeRole', 'cloudwatch:ListTagsForResource'], Resource: '*' }] },
+    {
+      Statement: [
+        {
+          Effect: 'Allow',
+          Action: ['sts:AssumeRole', 'cloudwatch:ListTagsForResource'],
+          Resource: '*',
+        },
+      ],
+    },
+  ]);
+
+  const sweeps = addUser(world, 'sweep', [
+    { Statement: [{ Effect: 'Allow', Action: ['cloudwatch:DescribeAlarms', 'ec2:DescribeInstances'], Resource: '*' }] },
   ]);
 
   const teller = addUser(world, 'announce', [
@@ -117,13 +129,14 @@ export const runSteward = (
     store,
     policy,
     home: world.account,
-    reach: reachAws({ stage, region: world.region, now: () => clock.now(), sleep, transport, credentials }),
+    ...reachAws({ stage, region: world.region, now: () => clock.now(), sleep, transport, credentials }),
     queue: {
       send: async (messages) => {
         for (const m of messages) clock.at(clock.now() + (m.delaySeconds ?? 0) * 1000, () => deliver(m.body));
       },
     },
     alarmTags: async () => ({}),
+    common: surveyed({ region: world.region, transport, credentials: sweeps }),
   };
 
   const announcing: AnnounceDeps | undefined = open && {

@@ -1,7 +1,7 @@
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import { answerEvent, answerMessage, type Outcome, plan } from '../../shared/runtime/heal.ts';
-import { eachMessage, isSqs, onEvent, type Telemetry, tell } from '../../shared/runtime/lambda.ts';
+import { eachMessage, isSqs, onEvent, type Telemetry, tell, waitedFor } from '../../shared/runtime/lambda.ts';
 import type { Wired } from '../../shared/runtime/wire.ts';
 
 /** `{ "explain": true, "event": … }` or `{ "explain": true, "target": "arn:…" }`: what would be done, without doing it. */
@@ -21,8 +21,8 @@ export const makeHandler = (deps: Wired, telemetry: Telemetry) => {
   };
   return onEvent(telemetry, async (event: unknown, context: Context): Promise<Outcome | SQSBatchResponse> => {
     if (isSqs(event))
-      return eachMessage(event, context, telemetry, async ({ body }) =>
-        tell(telemetry, await answerMessage(body, deps)),
+      return eachMessage(event, context, telemetry, async (record) =>
+        tell(telemetry, await answerMessage(record.body, deps, waitedFor(record))),
       );
     const asked = z.safeParse(explained, event);
     if (!asked.success) return answered(event);

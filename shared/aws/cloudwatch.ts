@@ -12,7 +12,7 @@ import {
 import { type AlarmMetric, signalsOfAlarm } from '../core/alarm.ts';
 import { InvalidInput } from '../core/errors.ts';
 import type { Point } from '../core/forecast.ts';
-import type { Alarms, Metrics, Range } from '../core/ports.ts';
+import type { Metrics, Range } from '../core/ports.ts';
 import type { Signal } from '../core/signal.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
@@ -116,9 +116,13 @@ const signalsOf = (a: MetricAlarm): readonly Signal[] => {
   }
 };
 
-export const cloudWatchAlarms = (
-  options: ClientOptions,
-): Alarms & { tags(arn: string): Promise<Readonly<Record<string, string>>> } => {
+export interface Alarms {
+  /** Alarms in ALARM now, as the signals that their state changes would have been; at most `limit`. */
+  firing(limit: number): Promise<readonly Signal[]>;
+  tags(arn: string): Promise<Readonly<Record<string, string>>>;
+}
+
+export const cloudWatchAlarms = (options: ClientOptions): Alarms => {
   const client = new CloudWatchClient(clientConfig(options, 3));
   return {
     firing: (limit) =>

@@ -1,12 +1,12 @@
 /** What `steward doctor` looks over: the instances that Steward may touch, their agents and alarms, the queue and the functions. Reads only, in the function's own account and region. */
 import { CloudWatchClient, paginateDescribeAlarms } from '@aws-sdk/client-cloudwatch';
-import { EC2Client, paginateDescribeInstances } from '@aws-sdk/client-ec2';
 import { GetFunctionConfigurationCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { GetQueueAttributesCommand, GetQueueUrlCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { paginateDescribeInstanceInformation, SSMClient } from '@aws-sdk/client-ssm';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { metricsOf } from './cloudwatch.ts';
 import { calling } from './errors.ts';
+import { runningInstances } from './instances.ts';
 
 export interface Machine {
   readonly id: string;
@@ -33,19 +33,7 @@ export interface Estate {
 const DISK = /^disk_/;
 
 export const awsEstate = (options: ClientOptions & { queueUrl: string }): Estate => ({
-  machines: () =>
-    calling('cannot list the running instances', async () => {
-      const client = new EC2Client(clientConfig(options, 3));
-      const found: Machine[] = [];
-      const Filters = [{ Name: 'instance-state-name', Values: ['running'] }];
-      for await (const page of paginateDescribeInstances({ client, pageSize: 1000 }, { Filters }))
-        for (const i of (page.Reservations ?? []).flatMap((r) => r.Instances ?? []))
-          found.push({
-            id: i.InstanceId ?? '',
-            tags: Object.fromEntries((i.Tags ?? []).map((t) => [t.Key ?? '', t.Value ?? ''])),
-          });
-      return found;
-    }),
+  machines: () => runningInstances(options),
   agents: () =>
     calling('cannot list the SSM agents', async () => {
       const client = new SSMClient(clientConfig(options, 3));

@@ -1,56 +1,81 @@
 import {
   AutoScalingClient,
-  DescribeAutoScalingGroupsCommand,
+  type AutoScalingGroup,
   DescribeAutoScalingInstancesCommand,
   DescribeInstanceRefreshesCommand,
+  paginateDescribeAutoScalingGroups,
   SetDesiredCapacityCommand,
   SetInstanceHealthCommand,
 } from '@aws-sdk/client-auto-scaling';
-import type { Groups } from '../core/groups.ts';
+import type { Groups, Member, ScalingGroup } from '../core/groups.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
 
 /** Source: InstanceRefresh, Status. */
 const UNDER_WAY = new Set(['Pending', 'InProgress', 'Cancelling', 'RollbackInProgress', 'Baking']);
 
-export const autoScalingGroups = (options: ClientOptions): Groups => {
+/** Auto Scaling answers so many instances in one call. */
+const MOST_INSTANCES = 50;
+
+const named = (all: readonly string[]): string => `${all.slice(0, 3).join(', ')}${all.length > 3 ? ' …' : ''}`;
+
+/** AWS writes HEALTHY of an instance and Healthy of a group's. */
+const isHealthy = (status: string | undefined): boolean => status?.toLowerCase() === 'healthy';
+
+const asGroup = (raw: AutoScalingGroup): ScalingGroup => ({
+  name: raw.AutoScalingGroupName ?? '',
+  desired: raw.DesiredCapacity ?? 0,
+  min: raw.MinSize ?? 0,
+  max: raw.MaxSize ?? 0,
+  inService: (raw.Instances ?? []).filter((i) => i.LifecycleState === 'InService' && isHealthy(i.HealthStatus)).length,
+  suspended: (raw.SuspendedProcesses ?? []).map((p) => p.ProcessName ?? ''),
+  rebalances: raw.CapacityRebalance ?? false,
+  targetGroups: raw.TargetGroupARNs ?? [],
+});
+
+export interface ManyGroups extends Groups {
+  members(ids: readonly string[]): Promise<ReadonlyMap<string, Member>>;
+  groups(names: readonly string[]): Promise<ReadonlyMap<string, ScalingGroup>>;
+}
+
+export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
   const reader = new AutoScalingClient(clientConfig(options, 3));
   const writer = new AutoScalingClient(clientConfig(options, 1));
+
+  const members = (ids: readonly string[]) =>
+    calling(`cannot ask for the Auto Scaling group of ${named(ids)}`, async () => {
+      const found = new Map<string, Member>();
+      for (let n = 0; n < ids.length; n += MOST_INSTANCES) {
+        const { AutoScalingInstances = [] } = await reader.send(
+          new DescribeAutoScalingInstancesCommand({ InstanceIds: ids.slice(n, n + MOST_INSTANCES) }),
+        );
+        for (const raw of AutoScalingInstances)
+          if (raw.InstanceId && raw.AutoScalingGroupName)
+            found.set(raw.InstanceId, {
+              group: raw.AutoScalingGroupName,
+              lifecycle: raw.LifecycleState ?? 'unknown',
+              healthy: isHealthy(raw.HealthStatus),
+            });
+      }
+      return found;
+    });
+  const groups = (names: readonly string[]) =>
+    calling(`cannot look at the Auto Scaling group ${named(names)}`, async () => {
+      const found = new Map<string, ScalingGroup>();
+      const asked = { AutoScalingGroupNames: [...names] };
+      for await (const { AutoScalingGroups = [] } of paginateDescribeAutoScalingGroups(
+        { client: reader, pageSize: 100 },
+        asked,
+      ))
+        for (const raw of AutoScalingGroups)
+          if (raw.AutoScalingGroupName) found.set(raw.AutoScalingGroupName, asGroup(raw));
+      return found;
+    });
   return {
-    memberOf: (id) =>
-      calling(`cannot ask for the Auto Scaling group of ${id}`, async () => {
-        const { AutoScalingInstances: [found] = [] } = await reader.send(
-          new DescribeAutoScalingInstancesCommand({ InstanceIds: [id] }),
-        );
-        return found?.AutoScalingGroupName
-          ? {
-              group: found.AutoScalingGroupName,
-              lifecycle: found.LifecycleState ?? 'unknown',
-              // AWS writes HEALTHY here and Healthy elsewhere.
-              healthy: found.HealthStatus?.toLowerCase() === 'healthy',
-            }
-          : undefined;
-      }),
-    describe: (name) =>
-      calling(`cannot look at the Auto Scaling group ${name}`, async () => {
-        const { AutoScalingGroups: [found] = [] } = await reader.send(
-          new DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: [name] }),
-        );
-        return found
-          ? {
-              name,
-              desired: found.DesiredCapacity ?? 0,
-              min: found.MinSize ?? 0,
-              max: found.MaxSize ?? 0,
-              inService: (found.Instances ?? []).filter(
-                (i) => i.LifecycleState === 'InService' && i.HealthStatus?.toLowerCase() === 'healthy',
-              ).length,
-              suspended: (found.SuspendedProcesses ?? []).map((p) => p.ProcessName ?? ''),
-              rebalances: found.CapacityRebalance ?? false,
-              targetGroups: found.TargetGroupARNs ?? [],
-            }
-          : undefined;
-      }),
+    memberOf: async (id) => (await members([id])).get(id),
+    members,
+    describe: async (name) => (await groups([name])).get(name),
+    groups,
     refreshing: (name) =>
       calling(`cannot ask for the instance refreshes of ${name}`, async () => {
         // The newest first.

@@ -1,7 +1,8 @@
 import {
-  DescribeInstanceInformationCommand,
   GetCommandInvocationCommand,
   type GetCommandInvocationCommandOutput,
+  type InstanceInformation,
+  paginateDescribeInstanceInformation,
   SendCommandCommand,
   SSMClient,
 } from '@aws-sdk/client-ssm';
@@ -20,6 +21,17 @@ const DELIVERY_SECONDS = 60;
 const INSPECT_WAIT = 20_000;
 
 type Text = Readonly<Record<string, string>>;
+
+export type Agent = Awaited<ReturnType<Hosts['agent']>>;
+export const ABSENT: Agent = { state: 'absent' };
+const agentOf = ({ LastPingDateTime: seen, PingStatus }: InstanceInformation): Agent => ({
+  state: PingStatus === 'Online' ? 'online' : 'silent',
+  ...(seen ? { seenAt: seen.getTime() } : {}),
+});
+
+export interface ManyHosts extends Hosts {
+  agents(ids: readonly string[]): Promise<ReadonlyMap<string, Agent>>;
+}
 
 export interface HostOptions extends ClientOptions {
   readonly account: string;
@@ -88,7 +100,7 @@ const reportOf = <T>(schema: z.ZodMiniType<T>, text: string, commandId: string):
   );
 };
 
-export const ssmHosts = ({ account, stage, sleep, ...options }: HostOptions): Hosts => {
+export const ssmHosts = ({ account, stage, sleep, ...options }: HostOptions): ManyHosts => {
   const reader = new SSMClient(clientConfig(options, 3));
   // SendCommand has no token; the host's own record of ours makes a repetition harmless, but none is made behind our back.
   const sender = new SSMClient(clientConfig(options, 1));
@@ -137,16 +149,18 @@ export const ssmHosts = ({ account, stage, sleep, ...options }: HostOptions): Ho
     }
   };
 
+  const agents = (ids: readonly string[]) =>
+    calling(`cannot ask for the SSM agent of ${ids.slice(0, 3).join(', ')}${ids.length > 3 ? ' …' : ''}`, async () => {
+      const found: InstanceInformation[] = [];
+      const asked = { Filters: [{ Key: 'InstanceIds', Values: [...ids] }] };
+      for await (const page of paginateDescribeInstanceInformation({ client: reader, pageSize: 50 }, asked))
+        found.push(...(page.InstanceInformationList ?? []));
+      return new Map(found.map((i) => [i.InstanceId ?? '', agentOf(i)]));
+    });
+
   return {
-    agent: (id) =>
-      calling(`cannot ask for the SSM agent of ${id}`, async () => {
-        const { InstanceInformationList: [found] = [] } = await reader.send(
-          new DescribeInstanceInformationCommand({ Filters: [{ Key: 'InstanceIds', Values: [id] }] }),
-        );
-        if (!found) return { state: 'absent' as const };
-        const seenAt = found.LastPingDateTime ? { seenAt: found.LastPingDateTime.getTime() } : {};
-        return { state: found.PingStatus === 'Online' ? ('online' as const) : ('silent' as const), ...seenAt };
-      }),
+    agent: async (id) => (await agents([id])).get(id) ?? ABSENT,
+    agents,
     inspect: async <D extends Inspection>(id: string, document: D, parameters: Text) => {
       const { commandId } = await send(reader, id, document, parameters);
       return wait(id, commandId, schemaOf(document));

@@ -17,7 +17,7 @@ import {
   StopInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
-import type { Check, Checks, Instance, Instances, Traits } from '../core/ports.ts';
+import type { Check, Checks, Instance, Instances, Running, Traits } from '../core/ports.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { asOurs, calling } from './errors.ts';
 
@@ -123,7 +123,26 @@ const TROUBLED = [
   },
 ];
 
-export const ec2Instances = (options: ClientOptions): Instances => {
+/** EC2 takes so many values of a filter. */
+const MOST_VALUES = 200;
+
+export interface ManyInstances extends Instances {
+  /** Those of them that there are. */
+  many(ids: readonly string[]): Promise<ReadonlyMap<string, Instance>>;
+  tagged(tag: { key: string; value: string }): Promise<readonly Instance[]>;
+}
+
+const few = (ids: readonly string[]): string => `${ids.slice(0, 3).join(', ')}${ids.length > 3 ? ' …' : ''}`;
+
+/** By a filter, not InstanceIds: one that is not there must not hide the others. And paged: EC2's larger bucket is for that. */
+const withIds = async (client: EC2Client, ids: readonly string[]): Promise<ReadonlyMap<string, Instance>> => {
+  const found: Instance[] = [];
+  for (let n = 0; n < ids.length; n += MOST_VALUES)
+    found.push(...(await listed(client, [{ Name: 'instance-id', Values: ids.slice(n, n + MOST_VALUES) }])));
+  return new Map(found.map((i) => [i.id, i]));
+};
+
+export const ec2Instances = (options: ClientOptions): ManyInstances => {
   const client = new EC2Client(clientConfig(options, 3));
   // Each names the end state, or may be done twice without harm, but none is repeated behind our back.
   const writer = new EC2Client(clientConfig(options, 1));
@@ -135,17 +154,16 @@ export const ec2Instances = (options: ClientOptions): Instances => {
         if (!found) throw new NotFound(`${id} does not exist`);
         return asInstance(found);
       }),
+    many: (ids) => calling(`cannot describe ${few(ids)}`, () => withIds(client, ids)),
+    tagged: (tag) => calling(`cannot list the instances tagged ${tag.key}=${tag.value}`, () => tagged(client, tag)),
     checks: (ids) =>
-      calling(
-        `cannot read the status checks of ${ids.slice(0, 3).join(', ')}${ids.length > 3 ? ' …' : ''}`,
-        async () => {
-          const found: Record<string, Checks> = {};
-          for (let n = 0; n < ids.length; n += MOST_IDS)
-            for (const raw of await statuses(client, ids.slice(n, n + MOST_IDS)))
-              if (raw.InstanceId) found[raw.InstanceId] = asChecks(raw);
-          return found;
-        },
-      ),
+      calling(`cannot read the status checks of ${few(ids)}`, async () => {
+        const found: Record<string, Checks> = {};
+        for (let n = 0; n < ids.length; n += MOST_IDS)
+          for (const raw of await statuses(client, ids.slice(n, n + MOST_IDS)))
+            if (raw.InstanceId) found[raw.InstanceId] = asChecks(raw);
+        return found;
+      }),
     traits: (types) =>
       calling(`cannot look up the instance types ${types.join(', ')}`, async () => {
         // A filter, not InstanceTypes: one that is not there must not hide the others.
@@ -209,14 +227,23 @@ export const ec2Instances = (options: ClientOptions): Instances => {
   };
 };
 
-const tagged = async (client: EC2Client, { key, value }: { key: string; value: string }): Promise<Instance[]> => {
+/** All that run, for surveys and for `doctor`. */
+export const runningInstances = (options: ClientOptions): Promise<readonly Running[]> =>
+  calling('cannot list the running instances', async () => {
+    const client = new EC2Client(clientConfig(options, 3));
+    return listed(client, [{ Name: 'instance-state-name', Values: ['running'] }]);
+  });
+
+const listed = async (client: EC2Client, Filters: Filter[]): Promise<Instance[]> => {
   const found: Instance[] = [];
-  const Filters = [
-    // EC2 takes `*` and `?` in a filter as wildcards.
-    { Name: `tag:${key}`, Values: [value.replaceAll(/[*?\\]/g, '\\$&')] },
-    { Name: 'instance-state-name', Values: ['pending', 'running'] },
-  ];
   for await (const page of paginateDescribeInstances({ client, pageSize: 1000 }, { Filters }))
     found.push(...(page.Reservations ?? []).flatMap((r) => r.Instances ?? []).map(asInstance));
   return found;
 };
+
+const tagged = (client: EC2Client, { key, value }: { key: string; value: string }): Promise<Instance[]> =>
+  listed(client, [
+    // EC2 takes `*` and `?` in a filter as wildcards.
+    { Name: `tag:${key}`, Values: [value.replaceAll(/[*?\\]/g, '\\$&')] },
+    { Name: 'instance-state-name', Values: ['pending', 'running'] },
+  ]);

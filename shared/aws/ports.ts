@@ -1,6 +1,7 @@
 /** All ports of one session: one account, one region, one set of credentials. Each adapter, and with it its SDK client, loads on first use. */
 import type { Ports } from '../core/ports.ts';
 import type { HostOptions } from './hosts.ts';
+import { type FleetReads, type Together, together } from './together.ts';
 
 type Methods = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>;
 
@@ -17,15 +18,26 @@ const lazily = <P extends object>(load: () => Promise<P>): P => {
   return new Proxy({} as P, { get: (_, name) => (name === 'then' ? undefined : asked(String(name))) });
 };
 
-export const awsPorts = (options: HostOptions): Ports => ({
+/** What all looks of a remediation in this environment ask of the fleet, under one session. */
+export const fleetReads = (options: HostOptions, how: Together): FleetReads =>
+  together(
+    {
+      instances: lazily(() => import('./instances.ts').then((m) => m.ec2Instances(options))),
+      groups: lazily(() => import('./groups.ts').then((m) => m.autoScalingGroups(options))),
+      hosts: lazily(() => import('./hosts.ts').then((m) => m.ssmHosts(options))),
+    },
+    how,
+  );
+
+/** @param fleet reads that go together with those of other passes, for a look */
+export const awsPorts = (options: HostOptions, fleet?: FleetReads): Ports => ({
   where: { account: options.account, region: options.region, stage: options.stage },
-  instances: lazily(() => import('./instances.ts').then((m) => m.ec2Instances(options))),
+  instances: lazily(() => import('./instances.ts').then((m) => ({ ...m.ec2Instances(options), ...fleet?.instances }))),
   volumes: lazily(() => import('./volumes.ts').then((m) => m.ec2Volumes(options))),
-  hosts: lazily(() => import('./hosts.ts').then((m) => m.ssmHosts(options))),
+  hosts: lazily(() => import('./hosts.ts').then((m) => ({ ...m.ssmHosts(options), ...fleet?.hosts }))),
   metrics: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchMetrics(options))),
-  alarms: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchAlarms(options))),
   trails: lazily(() => import('./trails.ts').then((m) => m.cloudTrails(options))),
-  groups: lazily(() => import('./groups.ts').then((m) => m.autoScalingGroups(options))),
+  groups: lazily(() => import('./groups.ts').then((m) => ({ ...m.autoScalingGroups(options), ...fleet?.groups }))),
   containers: lazily(() => import('./ecs.ts').then((m) => m.ecsContainers(options))),
   loadBalancers: lazily(() => import('./loadBalancers.ts').then((m) => m.elbLoadBalancers(options))),
   watches: lazily(() => import('./watches.ts').then((m) => m.cloudWatchWatches(options))),

@@ -1,7 +1,7 @@
 /**
  * The state table.
  *
- * | record   | pk            | sk            | byDue: bucket, at                              | byGroup: groupId, openedAt |
+ * | record   | pk            | sk            | byDue: bucket, at                              | byZone: zoneId, openedAt   |
  * |----------|---------------|---------------|------------------------------------------------|----------------------------|
  * | incident | TARGET#<arn>  | INCIDENT#<id> | OPEN#<shard>, dueAt · CLOSED#<day>, closedAt   | once it is in trouble      |
  * | chart    | TARGET#<arn>  | CHART         |                                                |                            |
@@ -29,6 +29,8 @@ import { Conflict, InvalidInput, Refused, StateUnusable, Throttled } from '../co
 import type { Incident } from '../core/incident.ts';
 import {
   type Change,
+  type Ill,
+  NO_ZONE,
   nameOf,
   type Parked,
   type Pointer,
@@ -106,7 +108,9 @@ const incidentIndexes = (i: Incident): Record<string, unknown> => ({
   ...(i.state === 'closed'
     ? { bucket: `CLOSED#${dayOf(i.closedAt ?? i.dueAt)}`, at: i.closedAt ?? i.dueAt }
     : { bucket: openBucket(shardOf(i.id)), at: i.dueAt }),
-  ...(i.group === undefined ? {} : { groupId: i.group }),
+  ...(i.group === undefined
+    ? {}
+    : { groupId: i.group, zoneId: i.zone ?? NO_ZONE, ...(i.state === 'closed' ? { over: true } : {}) }),
 });
 
 export interface StoreOptions extends ClientOptions {
@@ -128,7 +132,19 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
   };
 
   const recordOf = (item: Item): StoreRecord => {
-    const { pk, sk, schema, bucket: _b, at: _a, groupId: _g, expiresAt: _e, body, ...record } = unmarshall(item);
+    const {
+      pk,
+      sk,
+      schema,
+      bucket: _b,
+      at: _a,
+      groupId: _g,
+      zoneId: _z,
+      over: _o,
+      expiresAt: _e,
+      body,
+      ...record
+    } = unmarshall(item);
     if (schema !== SCHEMA)
       throw new StateUnusable(
         `the state table ${table} holds ${pk} ${sk} in schema ${schema}, this Steward writes ${SCHEMA}: deploy the version that wrote it, or migrate the table`,
@@ -307,21 +323,24 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
         }
         return undefined;
       }),
-    troubled: (group, since, limit, except, until = Number.MAX_SAFE_INTEGER) =>
-      asked(`cannot count the troubles of ${group}`, async () => {
-        const items = await query(
+    ill: (zone, since, limit, until = Number.MAX_SAFE_INTEGER) =>
+      asked(`cannot count the troubles in ${zone}`, async () => {
+        const items = each(
           {
-            IndexName: 'byGroup',
-            KeyConditionExpression: 'groupId = :g AND openedAt BETWEEN :since AND :until',
-            ExpressionAttributeValues: marshall({ ':g': group, ':since': since, ':until': until }),
+            IndexName: 'byZone',
+            KeyConditionExpression: 'zoneId = :z AND openedAt BETWEEN :since AND :until',
+            ExpressionAttributeValues: marshall({ ':z': zone, ':since': since, ':until': until }),
           },
-          // `except` may be among them.
-          limit + 1,
+          1000,
         );
-        const others = items.map((i) => unmarshall(i)).filter(({ id }) => id !== except);
-        const zones: Record<string, number> = {};
-        for (const { zone = 'unknown' } of others.slice(0, limit)) zones[zone] = (zones[zone] ?? 0) + 1;
-        return zones;
+        const found = new Map<string, Ill>();
+        for await (const item of items) {
+          const { pk, groupId: group, over } = unmarshall(item);
+          const target = String(pk).slice('TARGET#'.length);
+          if (!found.has(target) && found.size === limit) break;
+          found.set(target, { target, group, open: over !== true || found.get(target)?.open === true });
+        }
+        return [...found.values()];
       }),
     untold: (channel, time, limit) =>
       asked(`cannot read what ${channel} is to be told`, async () =>

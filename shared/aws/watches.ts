@@ -6,9 +6,8 @@ import {
   paginateDescribeAlarms,
   paginateListMetrics,
 } from '@aws-sdk/client-cloudwatch';
-import { EC2Client, paginateDescribeInstances } from '@aws-sdk/client-ec2';
 import type { Metric } from '../core/ports.ts';
-import type { WatchAlarm, Watched, Watches } from '../core/watch.ts';
+import type { WatchAlarm, Watches } from '../core/watch.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
 
@@ -56,21 +55,6 @@ export const cloudWatchWatches = (options: ClientOptions): Watches => {
   };
 
   return {
-    running: () =>
-      calling('cannot list the running instances', async () => {
-        const client = new EC2Client(clientConfig(options, 3));
-        const found: Watched[] = [];
-        const Filters = [{ Name: 'instance-state-name', Values: ['running'] }];
-        for await (const { Reservations = [] } of paginateDescribeInstances({ client, pageSize: 1000 }, { Filters }))
-          found.push(
-            ...Reservations.flatMap((r) => r.Instances ?? []).map((i) => ({
-              id: i.InstanceId ?? '',
-              tags: Object.fromEntries((i.Tags ?? []).map((t) => [t.Key ?? '', t.Value ?? ''])),
-              launchedAt: i.LaunchTime?.getTime() ?? 0,
-            })),
-          );
-        return found;
-      }),
     owners: (prefix) =>
       calling(`cannot list the alarms ${prefix}…`, async () => {
         const ids = (await alarms(prefix)).map((a) => a.AlarmName?.slice(prefix.length).split('/')[0] ?? '');

@@ -77,3 +77,8 @@ export class StateUnusable extends StewardError {
 }
 
 export const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e));
+
+/** For `catch`: losing a race to write something that is only of help is no harm. */
+export const onlyConflict = (e: unknown): void => {
+  if (!(e instanceof Conflict)) throw e;
+};

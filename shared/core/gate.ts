@@ -6,10 +6,12 @@
  * A lease and a place in the budget belong to an incident that is at work. They are never given back: one whose incident has closed, or went to a
  * person, counts for nothing, and the next to come takes it over. So nothing can be left held by a crash, and ending costs no write.
  */
-import { Conflict, StewardError } from './errors.ts';
-import { CHART_MEMORY, type Finding, findings, type Proposal, tripped } from './guards.ts';
+import { Conflict } from './errors.ts';
+import { CHART_MEMORY, type Finding, findings, type Proposal } from './guards.ts';
 import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
+import type { Facts } from './remediation.ts';
 import type { Change, Chart, GroupRecord, Lease, Ledger, Store } from './store.ts';
+import { groupStorm, noted, type Weather, weatherAt, zoneStorm } from './storm.ts';
 import { iso, minutes, type Time } from './time.ts';
 import type { Json } from './verdict.ts';
 
@@ -58,21 +60,19 @@ const isHeld = (lease: Lease, incident: Incident | undefined, now: Time): boolea
 /** Reads what the guards need and asks them. Writes nothing. */
 export const propose = async (
   store: Store,
-  given: Omit<Proposal, 'group' | 'ledger' | 'troubled'>,
+  given: Omit<Proposal, 'group' | 'ledger' | keyof Weather>,
 ): Promise<Reservation> => {
   const { now, facts, remediation, incident, policy } = given;
-  const groupId = facts.group?.id ?? 'unknown';
   const month = iso(now).slice(0, 7);
-  const [[knownGroup, knownLedger], inTrouble] = await Promise.all([
-    store.read({ kind: 'group', id: groupId }, { kind: 'ledger', remediation: remediation.name, month }),
-    troubled(store, given),
+  const [[knownLedger], weather] = await Promise.all([
+    store.read({ kind: 'ledger', remediation: remediation.name, month }),
+    weatherAt(store, { target: given.target.arn, openedAt: incident.openedAt, ...facts }, given),
   ]);
-  const recorded: GroupRecord = knownGroup ?? { kind: 'group', id: groupId, version: 0, repairs: {} };
   const [repairs, leases] = await Promise.all([
-    stillHeld(store, recorded.repairs, now, incident.id),
+    stillHeld(store, weather.group.repairs, now, incident.id),
     stillHeld(store, given.chart.lease ? { [given.target.arn]: given.chart.lease } : {}, now, incident.id),
   ]);
-  const group: GroupRecord = { ...recorded, repairs };
+  const group: GroupRecord = { ...weather.group, repairs };
   const { lease: _, ...free } = given.chart;
   const chart: Chart = leases[given.target.arn] ? given.chart : free;
   const ledger: Ledger = knownLedger ?? {
@@ -82,60 +82,25 @@ export const propose = async (
     version: 0,
     usdPerMonth: 0,
   };
-  const proposal: Proposal = { ...given, chart, group, ledger, troubled: inTrouble };
-  const because = tripped(proposal);
-  const breaker = group.breaker;
-  // Written when it opens and then once a minute while it lasts.
-  const due = because !== undefined && (!breaker || now - breaker.lastSeenAt > minutes(1) || now < breaker.since);
-  return {
-    proposal,
-    findings: findings(proposal),
-    ...(due && incident.undoWanted === undefined
-      ? {
-          breakerChange: {
-            ...group,
-            breaker: {
-              since: breaker && now - breaker.lastSeenAt < minutes(policy.breaker.clearMinutes) ? breaker.since : now,
-              lastSeenAt: now,
-              because,
-            },
-          },
-        }
-      : {}),
-  };
+  const proposal: Proposal = { ...given, ...weather, chart, group, ledger };
+  const change =
+    incident.undoWanted === undefined ? stormChange({ ...weather, group }, facts.group, now, policy) : undefined;
+  return { proposal, findings: findings(proposal), ...(change ? { breakerChange: change } : {}) };
 };
 
-/**
- * Members of the group newly in trouble, by zone, this one included: lately, or at about the time at which this one was. A step that waited for
- * something to mend itself is not late for the storm that it belongs to. Undefined where the table cannot say: then the breaker refuses.
- */
-const troubled = async (
-  store: Store,
-  { facts, incident, policy, now }: Omit<Proposal, 'group' | 'ledger' | 'troubled'>,
-) => {
-  const { group } = facts;
-  if (!group) return {};
-  const within = minutes(policy.breaker.withinMinutes);
-  const count = (since: Time, until?: Time) => store.troubled(group.id, since, group.size + 1, incident.id, until);
-  const zone = facts.zone ?? 'unknown';
-  const withSelf = (others: Readonly<Record<string, number>>) => ({ ...others, [zone]: (others[zone] ?? 0) + 1 });
-  try {
-    const since = now - within;
-    if (incident.openedAt >= since) return withSelf(await count(since));
-    const [lately, then] = await Promise.all([
-      count(since),
-      count(incident.openedAt - within, incident.openedAt + within),
-    ]);
-    return more(lately, withSelf(then));
-  } catch (e) {
-    if (e instanceof StewardError) return undefined;
-    throw e;
-  }
-};
-
-const more = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) => {
-  const sum = (zones: Readonly<Record<string, number>>) => Object.values(zones).reduce((x, n) => x + n, 0);
-  return sum(b) > sum(a) ? b : a;
+/** The record of the zone or of the group, where a storm in it is to be written down. */
+export const stormChange = (
+  weather: Weather,
+  group: Facts['group'],
+  now: Time,
+  policy: Proposal['policy'],
+): GroupRecord | undefined => {
+  const ofZone = zoneStorm({ ...weather, policy });
+  if (ofZone !== undefined && weather.zone)
+    return noted(weather.zone, { because: ofZone, ill: weather.illInZone ?? 1 }, now, policy);
+  const because = groupStorm({ ...weather, group, policy });
+  const ill = Object.values(weather.troubled ?? {}).reduce((a, b) => a + b, 0);
+  return noted(weather.group, { because, ill }, now, policy);
 };
 
 const isSoon = (ms: number): boolean => ms >= minutes(3) && ms <= minutes(10);

@@ -7,20 +7,28 @@ import { partitionOf } from './target.ts';
 /** Set by Auto Scaling on each of its instances. */
 export const ASG_TAG = 'aws:autoscaling:groupName';
 
+/** @param groupTag the policy's name of the tag for what is in no Auto Scaling group */
+export const groupIdOf = (tags: Readonly<Record<string, string>>, id: string, groupTag: string): string => {
+  const { key, value } = groupTagOf(tags, groupTag);
+  return value ? `${key === ASG_TAG ? 'asg' : 'group'}/${value}` : `instance/${id}`;
+};
+const groupTagOf = (tags: Readonly<Record<string, string>>, groupTag: string) => {
+  const key = tags[ASG_TAG] ? ASG_TAG : groupTag;
+  return { key, value: tags[key] };
+};
+
 export const aloneGroup = ({ id, zoneId }: Instance): Group => ({
   id: `instance/${id}`,
   size: 1,
   zones: { [zoneId]: 1 },
 });
 
-/** @param groupTag the policy's name of the tag for what is in no Auto Scaling group */
 export const groupOfInstance = async (instance: Instance, ports: Ports, groupTag: string): Promise<Group> => {
-  const key = instance.tags[ASG_TAG] ? ASG_TAG : groupTag;
-  const value = instance.tags[key];
+  const { key, value } = groupTagOf(instance.tags, groupTag);
   if (!value) return aloneGroup(instance);
   const zones = await ports.instances.countByZone({ key, value });
   return {
-    id: `${key === ASG_TAG ? 'asg' : 'group'}/${value}`,
+    id: groupIdOf(instance.tags, instance.id, groupTag),
     size: Object.values(zones).reduce((a, b) => a + b, 0),
     zones,
   };
@@ -36,8 +44,7 @@ export const membershipOf = async (
   groupTag: string,
   targetGroups: readonly string[] = [],
 ): Promise<{ readonly group: Group; readonly serving: NonNullable<Facts['serving']> }> => {
-  const key = instance.tags[ASG_TAG] ? ASG_TAG : groupTag;
-  const value = instance.tags[key];
+  const { key, value } = groupTagOf(instance.tags, groupTag);
   if (!value) return { group: aloneGroup(instance), serving: 'alone' };
   const [group, members, targets] = await Promise.all([
     groupOfInstance(instance, ports, groupTag),

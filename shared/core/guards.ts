@@ -9,6 +9,7 @@ import type { Policy, Settings } from './policy.ts';
 import { type Facts, type Risk, riskOf } from './remediation.ts';
 import { snoozeOf, snoozeText } from './snooze.ts';
 import type { Chart, GroupRecord, Ledger, Pause, Switches } from './store.ts';
+import { groupStorm, turn, zoneStorm } from './storm.ts';
 import type { Target } from './target.ts';
 import { days, hours, iso, minutes, span, type Time } from './time.ts';
 import type { Act, Json } from './verdict.ts';
@@ -33,8 +34,12 @@ export interface Proposal {
   readonly group: GroupRecord;
   readonly switches: Switches;
   readonly ledger: Ledger;
+  /** The zone's own record. */
+  readonly zone?: GroupRecord | undefined;
   /** Members of the group newly in trouble within the breaker's time, this one included, by zone. Undefined: could not be counted. */
   readonly troubled: Readonly<Record<string, number>> | undefined;
+  /** All that is newly in trouble in its zone. */
+  readonly illInZone?: number | undefined;
   readonly policy: Policy;
   readonly settings: Settings;
 }
@@ -385,47 +390,49 @@ const othersServe: Guard = (p) => {
   return approved(p) ?? ask(p, `must approve it, for no other member of ${p.facts.group?.id} serves now`);
 };
 
-/** Why the breaker is open because of what is seen now, if it is. */
-export const tripped = (p: Pick<Proposal, 'facts' | 'troubled' | 'policy'>): string | undefined => {
-  const { breaker } = p.policy;
-  const zones = Object.entries(p.troubled ?? {});
-  const count = zones.reduce((sum, [, n]) => sum + n, 0);
-  const size = p.facts.group?.size ?? 0;
-  if (count < breaker.atLeast) return undefined;
-  const within = `within ${breaker.withinMinutes} min`;
-  if (count * 100 > size * breaker.percent) return `${count} of ${size} in ${p.facts.group?.id} fell ill ${within}`;
-  // Two zones at once: most of what the group has in each of two zones.
-  const lost = zones.filter(([zone, n]) => n * 100 > (p.facts.group?.zones[zone] ?? 0) * breaker.percent);
-  return lost.length >= 2
-    ? `most of ${p.facts.group?.id} in zones ${lost.map(([z]) => z).join(' and ')} fell ill ${within}`
-    : undefined;
-};
-
 const breakerClosed: Guard = (p) => {
   const back = putsBack(p);
   if (back) return back;
   if (p.act.continues) return 'it finishes what is under way';
   if (p.troubled === undefined)
     return wait(p, 'how many of its group are in trouble could not be counted', 'wait until the state table answers');
-  const now = tripped(p);
+  // The zone's first: it is the wider cause, and whoever is told of it need not be told of each group.
+  const storm =
+    (p.zone && stormy(p, p.zone, zoneStorm(p), p.illInZone ?? 1)) ??
+    stormy(
+      p,
+      p.group,
+      groupStorm({ ...p, group: p.facts.group }),
+      Object.values(p.troubled).reduce((a, b) => a + b, 0),
+    );
+  return storm ?? 'no storm in its group or its zone';
+};
+
+const stormy = (p: Proposal, record: GroupRecord, now: string | undefined, ill: number) => {
   const clear = minutes(p.policy.breaker.clearMinutes);
-  const { breaker } = p.group;
+  const { breaker } = record;
   const open = breaker && p.now < breaker.lastSeenAt + clear ? breaker : undefined;
+  const again = turn(
+    p.incident.id,
+    { ill: Math.max(ill, open?.ill ?? 0), since: open?.since ?? p.now },
+    p.now,
+    p.policy,
+  );
   if (now)
     return {
       because: `${now}: that has one cause, and repairing each would hide it`,
-      remedy: 'find the common cause; it resumes 10 min after it is over',
-      consequence: open ? 'wait' : 'escalate',
-      again: p.now + clear,
+      remedy: `find the common cause; it resumes ${p.policy.breaker.clearMinutes} min after it is over`,
+      consequence: open ? ('wait' as const) : ('escalate' as const),
+      again,
     };
   if (open)
     return wait(
       p,
       `${open.because}; that must have been over for ${span(clear)}`,
       'nothing: it goes on by itself',
-      open.lastSeenAt + clear,
+      Math.min(again, open.lastSeenAt + clear),
     );
-  return 'no storm in its group';
+  return undefined;
 };
 
 const inCost: Guard = (p) => {

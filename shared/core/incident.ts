@@ -113,6 +113,8 @@ export interface Incident {
   readonly actedAt?: Time;
   readonly healthyAt?: Time;
   readonly closedAt?: Time;
+  /** It belongs to a storm, and waits for its turn: it was not looked at since. */
+  readonly held?: true;
   /** Nothing could be seen since then. */
   readonly blindSince?: Time;
   readonly attempts: readonly Attempt[];

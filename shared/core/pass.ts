@@ -5,9 +5,10 @@
  * budget) in one transaction before it runs, and an incident closes only when a later, fresh look is healthy. A crash anywhere is a pass
  * that ended early: the next one finds either nothing reserved, or a reserved attempt without an outcome, which it counts and never repeats.
  */
-import { Conflict, Forbidden, InvalidInput, NotFound, StewardError } from './errors.ts';
-import { commitOutcome, propose, type Reservation, reserve } from './gate.ts';
-import { isRefusal, type Refusal, uncoveredBy } from './guards.ts';
+import { Conflict, Forbidden, InvalidInput, NotFound, onlyConflict, StewardError } from './errors.ts';
+import { commitOutcome, propose, type Reservation, reserve, stormChange } from './gate.ts';
+import { groupIdOf } from './group.ts';
+import { type Finding, isRefusal, type Refusal, uncoveredBy } from './guards.ts';
 import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
 import type { Settings } from './policy.ts';
 import type { Ports } from './ports.ts';
@@ -16,11 +17,13 @@ import type { Assessment, Facts } from './remediation.ts';
 import type { Signal } from './signal.ts';
 import { dozing, snoozeOf, woken } from './snooze.ts';
 import { nextLook, start } from './step.ts';
-import type { Change, Chart, Switches } from './store.ts';
+import type { Breaker, Change, Chart, GroupRecord, Switches } from './store.ts';
+import { fraction, openStorm, readPlaces, turn, weatherAt } from './storm.ts';
+import { idOf } from './target.ts';
 import { hours, iso, minutes, seconds, type Time } from './time.ts';
 import { afterUndo, undoing } from './undo.ts';
 import type { Json, Verdict } from './verdict.ts';
-import type { Answer, Deps, Work } from './work.ts';
+import type { Answer, Deps, Standing, Work } from './work.ts';
 
 export type { Answer, Deps, Work } from './work.ts';
 
@@ -48,6 +51,8 @@ interface Pass {
   /** The incident as it is stored, if it is. */
   readonly stored: Incident | undefined;
   readonly incident: Incident;
+  /** The storm that it belonged to when the pass began. */
+  readonly storm?: Breaker | undefined;
 }
 
 const answer = (p: Pass, incident: Incident, verdict: Verdict, rest: Partial<Answer> = {}): Answer => ({
@@ -194,7 +199,8 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
     );
   }
   const counted = last && !last.outcome ? lost(incident, last, now) : incident;
-  return lookAndDecide({ ...p, incident: counted });
+  const q: Pass = { ...p, incident: counted, storm: await stormOf(p) };
+  return (await withoutLook(q)) ?? lookAndDecide(q);
 };
 
 /** The pass that reserved it never came back: what it did is unknown, so it is counted, looked at, and never blindly repeated. */
@@ -208,6 +214,118 @@ const lost = (incident: Incident, attempt: Attempt, now: Time): Incident =>
     'outcome',
     `attempt ${attempt.n} (${attempt.plan}): its pass did not come back, so it may or may not have happened`,
   );
+
+// ---- storms -----------------------------------------------------------------------------------------------------------------------------
+
+/** A signal that waited so long has many behind it: then the first look is the cheap one. */
+const BUSY = seconds(10);
+
+/** What was begun is seen to its end, and a person who commands is answered, storm or not. */
+const mayBeHeld = ({ work, incident }: Pass): boolean =>
+  !work.explain && incident.attempts.length === 0 && !incident.approval && !incident.undoWanted && !incident.askedBy;
+
+const stormOf = async (p: Pass): Promise<Breaker | undefined> => {
+  const { group, zone } = p.incident;
+  if (group === undefined || !mayBeHeld(p)) return undefined;
+  return openStorm(await readPlaces(p.deps.store, group, zone), p.now, p.deps.policy);
+};
+
+/** A pass that need not look: its target is one of a storm and it is not its turn, or so many wait that counting them comes first. */
+const withoutLook = async (p: Pass): Promise<Answer | undefined> => {
+  const { work, stored, storm, incident, now, deps } = p;
+  if (!stored) return (work.waited ?? 0) > BUSY && mayBeHeld(p) ? triage(p) : undefined;
+  // Another alarm about what waits for its look already: it is one of very many, and would see the same.
+  if (work.signal && work.signal.kind !== 'target.changed' && (work.waited ?? 0) > BUSY && mayBeHeld(p))
+    return answer(
+      p,
+      stored,
+      { do: 'wait', until: stored.dueAt, because: stored.because },
+      { lookAgainAt: stored.dueAt },
+    );
+  if (!storm || work.signal?.kind === 'target.changed') return undefined;
+  // Another alarm about it is no news, and costs nothing.
+  if (work.signal)
+    return answer(
+      p,
+      stored,
+      { do: 'wait', until: stored.dueAt, because: stormText(storm) },
+      { lookAgainAt: stored.dueAt },
+    );
+  return incident.held ? undefined : hold(p, storm, turn(incident.id, storm, now, deps.policy));
+};
+
+const stormText = ({ because }: Pick<Breaker, 'because'>): string => `breaker: ${because}: that has one cause`;
+
+/** Written down as one of a storm, not looked at. */
+const hold = (
+  p: Pass,
+  { because }: Pick<Breaker, 'because'>,
+  until: Time,
+  also: readonly Change[] = [],
+): Promise<Answer> => {
+  const text = stormText({ because });
+  const held: Incident = { ...logged(p.incident, p.now, 'refused', text), state: 'refused', because: text, held: true };
+  return rest(p, held, { do: 'wait', until, because: text }, until, {}, also);
+};
+
+/** Thousands of signals wait: it is counted where it stands before anything is looked into. What is not there, or not covered, is left to a look. */
+const triage = async (p: Pass): Promise<Answer | undefined> => {
+  const { work, deps, incident, now } = p;
+  const standing = await standingOf(p);
+  if (standing === 'later') return itsTurn(p);
+  if (!standing || uncoveredBy(deps.policy)(standing.tags) !== undefined) return undefined;
+  const group = groupIdOf(standing.tags, idOf(work.target), deps.policy.tags.group);
+  const { zone } = standing;
+  const q: Pass = { ...p, incident: { ...incident, group, zone } };
+  const weather = await weatherAt(
+    deps.store,
+    { target: work.target.arn, openedAt: incident.openedAt, group: { id: group, zones: {} }, zone },
+    { now, policy: deps.policy },
+  );
+  // How many its group has is not known here: a storm of the group shows when one of it is to be repaired.
+  const change = stormChange(weather, undefined, now, deps.policy);
+  const open = openStorm(weather, now, deps.policy);
+  if (change?.breaker && !open) return tellStorm(q, change.breaker, change);
+  if (open) return hold(q, open, turn(incident.id, open, now, deps.policy), change ? [{ put: change }] : []);
+  return itsTurn(q);
+};
+
+/** AWS throttles: that is no reason to ask it for more. */
+const standingOf = async ({ deps, work }: Pass): Promise<Standing | 'later' | undefined> => {
+  try {
+    return await deps.place?.(work.remediation, work.target);
+  } catch (e) {
+    if (!(e instanceof StewardError) || e instanceof NotFound) throw e;
+    return e.retry === 'later' ? 'later' : undefined;
+  }
+};
+
+const itsTurn = (p: Pass): Promise<Answer> => {
+  const until = p.now + Math.max(minutes(1), 4 * (p.work.waited ?? 0)) * (0.5 + fraction(p.incident.id));
+  const because = 'many signals wait: it is looked at when it is its turn';
+  return rest(p, { ...p.incident, state: 'waiting', because }, { do: 'wait', until, because }, until);
+};
+
+/** Whoever writes a storm down first tells a person, both in one transaction. */
+const tellStorm = (p: Pass, breaker: Breaker, record: GroupRecord): Promise<Answer> => {
+  const reason = { because: stormText(breaker), remedy: 'find the common cause; each goes on when it is over' };
+  const until = turn(p.incident.id, breaker, p.now, p.deps.policy);
+  return rest(p, { ...escalated(p.incident, reason, p.now), held: true }, { do: 'escalate', ...reason }, until, {}, [
+    { put: record },
+  ]);
+};
+
+/** A member of a storm that was looked at and may not act now: the storm is counted again, and nobody is told of each of its members. */
+const inStorm = async (p: Pass, facts: Facts, until: Time): Promise<Answer> => {
+  const { deps, now, incident } = p;
+  const place = { target: p.work.target.arn, openedAt: incident.openedAt, group: facts.group, zone: facts.zone };
+  const weather = await weatherAt(deps.store, place, { now, policy: deps.policy });
+  const change = stormChange(weather, facts.group, now, deps.policy);
+  const storm = change?.breaker ?? openStorm(weather, now, deps.policy) ?? (p.storm as Breaker);
+  const next = Math.max(until, turn(incident.id, storm, now, deps.policy));
+  if (change) await deps.store.write({ put: change }).catch(onlyConflict);
+  return hold(p, storm, next);
+};
 
 const NO_FACTS: Facts = { tags: undefined, group: undefined, zone: undefined };
 
@@ -232,7 +350,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
   } catch (e) {
     return blind(p, e);
   }
-  const { blindSince: _, ...sighted } = p.incident;
+  const { blindSince: _, held: _held, ...sighted } = p.incident;
   const seen = noteEffect(noteSeen(sighted, assessed, now), assessed, now);
   const verdict = undoing(work.remediation, seen) ?? afterUndo(seen, assessed.healthy) ?? assessed.verdict;
   // A look takes seconds: what follows is decided, reserved and timed from its end.
@@ -286,6 +404,8 @@ const conclude = async (
   gone?: 'gone',
 ): Promise<Answer> => {
   const { now, incident } = p;
+  if (p.storm && (verdict.do === 'wait' || verdict.do === 'escalate'))
+    return inStorm(p, assessed?.facts ?? NO_FACTS, verdict.do === 'wait' ? verdict.until : now);
   switch (verdict.do) {
     case 'close':
       return finish(p, { ...incident, end: incident.undoWanted ? 'undone' : 'healthy', healthyAt: now }, verdict);
@@ -329,8 +449,9 @@ const finish = async (p: Pass, ended: Incident, verdict: Verdict): Promise<Answe
     'closed',
     `${ended.end}: ${verdict.because}`,
   );
-  // A routine look that finds nothing wrong is no incident.
-  const silent = p.stored === undefined && p.work.signal?.routine === true && ended.attempts.length === 0;
+  // A routine look that finds nothing wrong is no incident, and neither is a signal about what is not there.
+  const nothing = p.work.signal?.routine === true || ended.end === 'gone';
+  const silent = p.stored === undefined && nothing && ended.attempts.length === 0;
   if (!p.work.explain && !silent) await p.deps.store.write({ put: incident });
   return answer(p, incident, verdict);
 };
@@ -437,6 +558,9 @@ const tryToAct = async (
   return run({ ...p, incident: reserved }, act, reservation);
 };
 
+const refusalByStorm = (guards: readonly Finding[], first: Refusal): Refusal | undefined =>
+  first.consequence === 'not-ours' ? undefined : guards.filter(isRefusal).find((f) => f.guard === 'breaker');
+
 const refused = async (
   p: Pass,
   act: Extract<Verdict, { do: 'act' }>,
@@ -447,15 +571,13 @@ const refused = async (
   if (work.explain) return answer(p, incident, act, { guards, refused: first, lookAgainAt: first.again });
   const snoozed = first.consequence !== 'not-ours' && snoozeOf(incident, now) !== undefined;
   // A snoozed one tells nobody, so it is for another of the group to write a storm down.
-  const storm =
-    snoozed || first.consequence === 'not-ours'
-      ? undefined
-      : guards.filter(isRefusal).find((f) => f.guard === 'breaker');
+  const storm = snoozed ? undefined : refusalByStorm(guards, first);
   const change = storm && breakerChange ? [{ put: breakerChange }] : [];
   // Whoever writes a storm down first tells a person, whatever else refuses, and both in one transaction: it is told once, and not less.
   const tells = storm?.consequence === 'escalate' && change.length > 0;
   if (!tells) await p.deps.store.write(...change).catch(onlyConflict);
-  const refusal = tells ? storm : first;
+  // Nobody is asked or told of each member of a storm that has been told of as a whole.
+  const refusal = storm && (tells || first.consequence !== 'wait') ? storm : first;
   const extra = { guards, refused: refusal };
   const noted = logged(
     incident,
@@ -465,7 +587,7 @@ const refused = async (
   );
   const because = `${refusal.guard}: ${refusal.because}`;
   // Whatever it waits for, what healed by itself is seen.
-  const again = Math.min(refusal.again, againWhen(incident, now));
+  const again = refusal === storm ? refusal.again : Math.min(refusal.again, againWhen(incident, now));
   if (snoozed) return rest(p, dozing(noted, { because, remedy: refusal.remedy }, now), act, again, extra);
   switch (refusal.consequence) {
     case 'not-ours':
@@ -484,11 +606,6 @@ const refused = async (
     case 'ask':
       return rest(p, asking(noted, act, p.settings, refusal, now), act, again, extra);
   }
-};
-
-/** Losing a race to write something that is only of help is no harm. */
-const onlyConflict = (e: unknown): void => {
-  if (!(e instanceof Conflict)) throw e;
 };
 
 const asking = (

@@ -78,6 +78,7 @@ export interface Policy {
     readonly atLeast: number;
     readonly withinMinutes: number;
     readonly clearMinutes: number;
+    readonly zonePercent: number;
   };
   readonly signalMaxAgeMinutes: number;
   readonly retentionDays: number;
@@ -151,6 +152,11 @@ export const policySchema = (remediations: readonly Configurable[]) =>
         atLeast: option(int(2, 1000), 3, 'but at least so many'),
         withinMinutes: option(int(1, 60), 5, 'within so many minutes: one cause, not many patients'),
         clearMinutes: option(int(1, 24 * 60), 10, 'It ends when that has been over for so long'),
+        zonePercent: option(
+          int(1, 100),
+          25,
+          'The same of a zone: more than this part of the instances that run there, and at least ten, whatever their groups',
+        ),
       }),
       'When many fail at once, nothing new is done to them until a person has looked or it is over',
     ),

@@ -10,7 +10,6 @@ import type { Point } from './forecast.ts';
 import type { Groups } from './groups.ts';
 import type { LoadBalancers } from './loadBalancers.ts';
 import type { LogGroups } from './logs.ts';
-import type { Signal } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
 import type { Trails } from './trails.ts';
@@ -33,6 +32,9 @@ export interface Instance {
   /** Device name as given at attachment (`/dev/sdf`) → volume id. */
   readonly devices: Readonly<Record<string, string>>;
 }
+
+/** What stands of a running instance in a listing of all. */
+export type Running = Pick<Instance, 'id' | 'tags' | 'launchedAt' | 'zoneId'>;
 
 /** A status check as EC2 has it. `unknown`: none has been made (it does not run), or the data do not suffice. */
 export type Check = 'ok' | 'impaired' | 'initializing' | 'unknown';
@@ -171,11 +173,6 @@ export interface Metrics {
   ): Promise<readonly { readonly dimensions: Metric['dimensions']; readonly points: readonly Point[] }[]>;
 }
 
-export interface Alarms {
-  /** Alarms in ALARM now, as the signals that their state changes would have been; at most `limit`. */
-  firing(limit: number): Promise<readonly Signal[]>;
-}
-
 export interface Parameters {
   get(name: string): Promise<{ value: string; version: number }>;
   put(name: string, value: string): Promise<void>;
@@ -186,7 +183,6 @@ export interface Ports {
   readonly volumes: Volumes;
   readonly hosts: Hosts;
   readonly metrics: Metrics;
-  readonly alarms: Alarms;
   readonly parameters: Parameters;
   readonly trails: Trails;
   readonly groups: Groups;

@@ -2,7 +2,7 @@
 import type * as z from 'zod/mini';
 import type { Attempt } from './incident.ts';
 import type { Permission } from './permissions.ts';
-import type { Ports } from './ports.ts';
+import type { Ports, Running } from './ports.ts';
 import type { Signal, SignalKind } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
@@ -63,7 +63,13 @@ export interface Look<Options> {
 }
 
 /** What a survey knows besides what it sees. */
-export type Scan<Options> = Pick<Look<Options>, 'now' | 'options' | 'tags' | 'uncovered' | 'declared'>;
+export type Scan<Options> = Pick<Look<Options>, 'now' | 'options' | 'tags' | 'uncovered' | 'declared'> & Common;
+/** What several surveys look at: each asked for once in a sweep, under the sweep's own role. */
+export interface Common {
+  /** Alarms in ALARM now, as the signals that their state changes would have been. */
+  readonly firing: () => Promise<readonly Signal[]>;
+  readonly running: () => Promise<readonly Running[]>;
+}
 
 export interface Spec<Seen, Step extends Json, Options> {
   readonly name: string;

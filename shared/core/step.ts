@@ -3,6 +3,8 @@ import { Forbidden, messageOf, NotFound, Refused, Throttled } from './errors.ts'
 import { pauseOf, pauseText } from './guards.ts';
 import type { Attempt, Incident, OutcomeKind } from './incident.ts';
 import type { Ports } from './ports.ts';
+import { NO_ZONE } from './store.ts';
+import { openStorm, zoneGroup } from './storm.ts';
 import { iso, minutes, seconds, span } from './time.ts';
 import type { Json } from './verdict.ts';
 import type { Deps, Work } from './work.ts';
@@ -26,26 +28,41 @@ export interface Started {
   readonly receipt?: Json;
 }
 
+/** Whether a person or a storm has stopped it since it was reserved. The group's own record is in the reservation; the zone's is many groups'. */
+const stopped = async (
+  { now, store, policy }: Pick<Deps, 'now' | 'store' | 'policy'>,
+  { target, remediation }: Pick<Work, 'target' | 'remediation'>,
+  { group, zone = NO_ZONE }: Incident,
+  attempt: Attempt,
+): Promise<string | undefined> => {
+  const [switches, ofZone] = await store.read({ kind: 'switches' }, { kind: 'group', id: zoneGroup(zone) });
+  const pause = switches && pauseOf(switches, { now: now(), remediation: remediation.name, target: target.arn, group });
+  if (pause) return pauseText(pause);
+  if (attempt.continues || attempt.undoes !== undefined || !ofZone) return undefined;
+  const storm = openStorm({ group: ofZone, zone: undefined }, now(), policy);
+  return storm && `breaker: ${storm.because}`;
+};
+
 /** Runs the step of a reserved attempt, once, under a session that reaches this target only. Never throws: what an error proves is the outcome. */
 export const start = async (
   { target, remediation }: Pick<Work, 'target' | 'remediation'>,
-  { now, reach, store }: Pick<Deps, 'now' | 'reach' | 'store'>,
-  { undoWanted, attempts, group }: Incident,
+  deps: Pick<Deps, 'now' | 'reach' | 'store' | 'policy'>,
+  incident: Incident,
   attempt: Attempt,
 ): Promise<Started> => {
+  const { now, reach } = deps;
+  const { undoWanted, attempts } = incident;
   const original =
     attempt.undoes === undefined ? undefined : (undoWanted?.attempt ?? attempts.find((a) => a.n === attempt.undoes));
   let ports: Ports;
   try {
     const touched = remediation.touches(original?.step ?? attempt.step, target);
-    const [session, [switches]] = await Promise.all([
+    const [session, stop] = await Promise.all([
       reach(remediation, target, { phase: 'act', touched }),
-      store.read({ kind: 'switches' }),
+      stopped(deps, { target, remediation }, incident, attempt),
     ]);
     ports = session;
-    const pause =
-      switches && pauseOf(switches, { now: now(), remediation: remediation.name, target: target.arn, group });
-    if (pause) return { kind: 'transient', because: pauseText(pause) };
+    if (stop !== undefined) return { kind: 'transient', because: stop };
   } catch (e) {
     // Nothing was asked of anyone yet.
     return { kind: e instanceof Forbidden ? 'permanent' : 'transient', because: messageOf(e) };

@@ -52,7 +52,17 @@ export interface GroupRecord {
   readonly version: number;
   /** Members under repair: target → until when the entry holds. */
   readonly repairs: Readonly<Record<string, Lease>>;
-  readonly breaker?: { readonly since: Time; readonly lastSeenAt: Time; readonly because: string };
+  readonly breaker?: Breaker;
+  /** Instances that run there, as the survey counted them: known of zones only. */
+  readonly size?: number;
+}
+/** A storm in a group or a zone. */
+export interface Breaker {
+  readonly since: Time;
+  readonly lastSeenAt: Time;
+  readonly because: string;
+  /** Members in trouble when it was last counted: how rarely each of them is looked at. */
+  readonly ill?: number;
 }
 
 /** What a remediation's steps have added to the monthly bill in one calendar month (UTC). */
@@ -86,6 +96,16 @@ export interface Pointer {
   readonly dueAt: Time;
 }
 
+/** A target that was found in trouble. */
+export interface Ill {
+  readonly target: string;
+  readonly group: string;
+  /** It is still in trouble. */
+  readonly open: boolean;
+}
+/** The zone of what is in none that is known. */
+export const NO_ZONE = 'unknown';
+
 /** An event that nobody could read, kept whole. */
 export interface Parked {
   readonly id: string;
@@ -107,14 +127,8 @@ export interface Store {
   closed(day: string, limit: number): Promise<readonly Incident[]>;
   ofTarget(target: string, limit: number): Promise<readonly Incident[]>;
   find(id: string): Promise<Incident | undefined>;
-  /** Incidents of a group opened since then (and until then), by zone id, without `except`; stops counting at `limit`. */
-  troubled(
-    group: string,
-    since: Time,
-    limit: number,
-    except: string,
-    until?: Time,
-  ): Promise<Readonly<Record<string, number>>>;
+  /** Targets in a zone that fell ill since then (and until then), each once; stops at `limit` targets. */
+  ill(zone: string, since: Time, limit: number, until?: Time): Promise<readonly Ill[]>;
 
   /** Notices of a channel whose dueAt has come, oldest first. */
   untold(channel: string, now: Time, limit: number): Promise<readonly { readonly id: string; readonly dueAt: Time }[]>;

@@ -55,3 +55,7 @@ export const typeOf = (target: Target): string => {
   const resource = target.arn.split(':').slice(5).join(':');
   return resource.slice(0, Math.max(0, resource.indexOf('/')));
 };
+
+/** For what is asked of a whole account and region. */
+export const everythingIn = ({ account, region }: Pick<Target, 'account' | 'region'>): Target =>
+  targetOf(`arn:${partitionOf(region)}:steward:${region}:${account}:survey/all`);

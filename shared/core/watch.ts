@@ -225,15 +225,7 @@ export const differenceOf = (wanted: readonly WatchAlarm[], actual: readonly Wat
   };
 };
 
-/** What stands of an instance without a look at its alarms. */
-export interface Watched {
-  readonly id: string;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly launchedAt: number;
-}
 export interface Watches {
-  /** Running instances, with their tags. */
-  running(): Promise<readonly Watched[]>;
   /** Ids of the instances that alarms with this prefix are about, by the names alone. */
   owners(prefix: string): Promise<readonly string[]>;
   withPrefix(prefix: string): Promise<readonly WatchAlarm[]>;

@@ -15,6 +15,8 @@ export interface Deps {
   /** A new ULID. */
   readonly newId: () => string;
   readonly store: Store;
+  /** Where a target stands, by a look so cheap that thousands can have it. Undefined: it is no instance, or none that is there. @throws as ports do */
+  readonly place?: (remediation: Remediation, target: Target) => Promise<Standing | undefined>;
   readonly policy: Policy;
   /** The account that Steward runs in. */
   readonly home: string;
@@ -26,6 +28,11 @@ export interface Deps {
   ) => Promise<Ports>;
 }
 
+export interface Standing {
+  readonly zone: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 export interface Work {
   readonly target: Target;
   readonly remediation: Remediation;
@@ -34,6 +41,8 @@ export interface Work {
   readonly incident?: string;
   /** The incident's due time when the message was sent: if it has moved, someone has looked since, and a newer message is under way. */
   readonly due?: Time;
+  /** How long the signal waited for this pass, in ms: more than a moment, and many others wait behind it. */
+  readonly waited?: number;
   /** Say what would be done, do and write nothing. */
   readonly explain?: boolean;
 }

@@ -549,7 +549,6 @@ is not moved. A unit that its own CPU limit holds back, and everything else, goe
         'autoscaling:DescribeAutoScalingGroups',
         'cloudwatch:GetMetricData',
         'cloudwatch:ListMetrics',
-        'cloudwatch:DescribeAlarms',
       ],
       resources: ['*'],
     },
@@ -568,9 +567,8 @@ is not moved. A unit that its own CPU limit holds back, and everything else, goe
     GRANTS_OF_START,
   ],
   options,
-  survey: async (ports, { now, options: o }) => {
-    const firing = await ports.alarms.firing(1_000);
-    const alarmed = firing.filter((s) => s.kind === 'cpu.high' || s.kind === 'cpu.credits-low');
+  survey: async (ports, { now, options: o, firing }) => {
+    const alarmed = (await firing()).filter((s) => s.kind === 'cpu.high' || s.kind === 'cpu.credits-low');
     return o.forecast && isForecastTime(now) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
   },
   observe,

@@ -586,7 +586,6 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
         'ssm:GetCommandInvocation',
         'cloudwatch:GetMetricData',
         'cloudwatch:ListMetrics',
-        'cloudwatch:DescribeAlarms',
       ],
       resources: ['*'],
     },
@@ -594,9 +593,8 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
     { for: 'act', actions: ['ec2:ModifyVolume'], resources: ['arn:*:ec2:*:*:volume/*'] },
   ],
   options,
-  survey: async (ports, { now, options: o }) => {
-    const firing = await ports.alarms.firing(1_000);
-    const alarmed = firing.filter((s) => s.kind === 'disk.space-low' || s.kind === 'disk.inodes-low');
+  survey: async (ports, { now, options: o, firing }) => {
+    const alarmed = (await firing()).filter((s) => s.kind === 'disk.space-low' || s.kind === 'disk.inodes-low');
     return o.forecast && isForecastTime(now) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
   },
   locate: async (changed, ports) => {

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { NotFound, Refused } from '../core/errors.ts';
-import { ASG_TAG, aloneGroup, membershipOf } from '../core/group.ts';
+import { ASG_TAG, aloneGroup, groupOfInstance, membershipOf } from '../core/group.ts';
 import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
 import { isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
@@ -66,6 +66,16 @@ interface Seen {
 
 // ---- observe ----------------------------------------------------------------------------------------------------------------------------
 
+const isLeaving = (look: Look<Options>): boolean => isTaken(look) || tried(look, 'drain') !== undefined;
+/** Well, or ill for so short a time that nothing is done yet. */
+const mayMendItself = (checks: Checks | undefined, look: Look<Options>): boolean =>
+  checks !== undefined &&
+  look.attempts.length === 0 &&
+  !isLeaving(look) &&
+  checks.events.length === 0 &&
+  checks.state === 'running' &&
+  (checks.impairedSince === undefined || look.now - checks.impairedSince < minutes(look.options.patienceMinutes));
+
 const NO_CHECKS: Readonly<Record<string, Checks>> = {};
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
@@ -89,23 +99,29 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       duties: NO_DUTIES,
     };
   }
-  const scaling = name ? await ports.groups.describe(name) : undefined;
-  const [checks, traits, agent, { group, serving }, member, keys] = await Promise.all([
+  const [scaling, checks] = await Promise.all([
+    name ? ports.groups.describe(name) : undefined,
     gone ? NO_CHECKS : ports.instances.checks([id]),
+  ]);
+  const leaves = !gone && isLeaving(look);
+  const early = mayMendItself(checks[id], look);
+  const [traits, agent, { group, serving }, member, keys] = await Promise.all([
     ports.instances.traits([instance.type]),
-    ports.hosts.agent(id),
-    membershipOf(instance, ports, look.tags.group, scaling?.targetGroups),
+    early ? ('absent' as const) : ports.hosts.agent(id).then((a) => a.state),
+    // Who of its group serves matters to an act only, and is the dearest question.
+    early
+      ? groupOfInstance(instance, ports, look.tags.group).then((g) => ({ group: g, serving: undefined }))
+      : membershipOf(instance, ports, look.tags.group, scaling?.targetGroups),
     gone ? undefined : ports.groups.memberOf(id),
     instance.state === 'stopped' ? keysOf(instance, ports) : [],
   ]);
-  const leaves = !gone && (isTaken(look) || tried(look, 'drain') !== undefined);
   return {
     target,
     instance,
     uncovered,
     checks: checks[id],
     traits: traits[instance.type],
-    agent: agent.state,
+    agent,
     keys,
     // What AWS takes is no repair of Steward's: it spends no budget of the group.
     group: leaves ? aloneGroup(instance) : group,

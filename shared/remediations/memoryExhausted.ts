@@ -632,7 +632,6 @@ fifth of a minute for want of memory (PSI) is in trouble however much is called 
         'autoscaling:DescribeAutoScalingGroups',
         'ssm:DescribeInstanceInformation',
         'ssm:GetCommandInvocation',
-        'cloudwatch:DescribeAlarms',
         'cloudwatch:GetMetricData',
         'cloudwatch:ListMetrics',
       ],
@@ -653,8 +652,8 @@ fifth of a minute for want of memory (PSI) is in trouble however much is called 
     GRANTS_OF_START,
   ],
   options,
-  survey: async (ports, { now, options: o }) => {
-    const alarmed = (await ports.alarms.firing(1_000)).filter((s) => s.kind === 'memory.low');
+  survey: async (ports, { now, options: o, firing }) => {
+    const alarmed = (await firing()).filter((s) => s.kind === 'memory.low');
     return o.forecast && isForecastTime(now) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
   },
   observe,

@@ -223,9 +223,9 @@ Steward by EventBridge. It never creates an alarm on a metric that nobody publis
     },
   ],
   options,
-  survey: async (ports, { now }): Promise<readonly Signal[]> => {
+  survey: async (ports, { now, running: list }): Promise<readonly Signal[]> => {
     const slot = Math.floor(now / minutes(5)) % SLOTS;
-    const running = await ports.watches.running();
+    const running = await list();
     const due = running.filter(
       (i) =>
         slotOf(i.id) === slot || SETTLED.some((at) => now - i.launchedAt >= at && now - i.launchedAt < at + minutes(5)),

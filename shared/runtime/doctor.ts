@@ -50,7 +50,7 @@ const table = (deps: AnswerDeps) =>
     await Promise.all([
       deps.store.read({ kind: 'switches' }),
       deps.store.open(1),
-      deps.store.troubled('doctor', deps.now(), 1, ''),
+      deps.store.ill('doctor', deps.now(), 1),
     ]);
     return [fine('table', 'the state table and its indexes answer')];
   });

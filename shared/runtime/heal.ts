@@ -89,10 +89,16 @@ const ownTarget = async (remediation: Remediation, { target }: Signal, deps: Wir
   return remediation.locate(target, await deps.reach(remediation, target, { phase: 'look', touched: [] }));
 };
 
+/** Explained only; and how long the signal waited before anyone took it. */
+interface How {
+  readonly explain: boolean;
+  readonly waited: number;
+}
+
 const named = async (signal: Signal, deps: Wired): Promise<Signal | undefined> =>
   signal.kind === 'alarm.unnamed' ? signalOfTags(signal, await deps.alarmTags(signal.target)) : signal;
 
-const answersTo = async (given: Signal, deps: Wired, explain: boolean): Promise<Answer[]> => {
+const answersTo = async (given: Signal, deps: Wired, { explain, waited }: How): Promise<Answer[]> => {
   const signal = await named(given, deps);
   if (!signal)
     return [
@@ -111,7 +117,7 @@ const answersTo = async (given: Signal, deps: Wired, explain: boolean): Promise<
           : `no remediation answers ${signal.kind} of ${signal.target.arn}`,
       ),
     ];
-  return Promise.all(works.map((work) => runWork({ ...work, explain }, deps)));
+  return Promise.all(works.map((work) => runWork({ ...work, explain, waited }, deps)));
 };
 
 const runWork = async (work: Work, deps: Wired): Promise<Answer> => {
@@ -127,7 +133,7 @@ const byName = (name: string): Remediation => {
   return found;
 };
 
-const answersOf = async (reading: Reading, deps: Wired, explain: boolean): Promise<Outcome> => {
+const answersOf = async (reading: Reading, deps: Wired, how: How): Promise<Outcome> => {
   if ('ignored' in reading) return { answers: [], ignored: reading.ignored };
   if ('look' in reading) {
     const { target, remediation, incident, due } = reading.look;
@@ -137,9 +143,9 @@ const answersOf = async (reading: Reading, deps: Wired, explain: boolean): Promi
       incident,
       ...(due === undefined ? {} : { due }),
     };
-    return { answers: [await runWork({ ...work, explain }, deps)] };
+    return { answers: [await runWork({ ...work, explain: how.explain }, deps)] };
   }
-  const answers = await Promise.all(reading.signals.map((s) => answersTo(s, deps, explain)));
+  const answers = await Promise.all(reading.signals.map((s) => answersTo(s, deps, how)));
   return { answers: answers.flat() };
 };
 
@@ -153,11 +159,16 @@ const park = async (body: string, e: InvalidInput, deps: Wired): Promise<Outcome
 /**
  * Answers one event, in whatever form it came. What cannot be read is parked; what fails for a while is thrown, so that the queue brings it
  * again. @param explain say what would be done; do and write nothing
- * @param body the text that it came as, to be kept if it cannot be read
+ * @param way the text that it came as, to be kept if it cannot be read; and how long it waited, in ms
  */
-export const answerEvent = async (event: unknown, deps: Wired, explain = false, body?: string): Promise<Outcome> => {
+export const answerEvent = async (
+  event: unknown,
+  deps: Wired,
+  explain = false,
+  { body, waited = 0 }: { body?: string; waited?: number } = {},
+): Promise<Outcome> => {
   try {
-    const outcomes = await Promise.all(readAll(event).map((reading) => answersOf(reading, deps, explain)));
+    const outcomes = await Promise.all(readAll(event).map((reading) => answersOf(reading, deps, { explain, waited })));
     const ignored = outcomes.find((o) => o.ignored)?.ignored;
     return { answers: outcomes.flatMap((o) => o.answers), ...(ignored === undefined ? {} : { ignored }) };
   } catch (e) {
@@ -167,15 +178,15 @@ export const answerEvent = async (event: unknown, deps: Wired, explain = false, 
   }
 };
 
-/** The body of one SQS message: JSON, or parked as it is. */
-export const answerMessage = async (body: string, deps: Wired): Promise<Outcome> => {
+/** The body of one SQS message: JSON, or parked as it is. @param waited how long it was in the queue before anyone took it, in ms */
+export const answerMessage = async (body: string, deps: Wired, waited = 0): Promise<Outcome> => {
   let event: unknown;
   try {
     event = JSON.parse(body);
   } catch (cause) {
     return park(body, new InvalidInput('the message is not JSON', { cause }), deps);
   }
-  return answerEvent(event, deps, false, body);
+  return answerEvent(event, deps, false, { body, waited });
 };
 
 /** What would be done about a target, with or without an alarm. Writes nothing, does nothing. */

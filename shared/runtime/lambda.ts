@@ -31,6 +31,10 @@ export const isSqs = (event: unknown): event is SQSEvent => {
   return Array.isArray(records) && records.length > 0 && records.every((r) => r.eventSource === 'aws:sqs');
 };
 
+/** How long a message was in the queue before anyone took it, in ms; its delay is in it. */
+export const waitedFor = ({ attributes }: Pick<SQSRecord, 'attributes'>): number =>
+  Number(attributes?.ApproximateFirstReceiveTimestamp) - Number(attributes?.SentTimestamp) || 0;
+
 /** Runs each message by itself; those that fail come again, the others do not. */
 export const eachMessage = (
   event: SQSEvent,

@@ -1,10 +1,12 @@
 /** Every minute: what is due is queued; every fifth, what no event reported. Nothing is decided here. */
 import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
-import { messageOf } from '../core/errors.ts';
+import { messageOf, onlyConflict } from '../core/errors.ts';
 import { uncoveredBy } from '../core/guards.ts';
-import type { Remediation } from '../core/remediation.ts';
+import type { Running } from '../core/ports.ts';
+import type { Common, Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { partitionOf, type Target, targetOf } from '../core/target.ts';
+import { zoneGroup } from '../core/storm.ts';
+import { everythingIn, type Target } from '../core/target.ts';
 import { minutes, type Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import type { Wired } from './wire.ts';
@@ -40,24 +42,44 @@ export const sweep = async (deps: Wired, region: string, surveyNow = false): Pro
 };
 
 const survey = async (deps: Wired, region: string): Promise<{ signals: Signal[]; blind: string[] }> => {
-  const everything = targetOf(`arn:${partitionOf(region)}:steward:${region}:${deps.home}:survey/all`);
-  const found = await Promise.all(
-    remediations.map(async (r) => {
-      try {
-        return { signals: await unknown(r, await look(r, everything, deps), deps), blind: [] };
-      } catch (e) {
-        return { signals: [], blind: [`${r.name}: ${messageOf(e)}`] };
-      }
+  const everything = everythingIn({ account: deps.home, region });
+  const common = onceEach(deps.common);
+  const found = await Promise.all([
+    seen('instances', async () => {
+      await census(await common.running(), deps);
+      return [];
     }),
-  );
+    ...remediations.map((r) => seen(r.name, async () => unknown(r, await look(r, everything, common, deps), deps))),
+  ]);
   return { signals: found.flatMap((f) => f.signals), blind: found.flatMap((f) => f.blind) };
 };
 
-const look = async (r: Remediation, everything: Target, deps: Wired): Promise<readonly Signal[]> => {
+/** What could not be seen is said, and hides nothing else. */
+const seen = async (name: string, ask: () => Promise<readonly Signal[]>) => {
+  try {
+    return { signals: await ask(), blind: [] };
+  } catch (e) {
+    return { signals: [], blind: [`${name}: ${messageOf(e)}`] };
+  }
+};
+
+const onceEach = (common: Common): Common => {
+  const once = <T>(ask: () => Promise<T>): (() => Promise<T>) => {
+    let asked: Promise<T> | undefined;
+    return () => {
+      asked ??= ask();
+      return asked;
+    };
+  };
+  return { firing: once(common.firing), running: once(common.running) };
+};
+
+const look = async (r: Remediation, everything: Target, common: Common, deps: Wired): Promise<readonly Signal[]> => {
   const settings = deps.policy.remediations[r.name];
   if (!r.survey || !settings || settings.mode === 'off') return [];
   const ports = await deps.reach(r, everything, { phase: 'look', touched: [] });
   return r.survey(ports, {
+    ...common,
     now: deps.now(),
     options: settings.options,
     declared: deps.policy,
@@ -66,24 +88,42 @@ const look = async (r: Remediation, everything: Target, deps: Wired): Promise<re
   });
 };
 
+/** A zone's size is written down again when it has changed by more than this part. */
+const CHANGED = 0.05;
+
+/** How many instances run in each zone that are Steward's to mend: a storm in a zone is a part of them. */
+const census = async (running: readonly Running[], { store, policy }: Wired): Promise<void> => {
+  const zones = new Map<string, number>();
+  for (const { zoneId, tags } of running)
+    if (uncoveredBy(policy)(tags) === undefined) zones.set(zoneId, (zones.get(zoneId) ?? 0) + 1);
+  const ids = [...zones.keys()].map((zone) => ({ kind: 'group' as const, id: zoneGroup(zone) }));
+  const known = await store.read(...ids);
+  for (const [n, size] of [...zones.values()].entries()) {
+    const { id = '' } = ids[n] ?? {};
+    const record = known[n] ?? { kind: 'group' as const, id, version: 0, repairs: {} };
+    if (record.size !== undefined && Math.abs(size - record.size) <= record.size * CHANGED) continue;
+    // Someone else has just written it: the next survey does.
+    await store.write({ put: { ...record, size } }).catch(onlyConflict);
+  }
+};
+
 /** Trouble that lasts although an incident ended says so again after an hour. */
 const SAY_AGAIN: Time = minutes(60);
 
 /** Signals that no incident of this remediation has heard of: those came by themselves. */
 const unknown = async (r: Remediation, signals: readonly Signal[], deps: Wired): Promise<Signal[]> => {
   const news: Signal[] = [];
-  for (const signal of signals) {
-    const target = signal.target.arn;
-    const past = (await deps.store.ofTarget(target, 5)).filter((i) => i.remediation === r.name);
-    // An open one may be older than the latest five of the target; its chart names it, and after its end still.
-    const [chart] = await deps.store.read({ kind: 'chart', target });
-    const id = chart?.open[r.name];
-    const [named] = id === undefined ? [] : await deps.store.read({ kind: 'incident', target, id });
-    const open = named !== undefined && named.state !== 'closed';
-    const heard = past.some(
-      (i) => i.signals.lastEventId === signal.eventId && deps.now() - (i.closedAt ?? 0) < SAY_AGAIN,
-    );
-    if (!open && !heard) news.push(signal);
-  }
+  for (const signal of signals) if (await isNews(r, signal, deps)) news.push(signal);
   return news;
+};
+
+const isNews = async (r: Remediation, signal: Signal, { store, now }: Wired): Promise<boolean> => {
+  const target = signal.target.arn;
+  // The chart names the open one, and after its end still.
+  const [chart] = await store.read({ kind: 'chart', target });
+  const id = chart?.open[r.name];
+  const [named] = id === undefined ? [] : await store.read({ kind: 'incident', target, id });
+  if (named !== undefined && named.state !== 'closed') return false;
+  const past = (await store.ofTarget(target, 5)).filter((i) => i.remediation === r.name);
+  return !past.some((i) => i.signals.lastEventId === signal.eventId && now() - (i.closedAt ?? 0) < SAY_AGAIN);
 };

@@ -75,7 +75,7 @@ export const createDesk = (options: AccountOptions = {}) => {
     ...deps,
     stage: STAGE,
     region: world.region,
-    reach: reachAws({ stage: STAGE, now: () => clock.now(), sleep, ...from }),
+    ...reachAws({ stage: STAGE, now: () => clock.now(), sleep, ...from }),
     // Signatures carry the real time.
     identify: (proof, expected) =>
       identify(proof, { ...expected, now: Date.now() }, { transport: wire, home: world.account }),

@@ -113,7 +113,7 @@ What the guards say now
   ✓  attempts  attempt 1 of 3 in 24 h
   ✓  budget    0 of 5 in asg/web under repair, 1 allowed
   ✓  serving   it interrupts nothing
-  ✓  breaker   no storm in its group
+  ✓  breaker   no storm in its group or its zone
   ✓  cost      it costs nothing
   ✓  lease     no one else is at work on it
 

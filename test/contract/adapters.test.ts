@@ -322,10 +322,10 @@ const expectations: readonly Expectation[] = [
   },
   {
     name: 'alarms.firing: as the signal of its event; one with an odd dimension hides no other',
-    run: async ({ ports }, { one, alarm, disk }) => {
+    run: async ({ client }, { one, alarm, disk }) => {
       await alarm('disk one /data', disk(one.id, '/data', 'nvme1n1'), 'ALARM');
       await alarm('odd', disk('mi-0123456789abcdef0', '/', 'sda'), 'ALARM');
-      return ports.alarms.firing(100);
+      return cloudWatchAlarms({ ...client, transport: client.requestHandler }).firing(100);
     },
     is: ({ one }, { id }) => [
       {
@@ -352,10 +352,11 @@ const expectations: readonly Expectation[] = [
   },
   {
     name: 'alarms.firing: more than one page',
-    run: async ({ ports }, { one, alarm, disk }) => {
+    run: async ({ client }, { one, alarm, disk }) => {
+      const { firing } = cloudWatchAlarms({ ...client, transport: client.requestHandler });
       for (let n = 0; n < 120; n++) await alarm(`more ${n}`, disk(one.id, `/${n}`, 'nvme1n1'), 'ALARM');
-      const more = (await ports.alarms.firing(1_000)).filter(({ cause }) => cause.startsWith('alarm more '));
-      return [more.length, (await ports.alarms.firing(7)).length <= 7];
+      const more = (await firing(1_000)).filter(({ cause }) => cause.startsWith('alarm more '));
+      return [more.length, (await firing(7)).length <= 7];
     },
     is: () => [120, true],
   },

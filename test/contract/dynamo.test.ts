@@ -158,7 +158,7 @@ suite('a table that cannot be used says what to do', () => {
     closed: () => store.closed('2026-11-23', 10),
     ofTarget: () => store.ofTarget(arnOf(1), 10),
     find: () => store.find(idAt(NOW)),
-    troubled: () => store.troubled('asg/web', NOW, 10, ''),
+    ill: () => store.ill('euc1-az1', NOW, 10),
     park: () => store.park({ id: idAt(NOW), at: NOW, because: '', body: '' }),
     parked: () => store.parked(10),
     unpark: () => store.unpark(idAt(NOW)),
@@ -185,8 +185,8 @@ suite('a table that cannot be used says what to do', () => {
   test('without its indexes', async () => {
     const { GlobalSecondaryIndexes: _, AttributeDefinitions = [], ...plain } = tableOf('steward-no-index');
     await raw().send(new CreateTableCommand({ ...plain, AttributeDefinitions: AttributeDefinitions.slice(0, 2) }));
-    const { due, troubled } = every(storeOn(transportTo(url), 'steward-no-index'));
-    for (const call of [due, troubled]) {
+    const { due, ill } = every(storeOn(transportTo(url), 'steward-no-index'));
+    for (const call of [due, ill]) {
       const error = await caught(call());
       expect(error).toBeInstanceOf(StateUnusable);
       expect(error.message).toMatch(/has other keys or indexes than this Steward needs \(.*\): deploy the stack/);

@@ -113,13 +113,6 @@ const calls: readonly Call[] = [
       ),
   },
   {
-    service: 'cloudwatch',
-    operation: 'DescribeAlarms',
-    says: 'cannot list the alarms that are in ALARM',
-    tries: 3,
-    run: (p) => p.alarms.firing(10),
-  },
-  {
     service: 'sts',
     operation: 'AssumeRole',
     says: 'cannot assume arn:aws:iam::111122223333:role/steward-test-remedy-full-disk for arn:',

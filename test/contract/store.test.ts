@@ -95,7 +95,7 @@ const lookOf = async (store: Store, { limit, n }: { limit: number; n: number }) 
     closed: await store.closed('2026-11-22', limit),
     ofTarget: await store.ofTarget(target, limit),
     find: await store.find(id),
-    troubled: await store.troubled('asg/web', NOW - minutes(6), limit, id),
+    ill: await store.ill('az1', NOW - minutes(6), limit),
     parked: await store.parked(limit),
   };
 };

@@ -260,25 +260,31 @@ export const storeContract = (make: (now: () => Time) => Promise<Store>, racy?: 
       },
     );
 
-    test('troubled: of one group since then, by zone, without the one that asks', async () => {
+    test('ill: the targets in one zone that fell ill since then, each once', async () => {
+      const zones = [{ zone: 'az0' }, { zone: 'az1' }, {}];
       const list = Array.from({ length: 12 }, (_, n) =>
         anIncident({
           id: idAt(NOW, n),
-          target: arnOf(n),
-          group: n === 11 ? 'asg/other' : 'asg/web',
-          ...(n % 4 === 3 ? {} : { zone: `az${n % 4}` }),
+          target: arnOf(n === 10 ? 7 : n),
+          group: n === 9 ? 'asg/other' : 'asg/web',
+          ...zones[n % 3],
           openedAt: NOW - minutes(n),
-          ...(n === 4 ? { state: 'closed', closedAt: NOW } : {}),
+          ...([4, 6, 10].includes(n) ? { state: 'closed', closedAt: NOW } : {}),
         }),
       );
-      await all(store, [...list, anIncident({ id: idAt(NOW, 20), target: arnOf(20) })]);
-      const since = NOW - minutes(7);
-      expect(await store.troubled('asg/web', since, 100, 'nobody')).toEqual({ az0: 2, az1: 2, az2: 2, unknown: 2 });
-      expect(await store.troubled('asg/web', since, 100, idAt(NOW, 1))).toEqual({ az0: 2, az1: 1, az2: 2, unknown: 2 });
-      // Oldest first, and the one that asks takes no place: minutes 7, 6 and 5 without 6.
-      expect(await store.troubled('asg/web', since, 2, idAt(NOW, 6))).toEqual({ unknown: 1, az1: 1 });
-      expect(await store.troubled('asg/web', since - 2, 100, 'nobody', since - 1)).toEqual({});
-      expect(await store.troubled('asg/none', since, 100, '')).toEqual({});
+      // What is in no group was not found in trouble.
+      await all(store, [...list, anIncident({ id: idAt(NOW, 20), target: arnOf(20), zone: 'az1' })]);
+      const is = (n: number, group: string, open: boolean) => ({ target: arnOf(n), group: `asg/${group}`, open });
+      // Oldest first. Target 7 has an incident that is over, and one that is not.
+      expect(await store.ill('az1', NOW - minutes(11), 100)).toEqual([
+        is(7, 'web', true),
+        is(4, 'web', false),
+        is(1, 'web', true),
+      ]);
+      expect(await store.ill('az0', NOW - minutes(9), 2)).toEqual([is(9, 'other', true), is(6, 'web', false)]);
+      expect(await store.ill('unknown', NOW - minutes(7), 100)).toEqual([is(5, 'web', true), is(2, 'web', true)]);
+      expect(await store.ill('az1', NOW - minutes(8), 100, NOW - minutes(5))).toEqual([is(7, 'web', true)]);
+      expect(await store.ill('az7', NOW - minutes(9), 100)).toEqual([]);
     });
   });
 

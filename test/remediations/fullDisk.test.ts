@@ -95,7 +95,6 @@ const ports = (): Ports => {
       result: (async () => host.command) as unknown as Ports['hosts']['result'],
     },
     metrics: { series: async () => host.growth, all: async () => [] },
-    alarms: { firing: async () => [] },
     parameters: { get: changes, put: changes },
     where: { ...target, stage: 'test' },
   } satisfies Partial<Ports> as unknown as Ports;

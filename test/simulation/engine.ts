@@ -44,7 +44,7 @@ export const storeOf = (a: Engine, life: Life): Store => {
     closed: (day, limit) => ask('closed', () => store.closed(day, limit)),
     ofTarget: (target, limit) => ask('ofTarget', () => store.ofTarget(target, limit)),
     find: (id) => ask('find', () => store.find(id)),
-    troubled: (...asked) => ask('troubled', () => store.troubled(...asked)),
+    ill: (...asked) => ask('ill', () => store.ill(...asked)),
     untold: (...asked) => ask('untold', () => store.untold(...asked)),
     park: (parked) => ask('park', () => store.park(parked)),
     parked: (limit) => ask('parked', () => store.parked(limit)),

@@ -14,6 +14,7 @@ const mutant = (name: string, file: string, seed: number, ...edits: Mutant['edit
 const GATE = 'shared/core/gate.ts';
 const GUARDS = 'shared/core/guards.ts';
 const PASS = 'shared/core/pass.ts';
+const STORM = 'shared/core/storm.ts';
 const STEP = 'shared/core/step.ts';
 const UNDO = 'shared/core/undo.ts';
 const REMEDIATION = 'shared/core/remediation.ts';
@@ -136,7 +137,7 @@ export const mutants: readonly Mutant[] = [
   mutant('one attempt too many', GUARDS, 11, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
   mutant('nothing cools down', GUARDS, 11, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
   mutant('cool-downs do not grow', GUARDS, 11, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
-  mutant('the breaker never trips', GUARDS, 99, [
+  mutant('the breaker never trips', STORM, 99, [
     '  if (count < breaker.atLeast) return undefined;',
     '  if (count >= 0) return undefined;',
   ]),
@@ -183,7 +184,7 @@ export const mutants: readonly Mutant[] = [
     'if (!(e instanceof Conflict)) throw e;',
   ]),
   mutant('nobody is told of a storm', PASS, 7, [
-    '  const refusal = tells ? storm : first;',
+    "  const refusal = storm && (tells || first.consequence !== 'wait') ? storm : first;",
     '  if (tells) await p.deps.store.write(...change).catch(onlyConflict);\n  const refusal = first;',
   ]),
   mutant('explaining acts', PASS, 11, [

@@ -267,11 +267,13 @@ export const createWitness = ({ schedule, clinic, rules }: WitnessDeps) => {
     const group = groupIdOf(p);
     const decided = readings.get(r.at) ?? r.time;
     const { withinMinutes, atLeast, percent, clearMinutes } = policy.breaker;
-    const recent = [...incidents.values()].filter((i) => {
+    const found = [...incidents.values()].filter((i) => {
       const told = groupSince.get(i.id);
       if (i.openedAt < r.at - minutes(withinMinutes)) return false;
       return i.id === r.incident || (told?.group === group && told.time < decided);
     });
+    // A member with two troubles is one member.
+    const recent = [...new Set(found.map((i) => i.target))];
     const size = clinic.patients.filter((x) => groupIdOf(x) === group && (x.exists || vanished.has(x.arn))).length;
     const storm = recent.length >= atLeast && recent.length * 100 > size * percent;
     check(!storm, 'breaker', () => `${r.attempt.token} while ${recent.length} of ${size} in ${group} fell ill`);

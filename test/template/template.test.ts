@@ -277,7 +277,7 @@ describe('least privilege', () => {
   test.each([
     ['heal', 'dynamodb:PutItem', TABLE, 'yes'],
     ['heal', 'dynamodb:BatchGetItem', TABLE, 'yes'],
-    ['heal', 'dynamodb:Query', `${TABLE}/index/byGroup`, 'yes'],
+    ['heal', 'dynamodb:Query', `${TABLE}/index/byZone`, 'yes'],
     ['heal', 'sqs:SendMessage', QUEUE, 'yes'],
     ['heal', 'sts:AssumeRole', role('full-disk'), 'yes'],
     ['sweep', 'dynamodb:Query', `${TABLE}/index/byDue`, 'yes'],

@@ -4,7 +4,7 @@ import { read } from '../../../events/read.ts';
 import { Forbidden } from '../../../shared/core/errors.ts';
 import type { Policy } from '../../../shared/core/policy.ts';
 import { answerMessage, type Outcome } from '../../../shared/runtime/heal.ts';
-import { reachAws, type Wired } from '../../../shared/runtime/wire.ts';
+import { reachAws, surveyed, type Wired } from '../../../shared/runtime/wire.ts';
 import type { Clock } from '../../../world/clock.ts';
 import { AwsError } from '../../../world/service.ts';
 import { perform, type World } from '../../../world/world.ts';
@@ -109,26 +109,29 @@ const transportOf = (a: FleetAccount): Direct => {
   };
 };
 
-/** Reaches AWS through sessions that outlive a function's run. */
+/** Reaches AWS. What a function's environment keeps dies with it: a read that several passes share belongs to one life. */
 export const reachOf = (a: FleetAccount): Wired['reach'] => {
   const { schedule, world } = a;
-  const reach = reachAws({
-    stage: STAGE,
-    region: world.region,
-    now: schedule.wall,
-    sleep: (ms) => {
-      const life = lifeNow();
-      return new Promise<void>((resolve) =>
-        schedule.after(ms, () => {
-          if (!life.dead) resolve();
-        }),
-      );
-    },
-    transport: transportOf(a),
-    credentials: a.credentials,
-  });
+  const ofLife = new WeakMap<Life, Wired['reach']>();
+  const made = (life: Life): Wired['reach'] =>
+    reachAws({
+      stage: STAGE,
+      region: world.region,
+      now: schedule.wall,
+      sleep: (ms) =>
+        new Promise<void>((resolve) =>
+          schedule.after(ms, () => {
+            if (!life.dead) resolve();
+          }),
+        ),
+      transport: transportOf(a),
+      credentials: a.credentials,
+    }).reach;
   return (remediation, target, session) => {
     if (a.random.chance(a.isQuiet() ? 0 : 0.001)) throw new Forbidden(`no role for ${target.arn}`);
+    const life = lifeNow();
+    const reach = ofLife.get(life) ?? made(life);
+    ofLife.set(life, reach);
     return reach(remediation, target, session);
   };
 };
@@ -155,6 +158,7 @@ export const asFunction = <T>(
         }),
     },
     alarmTags: async () => ({}),
+    common: surveyed({ region: world.region, transport: transportOf(a), credentials: a.credentials }),
   };
   return caller.run(life, () => work(deps));
 };

@@ -1,0 +1,122 @@
+/**
+ * What the passes of one function environment ask of the fleet at the same time is asked in one call: EC2 grants ten DescribeInstances a second to the
+ * whole account, and a storm has thousands of passes. What the others of a group are like is kept for a few seconds; of the target itself
+ * only what was read within the last second is used twice.
+ */
+import DataLoader from 'dataloader';
+import { NotFound } from '../core/errors.ts';
+import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
+import { hours, seconds, type Time } from '../core/time.ts';
+import type { ManyGroups } from './groups.ts';
+import { ABSENT, type ManyHosts } from './hosts.ts';
+import type { ManyInstances } from './instances.ts';
+
+/** Longer than a pass needs from where it stands to what it is. */
+const SAME_LOOK = seconds(1);
+/** Whether the other members of a group serve. */
+const NEIGHBOURS = seconds(10);
+/** Who they are: the size of a group and of its zones. Budget and breaker are in the table, and exact. */
+const MEMBERS = seconds(60);
+/** What an instance type is does not change. */
+const FOREVER = hours(12);
+
+export interface Fleet {
+  readonly instances: Pick<ManyInstances, 'many' | 'checks' | 'traits' | 'tagged'>;
+  readonly groups: Pick<ManyGroups, 'members' | 'groups'>;
+  readonly hosts: Pick<ManyHosts, 'agents'>;
+}
+export interface Together {
+  readonly now: () => Time;
+  /** When a call is made: a moment later, so that others come along. */
+  readonly soon: (run: () => void) => void;
+}
+
+/** Asks for many at once, and remembers each answer for `ms`. Errors are not remembered. */
+const loader = <V>(
+  { now, soon }: Together,
+  { most, keep }: { readonly most: number; readonly keep: number },
+  load: (keys: readonly string[]) => Promise<ReadonlyMap<string, V>>,
+) => {
+  const known = new Map<string, { at: Time; value: Promise<V | undefined> }>();
+  const batches = new DataLoader<string, V | undefined>(
+    async (keys) => {
+      const found = await load(keys);
+      return keys.map((k) => found.get(k));
+    },
+    { cache: false, maxBatchSize: most, batchScheduleFn: soon },
+  );
+  const forget = (): void => {
+    for (const [key, { at }] of known) {
+      if (now() - at < keep && known.size < 20_000) return;
+      known.delete(key);
+    }
+  };
+  /** @param fresh how old an answer may be, if less than is kept */
+  return (key: string, fresh = keep): Promise<V | undefined> => {
+    forget();
+    const have = known.get(key);
+    if (have && now() - have.at < fresh) return have.value;
+    const value = batches.load(key);
+    known.delete(key);
+    known.set(key, { at: now(), value });
+    value.catch(() => known.delete(key));
+    return value;
+  };
+};
+
+/** What looks ask of the fleet. */
+export interface FleetReads {
+  readonly instances: Pick<Ports['instances'], 'describe' | 'checks' | 'traits' | 'members' | 'countByZone'>;
+  readonly groups: Pick<Ports['groups'], 'memberOf' | 'describe'>;
+  readonly hosts: Pick<Ports['hosts'], 'agent'>;
+}
+
+export const together = ({ instances, groups, hosts }: Fleet, how: Together): FleetReads => {
+  const record = async <V>(found: Promise<Readonly<Record<string, V>>>) => new Map(Object.entries(await found));
+  const instance = loader<Instance>(how, { most: 200, keep: SAME_LOOK }, (ids) => instances.many(ids));
+  const checks = loader<Checks>(how, { most: 100, keep: NEIGHBOURS }, (ids) => record(instances.checks(ids)));
+  const traits = loader<Traits>(how, { most: 50, keep: FOREVER }, (types) => record(instances.traits(types)));
+  const member = loader(how, { most: 50, keep: SAME_LOOK }, (ids) => groups.members(ids));
+  const group = loader(how, { most: 50, keep: SAME_LOOK }, (names) => groups.groups(names));
+  const agent = loader(how, { most: 50, keep: SAME_LOOK }, (ids) => hosts.agents(ids));
+  const tagged = loader<readonly Instance[]>(
+    how,
+    { most: 1, keep: MEMBERS },
+    async ([tag = '']) => new Map([[tag, await instances.tagged(JSON.parse(tag))]]),
+  );
+  const all = async <V>(
+    keys: readonly string[],
+    of: (key: string) => Promise<V | undefined>,
+  ): Promise<Record<string, V>> =>
+    Object.fromEntries(
+      (await Promise.all(keys.map(async (k) => [k, await of(k)] as const))).flatMap(([k, v]) =>
+        v === undefined ? [] : [[k, v]],
+      ),
+    );
+  const withTag = async (tag: { key: string; value: string }) => (await tagged(JSON.stringify(tag))) ?? [];
+  return {
+    instances: {
+      describe: async (id) => {
+        const found = await instance(id);
+        if (!found) throw new NotFound(`${id} does not exist`);
+        return found;
+      },
+      // The first is the one that is looked at.
+      checks: async (ids) => {
+        const [self, ...others] = ids;
+        if (self === undefined) return {};
+        const [own, rest] = await Promise.all([all([self], (id) => checks(id, SAME_LOOK)), all(others, checks)]);
+        return { ...rest, ...own };
+      },
+      traits: (types) => all(types, traits),
+      members: async (tag) => (await withTag(tag)).map((i) => i.id),
+      countByZone: async (tag) => {
+        const zones: Record<string, number> = {};
+        for (const { zoneId } of await withTag(tag)) zones[zoneId] = (zones[zoneId] ?? 0) + 1;
+        return zones;
+      },
+    },
+    groups: { memberOf: (id) => member(id), describe: (name) => group(name) },
+    hosts: { agent: async (id) => (await agent(id)) ?? ABSENT },
+  };
+};
