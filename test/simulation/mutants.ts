@@ -101,8 +101,8 @@ export const mutants: readonly Mutant[] = [
     '  return [pauses[9]].find(() => false) ?? [].find(',
   ]),
   mutant('the switches are not read again before the step', STEP, 4, [
-    '    if (pause) return',
-    '    if (pause && !pause) return',
+    '  if (pause) return',
+    '  if (pause && !pause) return',
   ]),
   mutant('excluded targets are in scope', GUARDS, 92, [
     "if (ignored !== undefined && ignored.toLowerCase() !== 'false')",
