@@ -254,6 +254,7 @@ const withoutLook = async (p: Pass): Promise<Answer | undefined> => {
   return incident.held ? undefined : hold(p, storm, turn(incident.id, storm, now, deps.policy));
 };
 
+const STORM_REMEDY = 'find the common cause; each goes on when it is over';
 const stormText = ({ because }: Pick<Breaker, 'because'>): string => `breaker: ${because}: that has one cause`;
 
 /** Written down as one of a storm, not looked at. */
@@ -264,7 +265,13 @@ const hold = (
   also: readonly Change[] = [],
 ): Promise<Answer> => {
   const text = stormText({ because });
-  const held: Incident = { ...logged(p.incident, p.now, 'refused', text), state: 'refused', because: text, held: true };
+  const held: Incident = {
+    ...logged(p.incident, p.now, 'refused', text),
+    state: 'refused',
+    because: text,
+    remedy: STORM_REMEDY,
+    held: true,
+  };
   return rest(p, held, { do: 'wait', until, because: text }, until, {}, also);
 };
 
@@ -308,7 +315,7 @@ const itsTurn = (p: Pass): Promise<Answer> => {
 
 /** Whoever writes a storm down first tells a person, both in one transaction. */
 const tellStorm = (p: Pass, breaker: Breaker, record: GroupRecord): Promise<Answer> => {
-  const reason = { because: stormText(breaker), remedy: 'find the common cause; each goes on when it is over' };
+  const reason = { because: stormText(breaker), remedy: STORM_REMEDY };
   const until = turn(p.incident.id, breaker, p.now, p.deps.policy);
   return rest(p, { ...escalated(p.incident, reason, p.now), held: true }, { do: 'escalate', ...reason }, until, {}, [
     { put: record },

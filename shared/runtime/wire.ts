@@ -35,13 +35,13 @@ export interface ReachOptions {
   readonly transport?: Transport;
   readonly sleep: (ms: number) => Promise<void>;
   readonly credentials?: { accessKeyId: string; secretAccessKey: string };
-  /** When reads that several passes have in common are sent; at the end of the turn, unless it is said. */
+  /** When reads that several passes have in common are sent; at once, unless it is said. */
   readonly soon?: (run: () => void) => void;
 }
 
 /** Reaches AWS through an assumed role, narrowed for each look and each act; and asks where a target stands. */
 export const reachAws = (options: ReachOptions): Required<Pick<Deps, 'reach' | 'place'>> => {
-  const { stage, now, transport, soon = (run) => void setImmediate(run) } = options;
+  const { stage, now, transport, soon = queueMicrotask } = options;
   let sessions: Promise<ReturnType<typeof import('../aws/sessions.ts').stsSessions>> | undefined;
   const fleets = new Map<string, { credentials: Credentials; reads: FleetReads }>();
 
