@@ -59,7 +59,8 @@ type Options = Common & {
   readonly quick?: boolean;
   readonly remediation?: string;
   readonly reason?: string;
-  readonly for?: number;
+  /** Milliseconds; of `link`, a name. */
+  readonly for?: number | string;
   readonly yes?: boolean;
   readonly all?: boolean;
   readonly drill?: boolean;
@@ -195,9 +196,15 @@ export const program = (run: Run): Command => {
   ).option('--reason <why>', 'why not', reason);
   add(
     root,
+    'link <incident>',
+    'makes links by which one recipient of the policy can answer, without AWS; each is good once',
+    (s, o, id: string) => s.obey({ do: 'link', incident: id, to: String(o.for ?? '') }),
+  ).requiredOption('--for <recipient>', 'a name of `links.recipients` in steward.yml');
+  add(
+    root,
     'snooze <incident>',
     'not now: nobody is told of it until then, and it begins nothing new; it goes on looking',
-    (s, o, id: string) => s.obey({ do: 'snooze', incident: id, why: o.reason ?? '', forMs: o.for ?? 0 }),
+    (s, o, id: string) => s.obey({ do: 'snooze', incident: id, why: o.reason ?? '', forMs: Number(o.for ?? 0) }),
   )
     .requiredOption('--for <time>', '30m, 2h, 3d; at most 7d', snoozeTime)
     .requiredOption('--reason <why>', 'said wherever the incident is shown', reason);
@@ -210,7 +217,7 @@ export const program = (run: Run): Command => {
         do: 'pause',
         scope: what ?? 'all',
         why: o.reason ?? '',
-        ...(o.for === undefined ? {} : { forMs: o.for }),
+        ...(o.for === undefined ? {} : { forMs: Number(o.for) }),
       }),
   )
     .requiredOption('--reason <why>', 'said in every refusal', reason)

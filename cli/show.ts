@@ -110,9 +110,11 @@ export const showIncidents = ({ incidents, at }: { incidents: readonly Line[]; a
     ? ['There is none.']
     : [...showLines(incidents, at, p), '', p.dim('Each in full: steward why <id>')];
 
-export const showDone = ({ say, next, by, at }: Done, p: Paint): string[] => [
+export const showDone = ({ say, next, by, at, links }: Done, p: Paint): string[] => [
   `${p.green('✓')} ${p.bold(tidy(say, at))}`,
   p.dim(`  as ${who(by)}`),
+  ...(links ?? []).flatMap(({ label, url }) => ['', `  ${p.bold(label)}`, `  ${url}`]),
+  ...(links ? [''] : []),
   `  ${next}`,
 ];
 

@@ -1,6 +1,6 @@
 /** Alarms on Steward itself. Each says what it means and what to do; all go to the notices topic. */
 const { channels } = require('./channels.cjs');
-const { logicalId } = require('./from-source.cjs');
+const { logicalId, policy } = require('./from-source.cjs');
 
 const own = (stage) => [
   { Name: 'stage', Value: stage },
@@ -25,7 +25,7 @@ const alarms = (stage) => [
     statistic: 'Maximum',
     over: 600,
   },
-  ...['heal', 'sweep', 'answer'].map((name) => ({
+  ...['heal', 'sweep', 'answer', ...(policy().links ? ['link'] : [])].map((name) => ({
     name: `${name}-fails`,
     say: `The function ${name} fails. Its log says why; messages come again by themselves.`,
     metric: ['AWS/Lambda', 'Errors', lambda(stage, name)],
@@ -77,6 +77,17 @@ const alarms = (stage) => [
     statistic: 'Sum',
     over: 50,
   },
+  ...(policy().links
+    ? [
+        {
+          name: 'links-refused',
+          say: 'More than 20 links or buttons were refused within 5 minutes: somebody tries, or many come late. The log of link says what and from where. `links` out of steward.yml and a deployment close the door.',
+          metric: ['Steward', 'LinkRefused', own(stage)],
+          statistic: 'Sum',
+          over: 20,
+        },
+      ]
+    : []),
   {
     name: 'parked',
     say: 'An event could not be read and was kept. `npx steward parked list` shows it and why.',

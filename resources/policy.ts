@@ -103,6 +103,28 @@ const windowProblems = (policy: Policy): Mistake[] => [
   ...tried(['digest', 'cron'], policy.digest, () => latestRun(policy.digest, Date.UTC(2026, 0, 1))),
 ];
 
+/** Two of one name, and a person of Slack who is nobody. */
+const linkProblems = ({ links }: Policy): { path: Path; say: string }[] => {
+  const names = links?.recipients.map((r) => r.name) ?? [];
+  return [
+    ...names.flatMap((name, n) =>
+      names.indexOf(name) === n
+        ? []
+        : [{ path: ['links', 'recipients', n, 'name'], say: `there are two of "${name}"` }],
+    ),
+    ...Object.entries(links?.slack?.people ?? {}).flatMap(([user, name]) =>
+      names.includes(name)
+        ? []
+        : [
+            {
+              path: ['links', 'slack', 'people', user],
+              say: `"${name}" is none of links.recipients: ${names.join(', ')}`,
+            },
+          ],
+    ),
+  ];
+};
+
 /** @throws Error with every problem: line, option, what was given, what is allowed */
 export const checkPolicy = (text: string, file: string, remediations: readonly Configurable[]): Policy => {
   const lines = new LineCounter();
@@ -153,8 +175,8 @@ export const checkPolicy = (text: string, file: string, remediations: readonly C
       ),
     );
   const policy = resolvePolicy(result.data, remediations);
-  const windows = windowProblems(policy);
-  if (windows.length > 0) fail(windows.map(({ path, say }) => ({ line: lineOf(path), option: nameOf(path), say })));
+  const problems = [...windowProblems(policy), ...linkProblems(policy)];
+  if (problems.length > 0) fail(problems.map(({ path, say }) => ({ line: lineOf(path), option: nameOf(path), say })));
   return policy;
 };
 

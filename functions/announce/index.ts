@@ -7,7 +7,7 @@ import { wire } from '../../shared/runtime/wire.ts';
 import { makeHandler } from './handler.ts';
 
 const config = loadConfig();
-const { stage, region, account } = config;
+const { stage, region, account, linkKey, linkUrl } = config;
 const { now, store, policy, queue } = wire(config);
 export const handler = makeHandler(
   {
@@ -20,6 +20,17 @@ export const handler = makeHandler(
     home: { stage, region },
     // The sandbox's webhooks are on this machine.
     open: openChannel({ secret: awsSecrets({ region }, now), loopback: stage === 'local' }),
+    ...(linkKey && linkUrl
+      ? {
+          links: async (incident, to) => {
+            const [{ kmsMac }, { actionsFor }] = await Promise.all([
+              import('../../shared/aws/macs.ts'),
+              import('../../shared/runtime/links/mint.ts'),
+            ]);
+            return actionsFor(incident, to, { mac: kmsMac({ region }, linkKey), url: linkUrl, stage, policy, now });
+          },
+        }
+      : {}),
     parameters: async () => (await import('../../shared/aws/parameters.ts')).ssmParameters({ region }),
   },
   telemetry(stage),

@@ -5,7 +5,7 @@ import { wire } from '../../shared/runtime/wire.ts';
 import { makeHandler } from './handler.ts';
 
 const config = loadConfig();
-const { stage, region, account: home, queueUrl } = config;
+const { stage, region, account: home, queueUrl, linkKey, linkUrl } = config;
 export const handler = makeHandler(
   {
     ...wire(config),
@@ -13,6 +13,14 @@ export const handler = makeHandler(
     region,
     identify: (proof, expected) => identify(proof, expected, { home }),
     estate: async () => (await import('../../shared/aws/estate.ts')).awsEstate({ region, queueUrl }),
+    ...(linkKey && linkUrl
+      ? {
+          links: {
+            url: linkUrl,
+            mac: async () => (await import('../../shared/aws/macs.ts')).kmsMac({ region }, linkKey),
+          },
+        }
+      : {}),
     parameters: async () => (await import('../../shared/aws/parameters.ts')).ssmParameters({ region }),
   },
   telemetry(stage),

@@ -2,6 +2,8 @@
  * What a person may change: yes, no, stop, go on, put back. Pure: each rule answers with the records to write, or says no with what it would take.
  */
 import { type Attempt, type Incident, logged, stepText } from './incident.ts';
+import { mayBeOne } from './people.ts';
+import type { Links } from './policy.ts';
 import type { Pause, Switches } from './store.ts';
 import { iso, minutes, type Time } from './time.ts';
 
@@ -13,42 +15,6 @@ export interface No {
 export type Ruling<T> = T | No;
 export const isNo = <T extends object>(ruling: Ruling<T>): ruling is No => 'no' in ruling;
 
-const ASSUMED = /^arn:[^:]+:sts::(\d{12}):assumed-role\/([^/]+)\/(.+)$/;
-/** IAM Identity Center's own roles: it sets the session's name to the user's, and nobody else can assume them. */
-const SSO_ROLE = /^AWSReservedSSO_/;
-/** Session names that an SDK or the CLI makes up when nobody gives one: botocore-session-1732419600, aws-sdk-js-session-1732419600000 … */
-const MADE_UP =
-  /^(botocore-session|aws-sdk-[a-z]+(-session)?|aws-go-sdk|AWSCLI-Session|aws-cli|session)[-_]?\d*$|^\d+$/i;
-
-type Person =
-  | { readonly is: 'named'; readonly who: string }
-  /** Someone who may assume this role; which one, the session does not say. */
-  | { readonly is: 'any-of-role'; readonly who: string };
-
-const personOf = (arn: string): Person => {
-  const [, account = '', role = '', session = ''] = ASSUMED.exec(arn) ?? [];
-  if (!role) return { is: 'named', who: arn };
-  if (SSO_ROLE.test(role)) return { is: 'named', who: `sso/${session.toLowerCase()}` };
-  return MADE_UP.test(session)
-    ? { is: 'any-of-role', who: `${account}/${role}` }
-    : { is: 'named', who: `${account}/${role}/${session}` };
-};
-const roleOf = (arn: string): string => (ASSUMED.exec(arn) ?? []).slice(1, 3).join('/');
-
-/**
- * Whether two IAM identities may be one person, as far as AWS tells. Identity Center users are told apart by their user name, whatever permission set
- * they came through; other roles by role and session name. A session name that a tool made up names nobody: then everyone of that role may be
- * the one, and the answer is yes.
- *
- * It can be evaded: who may assume two roles, or has a user and a role, is two people here, and so is who may choose his session's name (bind
- * it by `sts:RoleSessionName` in the role's trust policy). Two people who share one session are one.
- */
-export const maybeSamePerson = (a: string, b: string): boolean => {
-  const [x, y] = [personOf(a), personOf(b)];
-  if (x.is === 'named' && y.is === 'named') return x.who === y.who;
-  return roleOf(a) !== '' && roleOf(a) === roleOf(b);
-};
-
 export const over = (incident: Incident, action: string): No => ({
   no: `cannot ${action} incident ${incident.id}: it is over (${incident.end ?? 'closed'}${incident.closedAt === undefined ? '' : ` since ${iso(incident.closedAt)}`})`,
   remedy: `see what it did: steward why ${incident.id}`,
@@ -59,15 +25,19 @@ export const askedStep = ({ ask }: Incident, now: Time): string | undefined =>
   ask && ask.until > now ? stepText(ask.step) : undefined;
 
 export interface Reply {
-  /** IAM ARN, proven. */
+  /** IAM ARN, proven; or `link:<recipient>`, `slack:<team>/<user>`. */
   readonly by: string;
   readonly now: Time;
   /** The step that the person has seen, as JSON text. */
   readonly step: string;
+  /** Who else had the answer in hand: whoever made the link. */
+  readonly through?: string;
+  /** Who is who, of those that do not come by IAM. */
+  readonly links?: Links | undefined;
 }
 
 /** Yes to exactly the asked step, for as long as the question is open. It ends a snooze. */
-export const approve = (incident: Incident, { by, now, step }: Reply): Ruling<Incident> => {
+export const approve = (incident: Incident, { by, now, step, through, links }: Reply): Ruling<Incident> => {
   const no = (why: string, remedy: string): No => ({ no: `cannot approve incident ${incident.id}: ${why}`, remedy });
   const { snooze: _, ...awake } = incident;
   const { ask, approval } = incident;
@@ -85,12 +55,16 @@ export const approve = (incident: Incident, { by, now, step }: Reply): Ruling<In
       `it asks for another step by now: ${ask.plan}`,
       `look at it and approve again: steward why ${incident.id}`,
     );
-  if (ask.askedBy !== undefined && maybeSamePerson(ask.askedBy, by))
+  const asker = ask.askedBy;
+  const same = asker && [by, ...(through ? [through] : [])].find((who) => mayBeOne(asker, who, links));
+  if (same)
     return no(
-      ask.askedBy === by
-        ? `${by} asked for it, and the one who asks cannot approve`
-        : `${by} may be the person who asked for it (${ask.askedBy}), and the one who asks cannot approve`,
-      'let someone else approve it; a role session counts as a person of its own if it has a name (role_session_name in the profile)',
+      asker === same
+        ? `${same} asked for it, and the one who asks cannot approve`
+        : `${same} may be the person who asked for it (${asker}), and the one who asks cannot approve`,
+      same.startsWith('arn:')
+        ? 'let someone else approve it; a role session counts as a person of its own if it has a name (role_session_name in the profile)'
+        : `let someone else approve it, or by the CLI: steward approve ${incident.id}. Who a recipient is in IAM, \`links.recipients\` in steward.yml can say (\`is\`)`,
     );
   return {
     ...logged(awake, now, 'answer', `${by} approved at ${iso(now)}: ${ask.plan} (holds until ${iso(ask.until)})`),
@@ -179,7 +153,7 @@ export const pausesOf = (switches: Switches, incident: Incident, now: Time): Pau
 export const inForce = current;
 
 /** The attempt that undoing an incident would put back: its last that helped and was not put back yet. */
-const undoable = (incident: Incident): Attempt | undefined =>
+export const undoable = (incident: Incident): Attempt | undefined =>
   incident.attempts.findLast(
     (a) =>
       a.effect === 'effective' &&

@@ -2,9 +2,9 @@
  * The guards: each may refuse an act, with a reason that a person reads and what it would take to allow it. Pure, in the order of the design.
  * A guard that cannot decide refuses.
  */
-import { maybeSamePerson } from './answers.ts';
 import { messageOf } from './errors.ts';
 import { type Incident, stepText } from './incident.ts';
+import { mayBeOne } from './people.ts';
 import type { Policy, Settings } from './policy.ts';
 import { type Facts, type Risk, riskOf } from './remediation.ts';
 import { snoozeOf, snoozeText } from './snooze.ts';
@@ -214,13 +214,13 @@ const inMode: Guard = (p) => {
 };
 
 /** Who said yes to exactly this step, and may. */
-const approved = ({ incident, act, now }: Proposal): string | undefined => {
+const approved = ({ incident, act, now, policy }: Proposal): string | undefined => {
   const yes = incident.approval;
   const asker = incident.undoWanted?.by ?? incident.askedBy;
   return yes &&
     yes.step === stepText(act.step) &&
     yes.until > now &&
-    !(asker !== undefined && maybeSamePerson(asker, yes.by))
+    !(asker !== undefined && mayBeOne(asker, yes.by, policy.links))
     ? `${yes.by} approved it`
     : undefined;
 };

@@ -122,6 +122,8 @@ export interface Incident {
   readonly approval?: Approval;
   /** A person said: not now. */
   readonly snooze?: Snooze;
+  /** Answers that came by a link or a button, and when: each is taken once. */
+  readonly usedLinks?: Readonly<Record<string, Time>>;
   /** A person said no to this step (JSON text), and until when that holds. */
   readonly denied?: { readonly step: string; readonly by: string; readonly until: Time };
   /** A person asked that the last effective attempt be put back. */

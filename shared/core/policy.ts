@@ -26,6 +26,51 @@ const window = z.strictObject({
 });
 export type Window = z.output<typeof window>;
 
+export const ANSWERS = ['approve', 'deny', 'snooze', 'undo'] as const;
+const recipient = z.strictObject({
+  name: said(
+    z.string().check(z.regex(/^[\w.@+ -]{1,64}$/)),
+    'Whom a link is made for; recorded as link:<name>. Whoever holds the link can use it',
+  ),
+  is: option(
+    z.array(z.string().check(z.regex(/^arn:[\w*-]+:(iam|sts):[\w*-]*:[\d*]*:\S+$/))),
+    [],
+    'Who that is in IAM, as ARN patterns with *. Without it, what somebody asked for cannot be approved by this recipient: it may be the same person',
+  ),
+  may: option(z.array(z.enum(ANSWERS)), ['approve', 'deny', 'snooze'], 'Which answers'),
+  upTo: option(
+    z.enum(['harmless', 'interrupts', 'destroys']),
+    'interrupts',
+    'The gravest step that may be approved by link or button',
+  ),
+});
+const links = z.strictObject({
+  recipients: said(z.array(recipient).check(z.minLength(1)), 'Who may answer by link or button, and what'),
+  validMinutes: option(
+    int(5, 24 * 60),
+    240,
+    'How long a link is good for; never longer than the question that it answers',
+  ),
+  slack: said(
+    z.optional(
+      z.strictObject({
+        signingSecret: said(
+          z.string().check(z.regex(/^\/[\w./-]{1,1000}$/)),
+          'Name of the SSM parameter (SecureString) with the signing secret of the Slack app',
+        ),
+        team: said(z.string().check(z.regex(/^[A-Z0-9]{2,20}$/)), "The workspace's id: T…"),
+        people: said(
+          z.record(z.string().check(z.regex(/^[A-Z0-9]{2,20}$/)), z.string()),
+          'Recipient of each Slack user id: { U012AB3CD: alice }. Others are refused',
+        ),
+      }),
+    ),
+    'Slack buttons. The request URL of the app is the endpoint with /slack',
+  ),
+});
+export type Links = z.output<typeof links>;
+export type Recipient = Links['recipients'][number];
+
 /** What every remediation can be told. Its own options stand beside these. */
 export const commonSettings = {
   mode: said(
@@ -81,6 +126,8 @@ export interface Policy {
     readonly zonePercent: number;
   };
   readonly signalMaxAgeMinutes: number;
+  /** Absent: nobody answers by link, and nothing is public. */
+  readonly links?: Links | undefined;
   readonly retentionDays: number;
   /** Who is told, by name. */
   readonly channels: Readonly<Record<string, ChannelConfig>>;
@@ -161,6 +208,10 @@ export const policySchema = (remediations: readonly Configurable[]) =>
       'When many fail at once, nothing new is done to them until a person has looked or it is over',
     ),
     signalMaxAgeMinutes: option(int(1, 24 * 60), 15, 'An older signal opens no act by itself: two looks must agree'),
+    links: said(
+      z.optional(links),
+      'Answers by signed links and Slack buttons. It makes a public HTTPS endpoint (a Lambda function URL). Without it there is none',
+    ),
     retentionDays: option(int(30, 3650), 400, 'Closed incidents are kept so long'),
     channels: said(
       z._default(

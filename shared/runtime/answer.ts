@@ -11,10 +11,13 @@ import { SNOOZE_LIMIT } from '../core/snooze.ts';
 import { days, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
 import { channels } from './channelHealth.ts';
-import { carryOut, Declined } from './commands.ts';
+import { carryOut } from './commands.ts';
 import { check } from './doctor.ts';
 import { plan } from './heal.ts';
+import type { Link } from './links/mint.ts';
+import type { Mac } from './links/ticket.ts';
 import { list, parked, status } from './questions.ts';
+import { Declined } from './replies.ts';
 import { findIncident, isIncidentId, namedTarget, why } from './why.ts';
 import type { Wired } from './wire.ts';
 
@@ -25,6 +28,8 @@ export interface AnswerDeps extends Wired {
   readonly identify: (proof: Proof, expected: Expected) => Promise<string>;
   /** Loaded for `doctor` only. */
   readonly estate: () => Promise<Estate>;
+  /** Where the policy opens the public door: where it is, and what signs links to it. */
+  readonly links?: { readonly url: string; readonly mac: () => Promise<Mac> };
   /** Under the function's own role: the drill's parameter and no other. */
   readonly parameters: () => Promise<Pick<Parameters, 'put'>>;
 }
@@ -60,6 +65,7 @@ const command = z.discriminatedUnion('do', [
     why: words,
     forMs: z.int().check(z.gte(60_000), z.lte(SNOOZE_LIMIT)),
   }),
+  z.strictObject({ do: z.literal('link'), incident: text, to: text }),
   z.strictObject({
     do: z.literal('pause'),
     scope: text,
@@ -85,6 +91,7 @@ export interface Done {
   /** What happens now, and what one may want to do next. */
   readonly next: string;
   readonly incident?: string;
+  readonly links?: readonly Link[];
   /** Of the drill. */
   readonly target?: string;
   readonly at: Time;

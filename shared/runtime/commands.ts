@@ -1,39 +1,27 @@
 /** What a person commands, carried out: one transaction each, with version checks, decided anew when someone else wrote first. */
-import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
-import { approve, deny, isNo, type No, pause, pausesOf, type Ruling, resume, undo } from '../core/answers.ts';
-import { Conflict, InvalidInput, messageOf, NotFound, StewardError } from '../core/errors.ts';
+import { approve, deny, pause, pausesOf, type Ruling, resume } from '../core/answers.ts';
+import { Conflict, InvalidInput, NotFound } from '../core/errors.ts';
 import { type Incident, logged } from '../core/incident.ts';
 import { snooze } from '../core/snooze.ts';
 import type { Parked, Pause, Switches } from '../core/store.ts';
 import { iso } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
-import type { AnswerDeps, Command, Done } from './answer.ts';
+import type { AnswerDeps, Command } from './answer.ts';
 import { testChannel } from './channelHealth.ts';
 import { startDrill } from './doctor.ts';
 import { COUNTED, PARKED_LIMIT } from './questions.ts';
+import { again, change, granted, lookNow, type Outcome, putBack, type Rule } from './replies.ts';
 import { findIncident, namedTarget } from './why.ts';
-
-/** A rule said no. */
-export class Declined extends StewardError {
-  override readonly name = 'Declined';
-  readonly retry = 'never';
-  readonly remedy: string;
-  constructor({ no, remedy }: No) {
-    super(no);
-    this.remedy = remedy;
-  }
-}
-const granted = <T extends object>(ruling: Ruling<T>): T => {
-  if (isNo(ruling)) throw new Declined(ruling);
-  return ruling;
-};
-
-type Outcome = Omit<Done, 'by' | 'at'>;
 
 export const carryOut = (c: Command, by: string, deps: AnswerDeps): Promise<Outcome> => {
   switch (c.do) {
     case 'approve':
-      return onIncident(c.incident, deps, (i) => approve(i, { by, now: deps.now(), step: c.step }), 'approved');
+      return onIncident(
+        c.incident,
+        deps,
+        (i) => approve(i, { by, now: deps.now(), step: c.step, links: deps.policy.links }),
+        'approved',
+      );
     case 'deny': {
       const reason = c.why === undefined ? {} : { why: c.why };
       return onIncident(c.incident, deps, (i) => deny(i, { by, now: deps.now(), step: c.step, ...reason }), 'denied');
@@ -49,12 +37,14 @@ export const carryOut = (c: Command, by: string, deps: AnswerDeps): Promise<Outc
         }),
       );
     }
+    case 'link':
+      return link(c, by, deps);
     case 'pause':
       return stop(c, by, deps);
     case 'resume':
       return goOn(c.scope, by, deps);
     case 'undo':
-      return putBack(c.incident, by, deps);
+      return findIncident(c.incident, deps).then((found) => putBack(found, by, deps));
     case 'replay':
     case 'drop':
       return unpark(c, deps);
@@ -69,57 +59,18 @@ export const carryOut = (c: Command, by: string, deps: AnswerDeps): Promise<Outc
   }
 };
 
-/** Someone else wrote first: decide anew on what is so now, a few times. */
-const TRIES = 5;
-const again = async <T>(change: () => Promise<T>): Promise<T> => {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await change();
-    } catch (e) {
-      if (!(e instanceof Conflict) || tries >= TRIES) throw e;
-    }
-  }
-};
+const onIncident = async (id: string, deps: AnswerDeps, rule: Rule, what: string): Promise<Outcome> =>
+  change(await findIncident(id, deps), deps, rule, what);
 
-type Messages = Parameters<AnswerDeps['queue']['send']>[0];
-
-/** Should the queue not take it, the incident's own time comes later: the command stands. */
-const queued = async (messages: Messages, deps: AnswerDeps): Promise<string> => {
-  try {
-    await deps.queue.send(messages);
-    return 'it looks again now';
-  } catch (e) {
-    if (!(e instanceof StewardError)) throw e;
-    return `it looks again within 15 min (not at once: ${messageOf(e)})`;
-  }
-};
-
-/** What waits for the target looks again at once. */
-const lookNow = (targets: readonly string[], cause: string, deps: AnswerDeps): Promise<string> => {
-  const at = deps.now();
-  const signals = [...new Set(targets)].map((arn) => {
-    const [, , , region = '', account = ''] = arn.split(':');
-    const target = { arn, region, account };
-    return { body: signalMessage({ kind: 'target.changed', target, at, cause, eventId: `${cause}@${at}` }) };
-  });
-  return queued(signals, deps);
-};
-
-const onIncident = async (
-  id: string,
-  deps: AnswerDeps,
-  rule: (incident: Incident) => Ruling<Incident>,
-  what: string,
-): Promise<Outcome> => {
-  const { target, id: known } = await findIncident(id, deps);
-  const { ask } = await again(async () => {
-    const [incident] = await deps.store.read({ kind: 'incident', target, id: known });
-    if (!incident) throw new NotFound(`incident ${known} is gone`);
-    await deps.store.write({ put: granted(rule(incident)) });
-    return incident;
-  });
-  const next = await lookNow([target], `steward ${what} ${known}`, deps);
-  return { incident: known, say: `${what}: ${ask?.plan ?? known}`, next: `${next}; see it: steward why ${known}` };
+const link = async (c: Extract<Command, { do: 'link' }>, by: string, deps: AnswerDeps): Promise<Outcome> => {
+  const { links, stage, policy, now } = deps;
+  if (!links)
+    throw new InvalidInput(
+      'nobody answers by link here: there is no public endpoint. `links` in steward.yml and a deployment make one',
+    );
+  const { mintByHand } = await import('./links/mint.ts');
+  const mint = { mac: await links.mac(), url: links.url, stage, policy, now };
+  return mintByHand(await findIncident(c.incident, deps), { to: c.to, by }, deps, mint);
 };
 
 const switched = (deps: AnswerDeps, rule: (switches: Switches) => Ruling<Switches>): Promise<Switches> =>
@@ -196,39 +147,6 @@ const note = async (incident: Incident, say: string, deps: AnswerDeps): Promise<
   } catch (e) {
     if (!(e instanceof Conflict)) throw e;
   }
-};
-
-const putBack = async (id: string, by: string, deps: AnswerDeps): Promise<Outcome> => {
-  const { target, id: known, remediation: name } = await findIncident(id, deps);
-  const remediation = remediations.find((r) => r.name === name);
-  const rule = {
-    canUndo: remediation?.undo !== undefined,
-    noUndo: remediation?.noUndo ?? 'this version does not know how',
-  };
-  const newId = deps.newId();
-  const doer = await again(async () => {
-    const [[incident, chart], others] = await Promise.all([
-      deps.store.read({ kind: 'incident', target, id: known }, { kind: 'chart', target }),
-      deps.store.ofTarget(target, COUNTED),
-    ]);
-    if (!incident) throw new NotFound(`incident ${known} is gone`);
-    const changed = granted(undo(incident, { by, now: deps.now(), newId, remediation: rule, others }));
-    const isNew = changed[0].version === 0;
-    const base = chart ?? { kind: 'chart' as const, target, version: 0, open: {}, recent: [] };
-    await deps.store.write(
-      ...changed.map((put) => ({ put })),
-      ...(isNew ? [{ put: { ...base, open: { ...base.open, [name]: newId } } }] : []),
-    );
-    return changed[0];
-  });
-  const look = lookMessage({ target, remediation: name, incident: doer.id });
-  const next =
-    doer.id === newId ? await queued([{ body: look }], deps) : await lookNow([target], `steward undo ${known}`, deps);
-  return {
-    incident: doer.id,
-    say: `asked to put back: ${doer.undoWanted?.attempt.plan}`,
-    next: `incident ${doer.id} does it, if the guards let it, and ${next}: steward why ${doer.id}. So that it is not done again: steward pause ${target} --for 24h --reason '…'`,
-  };
 };
 
 const unpark = async (c: Extract<Command, { do: 'replay' | 'drop' }>, deps: AnswerDeps): Promise<Outcome> => {

@@ -9,6 +9,9 @@ export interface Config {
   readonly account: string;
   readonly region: string;
   readonly policy: Policy;
+  /** The KMS key that signs links, and where they lead; only with `links` in the policy, and only for functions that need them. */
+  readonly linkKey?: string;
+  readonly linkUrl?: string;
 }
 
 /** The checked steward.yml, put into the bundle by the packager (`resources/esbuild.cjs`). */
@@ -37,5 +40,7 @@ export const loadConfig = (env: Env = process.env): Config => {
     account: value(NEEDED.account),
     region: value(NEEDED.region),
     policy: JSON.parse(STEWARD_POLICY) as Policy,
+    ...(env['STEWARD_LINK_KEY'] ? { linkKey: env['STEWARD_LINK_KEY'] } : {}),
+    ...(env['STEWARD_LINK_URL'] ? { linkUrl: env['STEWARD_LINK_URL'] } : {}),
   });
 };

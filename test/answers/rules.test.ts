@@ -1,18 +1,8 @@
 /** The rules of yes, no, stop, go on and put back, over all inputs that can be. */
 import fc from 'fast-check';
-import {
-  approve,
-  askedStep,
-  deny,
-  inForce,
-  isNo,
-  maybeSamePerson,
-  pause,
-  pausesOf,
-  resume,
-  undo,
-} from '../../shared/core/answers.ts';
+import { approve, askedStep, deny, inForce, isNo, pause, pausesOf, resume, undo } from '../../shared/core/answers.ts';
 import { type Attempt, type Incident, stepText } from '../../shared/core/incident.ts';
+import { maybeSamePerson } from '../../shared/core/people.ts';
 import type { Pause, Switches } from '../../shared/core/store.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
 import type { Json } from '../../shared/core/verdict.ts';

@@ -7,11 +7,13 @@ import { main } from '../../cli/main.ts';
 import type { Io } from '../../cli/session.ts';
 import { awsEstate, type Backlog } from '../../shared/aws/estate.ts';
 import { commandHash, identify, prove } from '../../shared/aws/identity.ts';
+import { kmsMac } from '../../shared/aws/macs.ts';
 import { ssmParameters } from '../../shared/aws/parameters.ts';
 import { seconds } from '../../shared/core/time.ts';
 import { type AnswerDeps, answer, type Reply } from '../../shared/runtime/answer.ts';
 import { reachAws } from '../../shared/runtime/wire.ts';
 import { addUser } from '../../world/iam.ts';
+import { addKey } from '../../world/kms.ts';
 import { requestHandler } from '../../world/wire.ts';
 import { type AccountOptions, createAccount, STAGE } from '../stories/account.ts';
 
@@ -24,6 +26,7 @@ const ANSWER_ROLE = {
       Action: ['ec2:DescribeInstances', 'ssm:DescribeInstanceInformation', 'cloudwatch:DescribeAlarms'],
       Resource: '*',
     },
+    { Effect: 'Allow', Action: 'kms:GenerateMac', Resource: 'arn:aws:kms:*:*:key/*' },
     { Effect: 'Allow', Action: 'ssm:PutParameter', Resource: `arn:aws:ssm:*:*:parameter/steward/${STAGE}/drill` },
   ],
 };
@@ -51,6 +54,8 @@ export const createDesk = (options: AccountOptions = {}) => {
   const from = { region: world.region, credentials: role, transport: wire };
   const faults = new Map<string, string>();
   const backlog = { waiting: 0, dead: 0 } satisfies Backlog;
+
+  const linkKey = addKey(world, { spec: 'HMAC_256' }).arn;
 
   let asleep = 0;
   const sleep = async (ms: number): Promise<void> => {
@@ -86,6 +91,7 @@ export const createDesk = (options: AccountOptions = {}) => {
       functionFault: async (name) => faults.get(name),
     }),
     parameters: async () => ssmParameters(from),
+    ...(deps.policy.links ? { links: { url: 'https://door.example/', mac: async () => kmsMac(from, linkKey) } } : {}),
   };
   const people = new Map<string, { accessKeyId: string; secretAccessKey: string }>();
   const keysOf = (name: string) => {
@@ -128,6 +134,6 @@ export const createDesk = (options: AccountOptions = {}) => {
       const code = await meanwhile(main(argv, io(who, said, at)));
       return { code, ...said, json: argv.includes('--json') ? JSON.parse(said.out) : undefined };
     };
-  return { account, answering, backlog, faults, invoke, steward, keysOf };
+  return { account, answering, backlog, faults, invoke, steward, keysOf, linkKey };
 };
 export type Desk = ReturnType<typeof createDesk>;

@@ -84,6 +84,16 @@ test.each([
   ['a name of a channel that cannot be one', 'channels:\n  My Ops: { type: sns }', 'steward.yml:2 channels.My Ops: '],
   ['a digest at no time', 'digest:\n  cron: "0 99 * * *"', 'steward.yml:2 digest.cron: '],
   ['a remediation that is not there', 'remediations:\n  fulldisk: {}', 'allowed here: full-disk, '],
+  [
+    'two recipients of one name',
+    'links:\n  recipients:\n    - name: alice\n    - name: alice',
+    'steward.yml:4 links.recipients[1].name: there are two of "alice"',
+  ],
+  [
+    'a person of Slack who is nobody',
+    'links:\n  recipients: [{ name: alice }]\n  slack: { signingSecret: /s, team: T1, people: { U1: bob } }',
+    'links.slack.people.U1: "bob" is none of links.recipients: alice',
+  ],
   ['a cron field out of range', 'freeze:\n  - cron: "99 * * * *"\n    minutes: 5', 'steward.yml:2 freeze[0].cron: '],
   [
     'a time zone that is not there',

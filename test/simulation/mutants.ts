@@ -118,7 +118,7 @@ export const mutants: readonly Mutant[] = [
   ]),
   mutant('a yes to one step is a yes to any', GUARDS, 150, ['    yes.step === stepText(act.step) &&\n', '']),
   mutant('who asks may approve', GUARDS, 224, [
-    ' &&\n    !(asker !== undefined && maybeSamePerson(asker, yes.by))',
+    ' &&\n    !(asker !== undefined && mayBeOne(asker, yes.by, policy.links))',
     '',
   ]),
   mutant('old signals act at once', GUARDS, 115, [

@@ -403,3 +403,78 @@ channels:
     expect(said).toContain('channels.hook.url is not https: nothing was deployed');
   });
 });
+
+/** There is no public door, unless the policy says so; and then it may do next to nothing. */
+describe('the public door', () => {
+  const SLACK = '\n  slack: { signingSecret: /steward/slack, team: T1, people: { U1: alice } }';
+  const closed = template.Resources;
+  const file = join(folder, 'links.yml');
+  writeFileSync(file, `links:\n  recipients: [{ name: alice }]${SLACK}\n`);
+  const open = pack(join(folder, 'open'), { STEWARD_POLICY: file }).Resources;
+  const isPublic = ([, { Type, Properties }]: [string, Resource]): boolean =>
+    Type === 'AWS::Lambda::Url' || (Type === 'AWS::Lambda::Permission' && Properties.Principal === '*');
+
+  test('without links in the policy: no URL, nothing that anybody may invoke, no key, no role for it', () => {
+    expect(Object.entries(closed).filter(isPublic)).toEqual([]);
+    expect(Object.keys(closed).filter((id) => id.startsWith('Link'))).toEqual([]);
+    expect(text(closed)).not.toMatch(/STEWARD_LINK|GenerateMac|VerifyMac/);
+  });
+
+  test('with them, one door: the URL of link, and nothing else is public', () => {
+    const entries = Object.entries(open).filter(isPublic);
+    expect(entries.map(([, { Type }]) => Type).sort()).toEqual([
+      'AWS::Lambda::Permission',
+      'AWS::Lambda::Permission',
+      'AWS::Lambda::Url',
+    ]);
+    for (const [, { Properties }] of entries) expect(text(Properties)).toContain('LinkLambdaFunction');
+    for (const [, { Type, Properties }] of entries.filter(([, r]) => r.Type === 'AWS::Lambda::Permission'))
+      expect([Type, Properties.FunctionUrlAuthType ?? Properties.InvokedViaFunctionUrl]).toEqual([
+        Type,
+        Properties.Action === 'lambda:InvokeFunctionUrl' ? 'NONE' : true,
+      ]);
+    const { ReservedConcurrentExecutions, Timeout, Environment } = open['LinkLambdaFunction']?.Properties ?? {};
+    expect(ReservedConcurrentExecutions).toBeLessThanOrEqual(2);
+    expect(Timeout).toBeLessThanOrEqual(10);
+    expect(text(Environment)).not.toMatch(/slack|secret/i);
+  });
+
+  test('its role: incidents and charts, judging links, its own secret; it cannot make a link, wake heal or take a role', () => {
+    const [{ PolicyDocument }] = open['LinkRole']?.Properties.Policies ?? [];
+    const granted = PolicyDocument.Statement.map(
+      (s: { Action: string | string[]; Resource: unknown; Condition?: unknown }) => [
+        [s.Action].flat().join(' '),
+        text(s.Resource),
+        ...(s.Condition ? [s.Condition] : []),
+      ],
+    );
+    expect(granted).toEqual([
+      ['logs:CreateLogStream logs:PutLogEvents', expect.stringContaining('/aws/lambda/steward-prod-link:*')],
+      [
+        'dynamodb:BatchGetItem dynamodb:PutItem dynamodb:Query',
+        text({ 'Fn::GetAtt': ['StateTable', 'Arn'] }),
+        { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['TARGET#*'] } },
+      ],
+      ['kms:VerifyMac', text({ 'Fn::GetAtt': ['LinkKey', 'Arn'] })],
+      ['ssm:GetParameter', expect.stringMatching(/parameter\/steward\/slack"/)],
+      ['xray:PutTraceSegments xray:PutTelemetryRecords', '"*"'],
+    ]);
+    const signers = Object.entries(open).filter(([, { Properties }]) => text(Properties).includes('kms:GenerateMac'));
+    expect(signers.map(([, { Properties }]) => Properties.Roles)).toEqual([
+      [{ Ref: 'AnswerRole' }, { Ref: 'AnnounceRole' }],
+    ]);
+    expect(text(signers)).not.toContain('VerifyMac');
+  });
+
+  test('the key is one of HMAC, and the door is small', () => {
+    expect(open['LinkKey']?.Properties).toMatchObject({ KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' });
+    expect(statSync(join(folder, 'open', 'link.zip')).size).toBeLessThan(400_000);
+  });
+
+  test('whoever makes links knows where the door is', () => {
+    expect(open['AnswerLambdaFunction']?.Properties.Environment.Variables).toMatchObject({
+      STEWARD_LINK_KEY: { 'Fn::GetAtt': ['LinkKey', 'Arn'] },
+      STEWARD_LINK_URL: { 'Fn::GetAtt': ['LinkLambdaFunctionUrl', 'FunctionUrl'] },
+    });
+  });
+});
