@@ -132,7 +132,7 @@ export const activityTable = ({ table, ...options }: ActivityTableOptions): LogT
   };
 };
 
-/** The table must be as resources/activity.yml makes it: another key schema would let one item take another's place. @throws StateUnusable */
+/** Asked once at the start: a table with other keys would let one item take another’s place. @throws StateUnusable */
 export const checkActivityTable = async ({ table, ...options }: ActivityTableOptions): Promise<void> => {
   const client = new DynamoDBClient(clientConfig(options, 3));
   const { Table } = await client.send(new DescribeTableCommand({ TableName: table })).catch((e: unknown) => {
