@@ -190,7 +190,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   'activity.fileMemoryMB': 'a million records, streamed',
   'activity.searchReadShare': '≤ 0.01 of the log',
   'activity.searchFirstPageMs': '≤ 1,000, of a million events',
-  'activity.verifyPerSecond': '≥ 100,000',
+  'activity.verifyPerSecond': '≥ 100,000 a core',
   'activity.tampersFound': 'all',
   'storm.violations': '0: no guard broken, every incident over or a person told, no signal lost',
   'storm.told': '1: one cause, one person',

@@ -45,7 +45,8 @@ export const trailEvents =
             principalId: `AROA${role.toUpperCase()}:session`,
             arn: `arn:aws:sts::${account}:assumed-role/${role}/session`,
             accountId: account,
-            accessKeyId: `ASIA${random.hex(16).toUpperCase()}`,
+            // A session lasts an hour.
+            accessKeyId: `ASIA${role.toUpperCase()}${Math.floor(at / 3_600_000)}`,
             sessionContext: {
               sessionIssuer: {
                 type: 'Role',

@@ -3,11 +3,11 @@ import { Throttled } from '../core/errors.ts';
 import { days, type Time } from '../core/time.ts';
 import { base64, fingerprint, sha256 } from './hashing.ts';
 import { type Entry, type Found, Known } from './known.ts';
-import { type Leg, makeLink, placeOf } from './link.ts';
+import { type Leg, MOST_NUMBERS, makeLink, placeOf } from './link.ts';
 import { type LogTable, type Objects, PARTITION, shardName, spillKey } from './log.ts';
 import { readActivity, sameContent } from './record.ts';
 import { pack } from './segment.ts';
-import { nameOf } from './terms.ts';
+import { nameOf, termsOf } from './terms.ts';
 
 export interface WriterOptions {
   readonly table: LogTable;
@@ -41,14 +41,21 @@ const TRIES = 50;
 
 export const shardOf = (account: string, shards: number): number => fingerprint(account) % shards;
 
-/** As many of the first as a segment takes. */
-const cut = <E extends Entry>(entries: readonly E[]): readonly E[] => {
-  let bytes = 0;
-  const end = entries.findIndex((e, i) => {
-    bytes += e.raw.length;
-    return i === SEGMENT_EVENTS || (i > 0 && bytes > SEGMENT_BYTES);
-  });
-  return end < 0 ? entries : entries.slice(0, end);
+/** As many of the first as a segment takes, and as its link has room for. */
+const cut = <E extends Entry>(
+  entries: readonly E[],
+): { readonly part: readonly E[]; readonly terms: ReadonlySet<number> } => {
+  const terms = new Set<number>();
+  let [bytes, count] = [0, 0];
+  for (const { raw, activity } of entries) {
+    const added = termsOf(activity).filter((t) => !terms.has(t));
+    bytes += raw.length;
+    const isFull = bytes > SEGMENT_BYTES || count + 1 + terms.size + added.length > MOST_NUMBERS;
+    if (count === SEGMENT_EVENTS || (count > 0 && isFull)) break;
+    for (const term of added) terms.add(term);
+    count++;
+  }
+  return { part: entries.slice(0, count), terms };
 };
 
 interface New extends Entry {
@@ -87,7 +94,11 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
     return fresh;
   };
 
-  const write = async (view: Known, shard: number, leg: Leg, part: readonly New[]): Promise<boolean> => {
+  const write = async (
+    view: Known,
+    { shard, leg }: { shard: number; leg: Leg },
+    { part, terms }: ReturnType<typeof cut<New>>,
+  ): Promise<boolean> => {
     const conflicts = part.flatMap((e, n): [number, string][] => (e.conflict === undefined ? [] : [[n, e.conflict]]));
     const { body, root } = pack({ events: part.map((e) => e.raw), conflicts });
     const hash = sha256(body);
@@ -99,6 +110,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
       now: now(),
       before,
       activities: part.map((e) => e.activity),
+      terms,
       body: hash,
       root,
       spilled,
@@ -119,8 +131,9 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
       await view.refresh([...new Set(left.map((e) => e.activity.time))]);
       const fresh = await unknown(view, left, tally);
       if (fresh.length === 0) return;
-      const part = cut(fresh);
-      if (await write(view, shard, leg, part)) {
+      const segment = cut(fresh);
+      const { part } = segment;
+      if (await write(view, { shard, leg }, segment)) {
         tally.written += part.length;
         tally.conflicts += part.filter((e) => e.conflict !== undefined).length;
         tally.segments++;

@@ -1,5 +1,5 @@
 /**
- * A link: what the log keeps of a segment beside its body, in one item of at most 1 KB at (shard, sequence). Writing it, where nothing is yet, is the lock; the
+ * A link: what the log keeps of a segment beside its body, in one item of mostly less than 1 KB at (shard, sequence). Writing it, where nothing is yet, is the lock; the
  * hash of the link before makes it the chain; the fingerprints after the header are what search and de-duplication look at.
  *
  *     {"v":1,"shard":"s0","seq":12,"prev":…,"body":…,"root":…,"tail":…,…}\n  id id id …  term term …        (3 bytes each)
@@ -10,7 +10,7 @@ import { InvalidInput } from '../core/errors.ts';
 import type { Time } from '../core/time.ts';
 import { base64, FINGERPRINT_BYTES, fingerprint, fromBase64, leafHash, sha256 } from './hashing.ts';
 import type { Activity } from './record.ts';
-import { ANY, nameOf, termsOf } from './terms.ts';
+import { ANY, nameOf } from './terms.ts';
 import type { Hash } from './tree.ts';
 
 /** How the events came: EventBridge, a trail's file, LookupEvents, a host, Steward itself. */
@@ -51,8 +51,15 @@ export interface Link {
   readonly bytes: Uint8Array;
 }
 
-/** An item of 1,024 bytes is one write unit; keys and attribute names take 40. */
-const ROOM = 1024 - 40;
+/**
+ * An item of 1,024 bytes is one write unit; keys and attribute names take 40. A hundred events of one account mostly fit into that. Those of more actors and resources may take a second
+ * unit, which is cheaper than two segments.
+ */
+const ROOM = 2 * 1024 - 40;
+/** The longest header. */
+const HEADER = 372;
+/** So many ids and terms has a link room for. A writer ends a segment before there are more. */
+export const MOST_NUMBERS = Math.floor((ROOM - HEADER - 1) / FINGERPRINT_BYTES);
 
 export const NO_LINK = base64(Buffer.alloc(32));
 
@@ -82,15 +89,17 @@ export interface Made {
   readonly now: Time;
   readonly before: Link | undefined;
   readonly activities: readonly Activity[];
+  /** Of all of them; any order, any number of times. */
+  readonly terms: Iterable<number>;
   readonly body: Hash;
   readonly root: Hash;
   readonly spilled: boolean;
 }
 
 /** The link of a segment after `before`. */
-export const makeLink = ({ shard, leg, now, before, activities, body, root, spilled }: Made): Link => {
+export const makeLink = ({ shard, leg, now, before, activities, terms: given, body, root, spilled }: Made): Link => {
   const ids = activities.map((a) => fingerprint(nameOf(a)));
-  const all = [...new Set(activities.flatMap(termsOf))].sort((a, b) => a - b);
+  const all = [...new Set(given)].sort((a, b) => a - b);
   const written = (terms: readonly number[]): Link => {
     const tail = packNumbers([...ids, ...terms]);
     const header: Header = {
@@ -111,7 +120,8 @@ export const makeLink = ({ shard, leg, now, before, activities, body, root, spil
     return { header, hash: leafHash(line), ids, terms, bytes: Buffer.concat([line, Buffer.from('\n'), tail]) };
   };
   const link = written(all);
-  return link.bytes.length <= ROOM || all.includes(ANY) ? link : written([ANY]);
+  // Only a single event can have too many.
+  return link.bytes.length <= ROOM ? link : written([ANY]);
 };
 
 /** @throws InvalidInput: these are not the bytes of a link */

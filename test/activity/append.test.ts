@@ -1,7 +1,8 @@
 /** What goes in comes out, each event once: whatever is repeated, reordered, lost, throttled, or ended in the middle, with several writers at once. */
 import { createWriter } from '../../shared/activity/append.ts';
 import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
-import { LEGS } from '../../shared/activity/link.ts';
+import { LEGS, readLink } from '../../shared/activity/link.ts';
+import { ANY } from '../../shared/activity/terms.ts';
 import { verify } from '../../shared/activity/verify.ts';
 import { type Mishap, memoryLog } from '../../world/memoryLog.ts';
 import { createRandom, type Random } from '../../world/random.ts';
@@ -77,6 +78,22 @@ test('poison is kept raw and blocks nothing; what is too large for the table is 
   expect(rawTexts(await allRows(log, {}))).toEqual([...odd, ...events].map(latin).sort());
   await checkpoint();
   expect((await verify({ ...log, keys: KEYS })).findings).toEqual([]);
+});
+
+test('a segment ends before its link has no room: a link is at most two write units, and says what is in it', async () => {
+  const { writer, memory } = aLog(1);
+  // Forty names in each: ten events fill a link.
+  const wide = Array.from({ length: 30 }, (_, n) => {
+    const items = Array.from({ length: 40 }, (__, i) => ({ instanceId: `i-${n}-${i}` }));
+    return Buffer.from(
+      JSON.stringify({ eventID: `wide ${n}`, recipientAccountId: ACCOUNT, requestParameters: { items } }),
+    );
+  });
+  await writer.append('file', [...wide, ...someEvents(300)]);
+  const links = [...memory.items.get('link/s0')!.values()].map(({ bytes }) => readLink(bytes));
+  expect(Math.max(...links.map((l) => l.bytes.length))).toBeLessThanOrEqual(2_008);
+  expect(links.some((l) => l.terms.includes(ANY))).toBe(false);
+  expect(links.reduce((n, l) => n + l.header.count, 0)).toBe(330);
 });
 
 const MISHAPS: readonly Mishap[] = ['throttled', 'lost-request', 'lost-reply', 'crash'];

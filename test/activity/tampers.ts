@@ -4,6 +4,7 @@ import { base64, sha256 } from '../../shared/activity/hashing.ts';
 import { makeLink, readLink } from '../../shared/activity/link.ts';
 import { readActivity } from '../../shared/activity/record.ts';
 import { pack, unpack } from '../../shared/activity/segment.ts';
+import { termsOf } from '../../shared/activity/terms.ts';
 import { verify } from '../../shared/activity/verify.ts';
 import { type MemoryLog, memoryLog } from '../../world/memoryLog.ts';
 import { KEYS, setting, signerWith, someEvents } from './setting.ts';
@@ -153,6 +154,7 @@ const putLink = (
     now: before?.header.at ?? 0,
     before,
     activities: events.map(readActivity),
+    terms: events.map(readActivity).flatMap(termsOf),
     body: hash,
     root,
     spilled: false,
