@@ -1,0 +1,190 @@
+/** What each zone may hold of one workload, and why no more and no less. Pure. */
+
+import type { Time } from './time.ts';
+import type { Room, Tenant } from './zoneRoom.ts';
+import { type Bound, sum, targetOf } from './zoneTarget.ts';
+
+/** OK: may be used. SUSPECT: left as it is. IMPAIRED: nothing starts there, and it is emptied if the others have room. RECOVERING: filled in steps. */
+export type ZoneState = 'OK' | 'SUSPECT' | 'IMPAIRED' | 'RECOVERING';
+
+export interface Zone {
+  /** The zone's id ('euc1-az1'): names differ between accounts. */
+  readonly id: string;
+  readonly state: ZoneState;
+  readonly because?: string;
+  /** Free addresses of the stack's subnets there, for what takes one. */
+  readonly addresses?: number;
+  /** RECOVERING: how many the whole stack may start there now. */
+  readonly ramp?: number;
+}
+
+/** A healthy task of a service, or a healthy instance of a group. What is not healthy is not counted. */
+export interface Replica {
+  readonly id: string;
+  readonly zone: string;
+  /** Why it must not be moved: 'protected until 14:00', 'started 4 min ago', 'keeps its state on the host'. */
+  readonly stays?: string;
+}
+
+/** A service's tasks, or a group's instances. */
+export interface Workload extends Tenant {
+  readonly id: string;
+  readonly desired: number;
+  /** That may run at once while they are exchanged: ⌊desired × maximumPercent / 100⌋ of a service, the maximum of a group. */
+  readonly most: number;
+  /** Ids of the zones that its subnets are in. */
+  readonly zones: readonly string[];
+  /** In each zone those that should go first come first. */
+  readonly replicas: readonly Replica[];
+  /** One at most in each zone: members of a database. Undefined: any number. */
+  readonly mostPerZone?: number;
+  /** Zones in which a start has failed lately, and why (`closures`). */
+  readonly closed?: Readonly<Record<string, string>>;
+  /** Why nothing may be moved now: a deployment, a lease, a freeze window. */
+  readonly busy?: string;
+  /** When something outside last changed what the plan rests on: desired count, deployment, hosts, state of a zone. */
+  readonly changedAt?: Time;
+}
+
+/** A workload with its replicas counted: zones that it may use and zones that it is in, by id. */
+export interface Standing {
+  readonly workload: Workload;
+  readonly zones: readonly string[];
+  readonly counts: readonly number[];
+  /** Reasons of those that stay. */
+  readonly stays: readonly (readonly string[])[];
+}
+
+export const standingOf = (workload: Workload): Standing => {
+  const zones = [...new Set([...workload.zones, ...workload.replicas.map((r) => r.zone)])].sort();
+  const index = new Map(zones.map((zone, i) => [zone, i]));
+  const counts = zones.map(() => 0);
+  const stays: string[][] = zones.map(() => []);
+  for (const { zone, stays: why } of workload.replicas) {
+    const i = index.get(zone) ?? 0;
+    counts[i] = (counts[i] ?? 0) + 1;
+    if (why !== undefined) stays[i]?.push(why);
+  }
+  return { workload, zones, counts, stays };
+};
+
+export interface Limit extends Bound {
+  readonly leastBecause: string;
+  readonly mostBecause: () => string;
+  /** It lacks nothing but hosts, and its pool could launch some there. */
+  readonly lacksHosts: boolean;
+  /** It is to be emptied: impaired, or no zone of the workload. */
+  readonly leave: boolean;
+}
+
+export interface Site {
+  readonly zones: ReadonlyMap<string, Zone>;
+  /** Replicas of all workloads. */
+  readonly load: ReadonlyMap<string, number>;
+  readonly room: Room;
+  /** Why no new host of the pool may be launched there; undefined: one may. */
+  readonly noLaunch: (pool: string, zone: string) => string | undefined;
+}
+
+/** Hosts beyond those that are there: asked for by plans before this one, and so many new ones in this zone. */
+export interface Extra {
+  readonly asked: boolean;
+  readonly more: number;
+}
+
+const staysText = (reasons: readonly string[]): string => {
+  const kinds = [...new Set(reasons)];
+  return kinds.map((kind) => `${reasons.filter((r) => r === kind).length} ${kind}`).join(', ');
+};
+
+/** Why the zone's number stays what it is, whatever room there is. */
+const frozenBecause = (zone: Zone | undefined): string | undefined => {
+  if (!zone) return 'its state is not known';
+  return zone.state === 'SUSPECT' ? `it is suspect: ${zone.because ?? 'no reason was given'}` : undefined;
+};
+const leaveBecause = (zone: Zone | undefined, { zones }: Workload): string | undefined => {
+  if (zone && !zones.includes(zone.id)) return 'no subnet of it is configured';
+  return zone?.state === 'IMPAIRED' ? `it is impaired: ${zone.because ?? 'no reason was given'}` : undefined;
+};
+
+/** Why new hosts do not help. Undefined: they would, and can be launched. Empty: hosts are not what it lacks. */
+const noHostsBecause = (workload: Workload, zone: Zone | undefined, fits: number, site: Site): string | undefined => {
+  const { pool, desired } = workload;
+  if (pool === undefined || zone?.state !== 'OK' || fits >= desired) return '';
+  if (site.room.fitNew(workload) === 0) return `a new host of ${pool} would be too small for it`;
+  const helps = site.room.fits(workload, zone.id, desired, { asked: true, more: 1 }) > fits;
+  return helps ? site.noLaunch(pool, zone.id) : '';
+};
+
+export const limitOf = (standing: Standing, i: number, site: Site, extra: Extra): Limit => {
+  const { workload } = standing;
+  const id = standing.zones[i] ?? '';
+  const zone = site.zones.get(id);
+  const count = standing.counts[i] ?? 0;
+  const reasons = standing.stays[i] ?? [];
+  const base = { zone: id, count, load: site.load.get(id) ?? 0, leave: false, lacksHosts: false };
+  const frozen = frozenBecause(zone);
+  if (frozen) return { ...base, least: count, most: count, leastBecause: frozen, mostBecause: () => frozen };
+  const held = { ...base, least: reasons.length, leastBecause: staysText(reasons) };
+  const leave = leaveBecause(zone, workload);
+  if (leave) return { ...held, most: held.least, leave: true, mostBecause: () => leave };
+  const closed = workload.closed?.[id];
+  if (closed) return { ...held, most: count, mostBecause: () => closed };
+  const cap = workload.mostPerZone ?? Number.POSITIVE_INFINITY;
+  const fits = site.room.fits(workload, id, workload.desired, extra);
+  const most = Math.max(held.least, Math.min(cap, count + fits));
+  if (most >= cap) return { ...held, most, mostBecause: () => `it may hold ${cap} at most` };
+  const noHosts = noHostsBecause(workload, zone, fits, site);
+  const mostBecause = () => [site.room.shortage(workload, id), noHosts].filter(Boolean).join(', and ');
+  return { ...held, most, mostBecause, lacksHosts: noHosts === undefined };
+};
+
+export interface Spread {
+  readonly limits: readonly Limit[];
+  readonly target: readonly number[];
+  /** Zones that should be emptied keep what they have: the others have no room for it. Their shortfall. */
+  readonly short: number;
+}
+
+/** A zone is only emptied into room that is there for all that it holds; a bad zone beats no capacity. */
+export const spreadOf = (limits: readonly Limit[], desired: number): Spread => {
+  const short = Math.max(0, desired - sum(limits.map((l) => l.most)));
+  const bounds = short === 0 ? limits : limits.map((l) => ({ ...l, most: Math.max(l.most, l.count) }));
+  return {
+    limits: bounds,
+    target: targetOf(bounds, desired),
+    short: limits.some((l) => l.leave && l.count > l.most) ? short : 0,
+  };
+};
+
+/** The spread if nothing bound it. */
+export const evenOf = ({ workload, zones, counts }: Standing): number[] =>
+  targetOf(
+    zones.map((zone, i) => ({
+      zone,
+      count: counts[i] ?? 0,
+      least: 0,
+      most: workload.zones.includes(zone) ? Number.POSITIVE_INFINITY : 0,
+      load: 0,
+    })),
+    workload.desired,
+  );
+
+/** What stands in the way of the even spread, in words: each zone whose number is another than the even one because of a limit. */
+export const bindingText = ({ limits, target, short }: Spread, even: readonly number[]): string[] => [
+  ...(short > 0
+    ? [
+        `${limits
+          .filter((l) => l.leave && l.count > 0)
+          .map((l) => l.zone)
+          .join(' and ')} cannot be emptied: the other zones lack room for ${short}`,
+      ]
+    : []),
+  ...limits.flatMap((l, i) => {
+    const [to, wish] = [target[i] ?? 0, even[i] ?? 0];
+    const unasked = l.lacksHosts ? ', and a new host for it would leave no more survivors' : '';
+    if (to < wish && to === l.most) return [`${l.zone} gets no more than ${to}: ${l.mostBecause()}${unasked}`];
+    if (to > wish && to === l.least && l.leastBecause) return [`${l.zone} keeps ${to}: ${l.leastBecause}`];
+    return [];
+  }),
+];
