@@ -53,7 +53,21 @@ export interface Standing {
   readonly counts: readonly number[];
   /** Reasons of those that stay. */
   readonly stays: readonly (readonly string[])[];
+  /** The spread if nothing bound it. */
+  readonly even: readonly number[];
 }
+
+const evenOf = ({ zones, desired }: Workload, seen: readonly string[], counts: readonly number[]): number[] =>
+  targetOf(
+    seen.map((zone, i) => ({
+      zone,
+      count: counts[i] ?? 0,
+      least: 0,
+      most: zones.includes(zone) ? Number.POSITIVE_INFINITY : 0,
+      load: 0,
+    })),
+    desired > 0 ? desired : 0,
+  );
 
 export const standingOf = (workload: Workload): Standing => {
   const zones = [...new Set([...workload.zones, ...workload.replicas.map((r) => r.zone)])].sort();
@@ -65,11 +79,11 @@ export const standingOf = (workload: Workload): Standing => {
     counts[i] = (counts[i] ?? 0) + 1;
     if (why !== undefined) stays[i]?.push(why);
   }
-  return { workload, zones, counts, stays };
+  return { workload, zones, counts, stays, even: evenOf(workload, zones, counts) };
 };
 
 export interface Limit extends Bound {
-  readonly leastBecause: string;
+  readonly leastBecause: () => string;
   readonly mostBecause: () => string;
   /** It lacks nothing but hosts, and its pool could launch some there. */
   readonly lacksHosts: boolean;
@@ -108,9 +122,15 @@ const leaveBecause = (zone: Zone | undefined, { zones }: Workload): string | und
 };
 
 /** Why new hosts do not help. Undefined: they would, and can be launched. Empty: hosts are not what it lacks. */
-const noHostsBecause = (workload: Workload, zone: Zone | undefined, fits: number, site: Site): string | undefined => {
+const noHostsBecause = (
+  workload: Workload,
+  zone: Zone | undefined,
+  count: number,
+  fits: number,
+  site: Site,
+): string | undefined => {
   const { pool, desired } = workload;
-  if (pool === undefined || zone?.state !== 'OK' || fits >= desired) return '';
+  if (pool === undefined || zone?.state !== 'OK' || count + fits >= desired) return '';
   if (site.room.fitNew(workload) === 0) return `a new host of ${pool} would be too small for it`;
   const helps = site.room.fits(workload, zone.id, desired, { asked: true, more: 1 }) > fits;
   return helps ? site.noLaunch(pool, zone.id) : '';
@@ -124,17 +144,18 @@ export const limitOf = (standing: Standing, i: number, site: Site, extra: Extra)
   const reasons = standing.stays[i] ?? [];
   const base = { zone: id, count, load: site.load.get(id) ?? 0, leave: false, lacksHosts: false };
   const frozen = frozenBecause(zone);
-  if (frozen) return { ...base, least: count, most: count, leastBecause: frozen, mostBecause: () => frozen };
-  const held = { ...base, least: reasons.length, leastBecause: staysText(reasons) };
+  if (frozen) return { ...base, least: count, most: count, leastBecause: () => frozen, mostBecause: () => frozen };
+  const held = { ...base, least: reasons.length, leastBecause: () => staysText(reasons) };
   const leave = leaveBecause(zone, workload);
   if (leave) return { ...held, most: held.least, leave: true, mostBecause: () => leave };
   const closed = workload.closed?.[id];
   if (closed) return { ...held, most: count, mostBecause: () => closed };
   const cap = workload.mostPerZone ?? Number.POSITIVE_INFINITY;
-  const fits = site.room.fits(workload, id, workload.desired, extra);
+  // More than are wanted in all is no limit.
+  const fits = site.room.fits(workload, id, Math.max(0, workload.desired - count), extra);
   const most = Math.max(held.least, Math.min(cap, count + fits));
   if (most >= cap) return { ...held, most, mostBecause: () => `it may hold ${cap} at most` };
-  const noHosts = noHostsBecause(workload, zone, fits, site);
+  const noHosts = noHostsBecause(workload, zone, count, fits, site);
   const mostBecause = () => [site.room.shortage(workload, id), noHosts].filter(Boolean).join(', and ');
   return { ...held, most, mostBecause, lacksHosts: noHosts === undefined };
 };
@@ -157,19 +178,6 @@ export const spreadOf = (limits: readonly Limit[], desired: number): Spread => {
   };
 };
 
-/** The spread if nothing bound it. */
-export const evenOf = ({ workload, zones, counts }: Standing): number[] =>
-  targetOf(
-    zones.map((zone, i) => ({
-      zone,
-      count: counts[i] ?? 0,
-      least: 0,
-      most: workload.zones.includes(zone) ? Number.POSITIVE_INFINITY : 0,
-      load: 0,
-    })),
-    workload.desired,
-  );
-
 /** What stands in the way of the even spread, in words: each zone whose number is another than the even one because of a limit. */
 export const bindingText = ({ limits, target, short }: Spread, even: readonly number[]): string[] => [
   ...(short > 0
@@ -184,7 +192,7 @@ export const bindingText = ({ limits, target, short }: Spread, even: readonly nu
     const [to, wish] = [target[i] ?? 0, even[i] ?? 0];
     const unasked = l.lacksHosts ? ', and a new host for it would leave no more survivors' : '';
     if (to < wish && to === l.most) return [`${l.zone} gets no more than ${to}: ${l.mostBecause()}${unasked}`];
-    if (to > wish && to === l.least && l.leastBecause) return [`${l.zone} keeps ${to}: ${l.leastBecause}`];
+    if (to > wish && to === l.least && to > 0) return [`${l.zone} keeps ${to}: ${l.leastBecause()}`];
     return [];
   }),
 ];

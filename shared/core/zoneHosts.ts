@@ -29,6 +29,8 @@ const withHosts = (standing: Standing, site: Site, now: Spread): Choice => {
   const { desired, pool } = standing.workload;
   const none = { spread: now, awaits: false, hosts: [] };
   if (pool === undefined || !now.limits.some((l) => l.lacksHosts)) return none;
+  // It cannot be better than the even spread.
+  if (!better({ limits: [], target: standing.even, short: 0 }, now, desired)) return none;
   const limitsWith = (extra: Extra) => standing.zones.map((_, i) => limitOf(standing, i, site, extra));
   const all = site.room.more(pool);
   const limits = limitsWith({ asked: true, more: 0 });

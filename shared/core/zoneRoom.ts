@@ -38,15 +38,18 @@ interface ZoneRoom {
   readonly ramp?: number;
 }
 
+/** What is free, or needed, in the order of the names. */
+type Amounts = Float64Array;
+
 /** How often the needs fit into what is free. What cannot be read is no room. */
-const timesIn = (free: Resources, needs: Resources): number => {
+const timesIn = (free: Amounts, needs: Amounts): number => {
   let times = Number.POSITIVE_INFINITY;
-  for (const name in needs) {
-    const need = needs[name] ?? Number.NaN;
+  for (let i = 0; i < needs.length; i++) {
+    const need = needs[i] ?? 0;
     if (need === 0) continue;
-    const fits = Math.floor((free[name] ?? 0) / need);
+    const fits = Math.floor((free[i] ?? 0) / need);
     if (!(fits > 0)) return 0;
-    times = Math.min(times, fits);
+    if (fits < times) times = fits;
   }
   return times;
 };
@@ -58,7 +61,7 @@ const lower = (left: Map<string, number>, zone: string, by: number): void => {
 };
 
 interface Place {
-  free: Record<string, number>;
+  readonly free: Amounts;
   /** Not there yet: it was asked for by another workload's plan. */
   readonly asked: boolean;
 }
@@ -95,14 +98,30 @@ export const createRoom = (
   hosts: readonly Host[],
   pools: ReadonlyMap<string, Pool>,
 ): Room => {
-  const places = new Map<string, Place[]>();
+  const names = new Map<string, number>();
+  const learn = (resources: Resources): void => {
+    for (const name of Object.keys(resources)) if (!names.has(name)) names.set(name, names.size);
+  };
+  const amountsOf = (resources: Resources): Amounts => {
+    learn(resources);
+    const amounts = new Float64Array(names.size);
+    for (const [name, amount] of Object.entries(resources)) amounts[names.get(name) ?? 0] = amount;
+    return amounts;
+  };
+  const demands = new Map<Tenant, Amounts>();
+  const demandOf = (tenant: Tenant): Amounts => {
+    const known = demands.get(tenant) ?? amountsOf(tenant.needs ?? {});
+    demands.set(tenant, known);
+    return known;
+  };
+  const places = new Map<string, Map<string, Place[]>>();
   const placesOf = (pool: string, zone: string): Place[] => {
-    const key = `${pool}\n${zone}`;
-    const found = places.get(key) ?? [];
-    places.set(key, found);
+    const zones = places.get(pool) ?? new Map<string, Place[]>();
+    const found = zones.get(zone) ?? [];
+    places.set(pool, zones.set(zone, found));
     return found;
   };
-  for (const { pool, zone, free } of hosts) placesOf(pool, zone).push({ free: { ...free }, asked: false });
+  for (const { pool, zone, free } of hosts) placesOf(pool, zone).push({ free: amountsOf(free), asked: false });
   const addresses = new Map(zones.flatMap((z) => (z.addresses === undefined ? [] : [[z.id, z.addresses] as const])));
   const ramps = new Map(zones.flatMap((z) => (z.ramp === undefined ? [] : [[z.id, z.ramp] as const])));
   const left = new Map([...pools].map(([id, pool]) => [id, pool.more]));
@@ -114,22 +133,23 @@ export const createRoom = (
         addressed ? (addresses.get(zone) ?? 0) : Number.POSITIVE_INFINITY,
       ),
     );
-  const fitNew = ({ pool, needs = {} }: Tenant): number => {
-    const offers = pool === undefined ? undefined : pools.get(pool)?.offers;
-    return offers ? timesIn(offers, needs) : 0;
+  const fitNew = (tenant: Tenant): number => {
+    const offers = tenant.pool === undefined ? undefined : pools.get(tenant.pool)?.offers;
+    return offers ? timesIn(amountsOf(offers), demandOf(tenant)) : 0;
   };
   const fitHosts = (tenant: Tenant, zone: string, upTo: number, { asked = false, more = 0 }: Assumed): number => {
     if (tenant.pool === undefined) return upTo;
+    const needs = demandOf(tenant);
     let fits = more === 0 ? 0 : more * fitNew(tenant);
     for (const place of placesOf(tenant.pool, zone)) {
       if (fits >= upTo) break;
-      if (asked || !place.asked) fits += timesIn(place.free, tenant.needs ?? {});
+      if (asked || !place.asked) fits += timesIn(place.free, needs);
     }
     return Math.min(fits, upTo);
   };
 
-  const occupy = (place: Place, needs: Resources, count: number): void => {
-    for (const [name, amount] of Object.entries(needs)) place.free[name] = (place.free[name] ?? 0) - count * amount;
+  const occupy = ({ free }: Place, needs: Amounts, count: number): void => {
+    for (const [i, amount] of needs.entries()) if (amount !== 0) free[i] = (free[i] ?? 0) - count * amount;
   };
   return {
     fitNew,
@@ -140,16 +160,17 @@ export const createRoom = (
     take: (tenant, zone, count) => {
       lower(ramps, zone, count);
       if (tenant.addressed) lower(addresses, zone, count);
+      const needs = demandOf(tenant);
       let rest = count;
       for (const place of tenant.pool === undefined ? [] : placesOf(tenant.pool, zone)) {
-        const here = Math.min(rest, timesIn(place.free, tenant.needs ?? {}));
-        if (here > 0) occupy(place, tenant.needs ?? {}, here);
+        const here = Math.min(rest, timesIn(place.free, needs));
+        if (here > 0) occupy(place, needs, here);
         rest -= here;
       }
     },
     ask: (pool, zone, count) => {
       const free = pools.get(pool)?.offers ?? {};
-      for (let n = 0; n < count; n++) placesOf(pool, zone).push({ free: { ...free }, asked: true });
+      for (let n = 0; n < count; n++) placesOf(pool, zone).push({ free: amountsOf(free), asked: true });
       left.set(pool, (left.get(pool) ?? 0) - count);
     },
     more: (pool) => left.get(pool) ?? 0,

@@ -6,7 +6,7 @@
  * Workloads share the room in the order of what they would lose with a zone.
  */
 import { hours, iso, span, type Time } from './time.ts';
-import { bindingText, evenOf, type Site, type Standing, standingOf, type Workload, type Zone } from './zoneBounds.ts';
+import { bindingText, type Site, type Standing, standingOf, type Workload, type Zone } from './zoneBounds.ts';
 import { type Choice, choiceOf, type HostAsk } from './zoneHosts.ts';
 import { createRoom, type Host, type Pool } from './zoneRoom.ts';
 import { stopsOf, sum, survivorsOf } from './zoneTarget.ts';
@@ -155,8 +155,7 @@ const headline = (before: number, after: number, desired: number): string =>
 
 /** It stands where the choice wants it. */
 const settled = (standing: Standing, { spread }: Choice): Say => {
-  const { workload, zones, counts } = standing;
-  const even = evenOf(standing);
+  const { workload, zones, counts, even } = standing;
   const left = survivorsOf(counts);
   const best = survivorsOf(even);
   const whole = sum(counts) >= workload.desired;
@@ -164,7 +163,7 @@ const settled = (standing: Standing, { spread }: Choice): Say => {
   if (whole && spread.short === 0 && left >= best) return { do: 'nothing', because: said };
   const better = whole && left < best ? [`${best} if it were even`] : [];
   const lacks = whole ? [] : [`only ${sum(counts)} of ${workload.desired} have a place`];
-  return { do: 'wait', because: [said, ...better, ...lacks, ...bindingText(spread, even)].join('; ') };
+  return { do: 'wait', because: [[said, ...better, ...lacks].join(', '), ...bindingText(spread, even)].join('; ') };
 };
 
 /** Steward moved it this way lately, and someone moved it back. */
@@ -203,7 +202,7 @@ const planOf = (standing: Standing, stack: Stack, site: Site): Plan => {
     });
   const after = counts.map((c, i) => sum([c, ...counted.map((w) => (w.start[i] ?? 0) - (w.stop[i] ?? 0))]));
   const survivors = { before: survivorsOf(counts), after: survivorsOf(after) };
-  const limits = bindingText(choice.spread, evenOf(standing));
+  const limits = bindingText(choice.spread, standing.even);
 
   for (const { pool, zone, count } of choice.hosts) site.room.ask(pool, zone, count);
   for (const [i, t] of target.entries()) {
@@ -255,7 +254,7 @@ export const planZones = (stack: Stack): Plan[] => {
   if (quiet) return standings.map((s) => still(s, quiet));
   const site = siteOf(stack, standings);
   const lost = (s: Standing): number =>
-    s.workload.desired > 0 ? (Math.max(0, ...s.counts) - Math.max(0, ...evenOf(s))) / s.workload.desired : 0;
+    s.workload.desired > 0 ? (Math.max(0, ...s.counts) - Math.max(0, ...s.even)) / s.workload.desired : 0;
   return standings
     .map((s) => ({ s, lost: lost(s) }))
     .sort((a, b) => b.lost - a.lost || (a.s.workload.id < b.s.workload.id ? -1 : 1))

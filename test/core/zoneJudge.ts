@@ -57,14 +57,21 @@ const unsaid = ({ do: what, because }: Plan): string[] =>
     ? [`no reason: ${because}`]
     : [];
 
+interface Verdict {
+  readonly bad: readonly string[];
+  /** Its stops and the least that are possible, where brute force could say. */
+  readonly moves: number;
+  readonly leastMoves: number;
+}
+
 /**
  * What is wrong with the plan of a stack with one workload, all of whose zones are OK and have one host each: nothing, if the planner keeps its word.
  * @param brute whether the instance is small enough for brute force
  */
-export const violationsOf = (stack: Stack, cells: readonly Cell[], brute: boolean): string[] => {
+export const verdictOn = (stack: Stack, cells: readonly Cell[], brute: boolean): Verdict => {
   const [plan] = planZones(stack);
   const [workload] = stack.workloads;
-  if (!plan || !workload) return ['no plan'];
+  if (!plan || !workload) return { bad: ['no plan'], moves: 0, leastMoves: 0 };
   const { desired, most, replicas } = workload;
   const bounds = cells.map(({ count, stay = 0, free = 1000 }, i) => ({
     zone: `${i}`,
@@ -82,8 +89,9 @@ export const violationsOf = (stack: Stack, cells: readonly Cell[], brute: boolea
   const stops = add(plan.waves.map((w) => stopped(w).length));
   const waves = Math.ceil(Math.max(stops, add(plan.waves.map(started))) / size);
   const bound = !roomy || bounds.some((b) => b.most < desired || b.least > Math.floor(desired / cells.length));
-  return [
-    ...(brute && roomy ? notBest(bruteForce(bounds, desired), end, stops) : []),
+  const best = brute && roomy ? bruteForce(bounds, desired) : undefined;
+  const bad = [
+    ...notBest(best, end, stops),
     // 3: one more, where it begins with too few or too many.
     ...(plan.waves.length > waves + (replicas.length === desired ? 0 : 1) ? [`${plan.waves.length} waves`] : []),
     ...unsafe(workload, plan.waves, size),
@@ -93,6 +101,7 @@ export const violationsOf = (stack: Stack, cells: readonly Cell[], brute: boolea
     ...lost(plan, end, bound ? 0 : desired - Math.ceil(desired / cells.length)),
     ...unsaid(plan),
   ];
+  return { bad, moves: best ? stops : 0, leastMoves: best?.stops ?? 0 };
 };
 
 interface PlanExtent {
@@ -119,14 +128,25 @@ const PLANS: readonly PlanExtent[] = [
   { zones: 4, counts: 2, free: 0, desired: 6 },
 ];
 
+export interface Judged {
+  instances: number;
+  mismatches: number;
+  /** Stops of all plans, and the least that brute force found. */
+  moves: number;
+  leastMoves: number;
+  first?: string;
+}
+
 /** Each of them with room to start before stopping, and with next to none. */
-export const judgePlans = (): { instances: number; mismatches: number; first?: string } => {
-  const found: { instances: number; mismatches: number; first?: string } = { instances: 0, mismatches: 0 };
+export const judgePlans = (): Judged => {
+  const found: Judged = { instances: 0, mismatches: 0, moves: 0, leastMoves: 0 };
   for (const extent of PLANS)
     for (const [cells, desired] of stacks(extent))
       for (const most of [2 * desired, desired + 1, desired]) {
-        const bad = violationsOf(stackOf(cells, { desired, most }), cells, true);
+        const { bad, moves, leastMoves } = verdictOn(stackOf(cells, { desired, most }), cells, true);
         found.instances++;
+        found.moves += moves;
+        found.leastMoves += leastMoves;
         if (bad.length === 0) continue;
         found.mismatches++;
         found.first ??= JSON.stringify({ cells, desired, most, bad });
