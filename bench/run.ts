@@ -16,6 +16,7 @@ import type { Index } from './meter.ts';
 import { rival } from './rival.ts';
 import { storm } from './storm.ts';
 import { past, troubles } from './troubles.ts';
+import { zonePlans } from './zones.ts';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const RESULTS = join(PROJECT, 'bench/results');
@@ -198,6 +199,14 @@ const LIMITS: Readonly<Record<string, string>> = {
   'storm.writeUnits': '≤ 10 an alarm: its first hour, its end and two hours after',
   'storm.oldestSignalS': '≤ 600: no alarm on Steward itself',
   'storm.usd': '≤ 1',
+  'zones.planMs10k': '< 10; 1 × 10,000, 100 × 100 or 500 × 20 replicas, the slowest',
+  'zones.mismatches': '0',
+  'zones.belowDesired': '0',
+  'zones.movesVsLowerBound': '1: the least that brute force finds',
+  'zones.deschedulerExtraMoves': 'rival: moves more than are needed, where it ends even',
+  'zones.deschedulerUneven': 'rival: ends with a skew over one',
+  'zones.ecsLessEven': 'rival: full zones and protected tasks stop it',
+  'zones.worseThanRivals': '0',
   'simulation.violations': '0',
   'simulation.mutantsKilled': 'all',
 };
@@ -214,6 +223,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   sandbox: eventToAct,
   activity,
   demo,
+  zones: zonePlans,
   simulation,
 };
 

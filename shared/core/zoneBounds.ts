@@ -70,7 +70,9 @@ const evenOf = ({ zones, desired }: Workload, seen: readonly string[], counts: r
   );
 
 export const standingOf = (workload: Workload): Standing => {
-  const zones = [...new Set([...workload.zones, ...workload.replicas.map((r) => r.zone)])].sort();
+  const known = new Set(workload.zones);
+  for (const { zone } of workload.replicas) known.add(zone);
+  const zones = [...known].sort();
   const index = new Map(zones.map((zone, i) => [zone, i]));
   const counts = zones.map(() => 0);
   const stays: string[][] = zones.map(() => []);
@@ -136,28 +138,63 @@ const noHostsBecause = (
   return helps ? site.noLaunch(pool, zone.id) : '';
 };
 
-export const limitOf = (standing: Standing, i: number, site: Site, extra: Extra): Limit => {
-  const { workload } = standing;
-  const id = standing.zones[i] ?? '';
+/** What the zone's state, failed starts and the room there allow. */
+const mostOf = (
+  standing: Standing,
+  i: number,
+  site: Site,
+  extra: Extra,
+): Pick<Limit, 'most' | 'mostBecause' | 'leave' | 'lacksHosts'> => {
+  const { workload, zones, counts, stays } = standing;
+  const id = zones[i] ?? '';
+  const [count, stay] = [counts[i] ?? 0, stays[i]?.length ?? 0];
   const zone = site.zones.get(id);
-  const count = standing.counts[i] ?? 0;
-  const reasons = standing.stays[i] ?? [];
-  const base = { zone: id, count, load: site.load.get(id) ?? 0, leave: false, lacksHosts: false };
-  const frozen = frozenBecause(zone);
-  if (frozen) return { ...base, least: count, most: count, leastBecause: () => frozen, mostBecause: () => frozen };
-  const held = { ...base, least: reasons.length, leastBecause: () => staysText(reasons) };
   const leave = leaveBecause(zone, workload);
-  if (leave) return { ...held, most: held.least, leave: true, mostBecause: () => leave };
+  if (leave) return { most: stay, mostBecause: () => leave, leave: true, lacksHosts: false };
   const closed = workload.closed?.[id];
-  if (closed) return { ...held, most: count, mostBecause: () => closed };
+  if (closed) return { most: count, mostBecause: () => closed, leave: false, lacksHosts: false };
   const cap = workload.mostPerZone ?? Number.POSITIVE_INFINITY;
   // More than are wanted in all is no limit.
   const fits = site.room.fits(workload, id, Math.max(0, workload.desired - count), extra);
-  const most = Math.max(held.least, Math.min(cap, count + fits));
-  if (most >= cap) return { ...held, most, mostBecause: () => `it may hold ${cap} at most` };
+  const most = Math.max(stay, Math.min(cap, count + fits));
+  if (most >= cap) return { most, mostBecause: () => `it may hold ${cap} at most`, leave: false, lacksHosts: false };
   const noHosts = noHostsBecause(workload, zone, count, fits, site);
   const mostBecause = () => [site.room.shortage(workload, id), noHosts].filter(Boolean).join(', and ');
-  return { ...held, most, mostBecause, lacksHosts: noHosts === undefined };
+  return { most, mostBecause, leave: false, lacksHosts: noHosts === undefined };
+};
+
+export const limitOf = (standing: Standing, i: number, site: Site, extra: Extra): Limit => {
+  const zone = standing.zones[i] ?? '';
+  const count = standing.counts[i] ?? 0;
+  const load = site.load.get(zone) ?? 0;
+  const frozen = frozenBecause(site.zones.get(zone));
+  if (frozen) {
+    const because = () => frozen;
+    return {
+      zone,
+      count,
+      load,
+      least: count,
+      most: count,
+      leastBecause: because,
+      mostBecause: because,
+      leave: false,
+      lacksHosts: false,
+    };
+  }
+  const stays = standing.stays[i] ?? [];
+  const { most, mostBecause, leave, lacksHosts } = mostOf(standing, i, site, extra);
+  return {
+    zone,
+    count,
+    load,
+    least: stays.length,
+    most,
+    leastBecause: () => staysText(stays),
+    mostBecause,
+    leave,
+    lacksHosts,
+  };
 };
 
 export interface Spread {

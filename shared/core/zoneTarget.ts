@@ -14,16 +14,22 @@ export interface Bound {
   readonly load: number;
 }
 
-const within = (level: number, { least, most }: Bound): number => Math.max(least, Math.min(level, most));
+const within = (level: number, { least, most }: Bound): number => (level < least ? least : level > most ? most : level);
 
 export const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+const poured = (level: number, bounds: readonly Bound[]): number => {
+  let total = 0;
+  for (const b of bounds) total += within(level, b);
+  return total;
+};
 
 /** The highest water level that does not pour out more than is wanted. */
 const levelOf = (bounds: readonly Bound[], desired: number): number => {
   let [low, high] = [0, desired];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    if (sum(bounds.map((b) => within(middle, b))) <= desired) low = middle;
+    if (poured(middle, bounds) <= desired) low = middle;
     else high = middle - 1;
   }
   return low;
@@ -38,11 +44,11 @@ export const targetOf = (bounds: readonly Bound[], desired: number): number[] =>
   const target = bounds.map((b) => within(level, b));
   const rest = desired - sum(target);
   if (rest <= 0) return target;
+  const has = ({ count }: Bound): number => (count > level ? 0 : 1);
   const above = bounds
-    .map((b, index) => ({ ...b, index, has: b.count > level ? 0 : 1 }))
     .filter((b) => b.least <= level && b.most > level)
-    .sort((a, b) => a.has - b.has || a.load - b.load || (a.zone < b.zone ? -1 : 1));
-  for (const { index } of above.slice(0, rest)) target[index] = level + 1;
+    .sort((a, b) => has(a) - has(b) || a.load - b.load || (a.zone < b.zone ? -1 : 1));
+  for (const b of above.slice(0, rest)) target[bounds.indexOf(b)] = level + 1;
   return target;
 };
 

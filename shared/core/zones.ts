@@ -200,7 +200,7 @@ const planOf = (standing: Standing, stack: Stack, site: Site): Plan => {
       do: 'wait',
       because: `${ofZones(counts, zones)}: ${plural(stopsOf(counts, target), 'move')} would make it ${ofZones(target, zones)}, but no more than ${most} may run at once, so none can start before another stops`,
     });
-  const after = counts.map((c, i) => sum([c, ...counted.map((w) => (w.start[i] ?? 0) - (w.stop[i] ?? 0))]));
+  const after = counts.map((c, i) => counted.reduce((n, w) => n + (w.start[i] ?? 0) - (w.stop[i] ?? 0), c));
   const survivors = { before: survivorsOf(counts), after: survivorsOf(after) };
   const limits = bindingText(choice.spread, standing.even);
 
