@@ -108,9 +108,9 @@ const workloadStill = ({ workload, counts, zones: seen }: Standing): Say | undef
     return { do: 'wait', because: `its counts cannot be read: ${desired} wanted, ${most} at most` };
   if (busy !== undefined) return { do: 'wait', because: busy };
   if (desired === 0 && sum(counts) === 0) return { do: 'nothing', because: 'none is wanted' };
-  const [only, ...others] = new Set(zones);
+  const [only] = zones;
   if (only === undefined) return { do: 'wait', because: 'the zones of its subnets are not known' };
-  if (others.length > 0 || seen.length > 1) return undefined;
+  if (seen.length > 1) return undefined;
   return {
     do: 'nothing',
     because: `its subnets are in one zone, ${only}: nothing is left when that is lost, until it gets a subnet in another`,
