@@ -149,7 +149,7 @@ export const createRoom = (
   };
 
   const occupy = ({ free }: Place, needs: Amounts, count: number): void => {
-    for (const [i, amount] of needs.entries()) if (amount !== 0) free[i] = (free[i] ?? 0) - count * amount;
+    for (let i = 0; i < needs.length; i++) if (needs[i] !== 0) free[i] = (free[i] ?? 0) - count * (needs[i] ?? 0);
   };
   return {
     fitNew,
@@ -163,6 +163,7 @@ export const createRoom = (
       const needs = demandOf(tenant);
       let rest = count;
       for (const place of tenant.pool === undefined ? [] : placesOf(tenant.pool, zone)) {
+        if (rest === 0) break;
         const here = Math.min(rest, timesIn(place.free, needs));
         if (here > 0) occupy(place, needs, here);
         rest -= here;

@@ -135,18 +135,16 @@ const undone = (standing: Standing, target: readonly number[], { history, now }:
 
 /** Counts into ids: those that stay are left out, the rest goes in the caller's order. */
 const withIds = ({ workload, zones }: Standing, counted: ReturnType<typeof wavesOf>): Wave[] => {
-  const queues = new Map<string, string[]>(zones.map((zone) => [zone, []]));
-  for (const r of workload.replicas) if (r.stays === undefined) queues.get(r.zone)?.push(r.id);
-  const taken = new Map<string, number>();
-  const next = (zone: string, count: number): string[] => {
-    const from = taken.get(zone) ?? 0;
-    taken.set(zone, from + count);
-    return queues.get(zone)?.slice(from, from + count) ?? [];
+  const leaving = new Map<string, string[]>();
+  for (const [i, zone] of zones.entries()) if (counted.some(({ stop }) => stop[i])) leaving.set(zone, []);
+  for (const r of workload.replicas) if (r.stays === undefined) leaving.get(r.zone)?.push(r.id);
+  const next = (zone: string, count: number): string[] => leaving.get(zone)?.splice(0, count) ?? [];
+  const some = <V>(numbers: readonly number[], of: (zone: string, n: number) => V): Record<string, V> => {
+    const entries: [string, V][] = [];
+    for (const [i, n] of numbers.entries()) if (n > 0) entries.push([zones[i] ?? '', of(zones[i] ?? '', n)]);
+    return Object.fromEntries(entries);
   };
-  return counted.map(({ start, stop }) => ({
-    start: Object.fromEntries(zones.flatMap((zone, i) => (start[i] ? [[zone, start[i]] as const] : []))),
-    stop: Object.fromEntries(zones.flatMap((zone, i) => (stop[i] ? [[zone, next(zone, stop[i])] as const] : []))),
-  }));
+  return counted.map(({ start, stop }) => ({ start: some(start, (_, n) => n), stop: some(stop, next) }));
 };
 
 const plural = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`;
