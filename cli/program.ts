@@ -5,6 +5,7 @@ import { SNOOZE_LIMIT } from '../shared/core/snooze.ts';
 import { days, hours, minutes } from '../shared/core/time.ts';
 import type { Question, Command as Wish } from '../shared/runtime/answer.ts';
 import type { Why } from '../shared/runtime/why.ts';
+import type { SearchOptions } from './activity.ts';
 import { EXIT, Failure } from './failure.ts';
 import { type Common, type Run, type Session, session, view } from './session.ts';
 
@@ -64,6 +65,9 @@ type Options = Common & {
   readonly yes?: boolean;
   readonly all?: boolean;
   readonly drill?: boolean;
+  readonly checkpoint?: string;
+  readonly out?: string;
+  readonly account?: string;
 };
 
 const incidents = async (s: Session, o: Options): Promise<void> => {
@@ -120,6 +124,63 @@ const doctor = async (s: Session, o: Options, run: Run): Promise<void> => {
   const found = await diagnose({ result, sleep: run.io.sleep }, o.drill ?? true);
   if (!found.fine) run.exit = EXIT.failed;
   await s.show(found, showDiagnosis);
+};
+
+type Add = (
+  on: Command,
+  words: string,
+  about: string,
+  work: (s: Session, o: Options, ...words: never[]) => Promise<void>,
+) => Command;
+
+/** '2026-11-01', '2026-11-01T12:00:00Z', or '30d': so long ago. */
+const moment = (text: string): number => {
+  const at = /^[1-9]\d*[mhd]$/.test(text) ? Date.now() - duration(text) : Date.parse(text);
+  if (Number.isNaN(at)) throw new InvalidArgumentError('Give 2026-11-01, 2026-11-01T12:00:00Z, or 2h, 30d (ago).');
+  return at;
+};
+
+const addActivity = (root: Command, add: Add, run: Run): void => {
+  const activity = root
+    .command('activity')
+    .description('who did what: AWS calls, in a log that cannot be altered unnoticed');
+  add(activity, 'search', 'newest first; all words must fit', async (s, o) => {
+    const { follow, search } = await import('./activity.ts');
+    const asked = o as unknown as SearchOptions;
+    await (asked.follow ? follow(s, asked, run.io.sleep) : search(s, asked));
+  })
+    .option('--actor <name>', 'ARN, user, role, session, access key, or the service that called')
+    .option('--action <name>', 'ec2:RunInstances, RunInstances, or ec2: for all of a service')
+    .option('--resource <name>', 'ARN, id or name')
+    .option('--source-ip <address>', 'from where')
+    .option('--error [code]', 'what failed, or failed so')
+    .option('--from <time>', 'from then on: 2026-11-01, 2026-11-01T12:00:00Z, or 2h, 30d (ago)', moment)
+    .option('--to <time>', 'until then', moment)
+    .option('--limit <n>', 'at most so many', count, 50)
+    .option('--all', 'all that there are')
+    .option('--summary', 'who did what, how often')
+    .option('--csv', 'for a spreadsheet')
+    .option('--follow', 'and what comes');
+  add(
+    activity,
+    'verify',
+    'reads the whole log with your own credentials and names whatever was changed, deleted, added or cut off',
+    async (s, o) => {
+      const { verifyLog } = await import('./activity.ts');
+      if (!(await verifyLog(s, o.checkpoint))) run.exit = EXIT.failed;
+    },
+  ).option('--checkpoint <file>', 'one that was kept elsewhere');
+  add(activity, 'checkpoint', 'what the log says of itself now, signed: keep it elsewhere', async (s, o) =>
+    (await import('./activity.ts')).saveCheckpoint(s, o.out),
+  ).option('--out <file>', 'into a file');
+  add(
+    activity,
+    'prove <event>',
+    'writes a proof that an event is in the log, for a stranger',
+    async (s, o, id: string) => (await import('./activity.ts')).proveEvent(s, id, o.out, o.account),
+  )
+    .option('--account <id>', 'of which account, if not of this')
+    .option('--out <file>', 'into a file');
 };
 
 export const program = (run: Run): Command => {
@@ -247,6 +308,7 @@ export const program = (run: Run): Command => {
     '--all',
     'all of them',
   );
+  addActivity(root, add, run);
   root
     .command('backtest [files...]')
     .description(

@@ -1,5 +1,7 @@
 /** What every command of the CLI has in common: the function that it asks, and how what comes is shown. */
+import type { ActivityWhere } from '../shared/runtime/activityQuestions.ts';
 import type { Done, Question, Reply, Command as Wish } from '../shared/runtime/answer.ts';
+import type { OpenLog } from './activity.ts';
 import { Failure } from './failure.ts';
 import type { Steward, Where } from './lambda.ts';
 import { type Paint, paintOf } from './paint.ts';
@@ -17,6 +19,8 @@ export interface Io {
   readonly sleep: (ms: number) => Promise<void>;
   readonly confirm: (question: string) => Promise<boolean>;
   readonly connect: (where: Where) => Promise<Steward>;
+  /** The activity log itself, with the caller's own credentials. */
+  readonly openLog: (log: ActivityWhere, where: Where) => Promise<OpenLog>;
 }
 
 /** Rendering is loaded with the first answer, not for `--help`. */
@@ -59,6 +63,9 @@ export const session = async (run: Run, options: Common) => {
     obey: async (wish: Wish): Promise<void> => show(unwrap<Done>(await steward.command(wish)), (await view()).showDone),
     command: async (wish: Wish): Promise<Done> => unwrap<Done>(await steward.command(wish)),
     show,
+    print: (lines: readonly string[]): void => io.out(lines.join('\n')),
+    paint: paintOf(io.colors && options.color, io.width),
+    openLog: (log: ActivityWhere) => io.openLog(log, options),
     /** Asks where someone can be asked; what is not a terminal has said yes by giving the command. */
     isMeant: async (question: string, yes: boolean | undefined): Promise<boolean> =>
       yes || options.json || !io.asks || (await io.confirm(question)),

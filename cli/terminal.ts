@@ -30,6 +30,20 @@ export const terminal = (): Io => {
         line.close();
       }
     },
+    openLog: async ({ table, bucket, key, region }, { profile }) => {
+      const options = { region, ...(profile ? { profile } : {}) };
+      const [{ activityTable }, { bucketObjects }, { noteSigner }] = await Promise.all([
+        import('../shared/aws/activityTable.ts'),
+        import('../shared/aws/objects.ts'),
+        import('../shared/aws/noteSigner.ts'),
+      ]);
+      const { publicKey } = await noteSigner({ ...options, keyId: key, name: 'the log' });
+      return {
+        table: activityTable({ ...options, table }),
+        objects: bucketObjects({ ...options, bucket }),
+        keys: [publicKey],
+      };
+    },
     connect: async (where) => (await import('./lambda.ts')).lambdaSteward(where),
   };
 };

@@ -5,7 +5,17 @@
 exports.LOCAL = 'local';
 
 /** As the SDK's endpoint variables name them. */
-const SERVICES = ['EC2', 'AUTO_SCALING', 'SSM', 'CLOUDWATCH', 'CLOUDWATCH_LOGS', 'CLOUDTRAIL', 'STS'];
+const SERVICES = [
+  'EC2',
+  'AUTO_SCALING',
+  'SSM',
+  'CLOUDWATCH',
+  'CLOUDWATCH_LOGS',
+  'CLOUDTRAIL',
+  'ECS',
+  'ELASTIC_LOAD_BALANCING_V2',
+  'STS',
+];
 
 exports.worldEndpoints = (url = process.env.STEWARD_WORLD_URL) => {
   // Packaging alone needs no world.

@@ -1,5 +1,5 @@
 import { identify } from '../../shared/aws/identity.ts';
-import { loadConfig } from '../../shared/runtime/config.ts';
+import { loadActivityConfig, loadConfig } from '../../shared/runtime/config.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';
 import { wire } from '../../shared/runtime/wire.ts';
 import { makeHandler } from './handler.ts';
@@ -12,6 +12,10 @@ export const handler = makeHandler(
     stage,
     region,
     identify: (proof, expected) => identify(proof, expected, { home }),
+    activity: async () => {
+      const where = loadActivityConfig();
+      return { log: (await import('../../shared/runtime/activity.ts')).activityLog(where), where };
+    },
     estate: async () => (await import('../../shared/aws/estate.ts')).awsEstate({ region, queueUrl }),
     ...(linkKey && linkUrl
       ? {

@@ -19,7 +19,7 @@ module.exports = ({ resolveVariable }) =>
             url: true,
             environment: { STEWARD_LINK_KEY: { 'Fn::GetAtt': ['LinkKey', 'Arn'] } },
             package: {
-              patterns: ['!functions/heal/**', '!functions/sweep/**', '!functions/answer/**', '!functions/announce/**'],
+              patterns: ['!functions/**', 'functions/link/**'],
             },
           },
         }

@@ -10,6 +10,8 @@ import type { Parameters } from '../core/ports.ts';
 import { SNOOZE_LIMIT } from '../core/snooze.ts';
 import { days, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
+import type { ActivityLog } from './activity.ts';
+import { type ActivityWhere, activityQuestion, searchActivity, whereQuestion } from './activityQuestions.ts';
 import { channels } from './channelHealth.ts';
 import { carryOut } from './commands.ts';
 import { check } from './doctor.ts';
@@ -30,6 +32,8 @@ export interface AnswerDeps extends Wired {
   readonly estate: () => Promise<Estate>;
   /** Where the policy opens the public door: where it is, and what signs links to it. */
   readonly links?: { readonly url: string; readonly mac: () => Promise<Mac> };
+  /** Loaded for questions about the activity log only. */
+  readonly activity: () => Promise<{ readonly log: ActivityLog; readonly where: ActivityWhere }>;
   /** Under the function's own role: the drill's parameter and no other. */
   readonly parameters: () => Promise<Pick<Parameters, 'put'>>;
 }
@@ -55,6 +59,8 @@ const question = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('parked'), id: z.optional(text) }),
   z.strictObject({ do: z.literal('check') }),
   z.strictObject({ do: z.literal('channels') }),
+  activityQuestion,
+  whereQuestion,
 ]);
 const command = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('approve'), incident: text, step: z.string() }),
@@ -159,6 +165,10 @@ const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
       return check(deps);
     case 'channels':
       return { at: deps.now(), channels: await channels(deps) };
+    case 'activity':
+      return searchActivity(q, (await deps.activity()).log, deps.now());
+    case 'activity-where':
+      return (await deps.activity()).where;
   }
 };
 

@@ -27,20 +27,43 @@ const NEEDED = {
   region: 'AWS_REGION',
 } as const;
 
-/** @throws StateUnusable naming every variable that is missing */
-export const loadConfig = (env: Env = process.env): Config => {
-  const missing = Object.values(NEEDED).filter((name) => !env[name]);
+const values = <K extends string>(needed: Readonly<Record<K, string>>, env: Env): Record<K, string> => {
+  const missing = Object.values<string>(needed).filter((name) => !env[name]);
   if (missing.length > 0)
     throw new StateUnusable(`the function lacks ${missing.join(', ')} in its environment: deploy the stack again`);
-  const value = (name: string): string => env[name] ?? '';
-  return Object.freeze({
-    stage: value(NEEDED.stage),
-    table: value(NEEDED.table),
-    queueUrl: value(NEEDED.queueUrl),
-    account: value(NEEDED.account),
-    region: value(NEEDED.region),
+  return Object.fromEntries(Object.entries<string>(needed).map(([key, name]) => [key, env[name] ?? ''])) as Record<
+    K,
+    string
+  >;
+};
+
+/** @throws StateUnusable naming every variable that is missing */
+export const loadConfig = (env: Env = process.env): Config =>
+  Object.freeze({
+    ...values(NEEDED, env),
     policy: JSON.parse(STEWARD_POLICY) as Policy,
     ...(env['STEWARD_LINK_KEY'] ? { linkKey: env['STEWARD_LINK_KEY'] } : {}),
     ...(env['STEWARD_LINK_URL'] ? { linkUrl: env['STEWARD_LINK_URL'] } : {}),
   });
-};
+
+/** Where the activity log lies. */
+export interface ActivityConfig {
+  readonly stage: string;
+  readonly account: string;
+  readonly region: string;
+  readonly table: string;
+  readonly bucket: string;
+  /** The alias of the key that signs checkpoints. */
+  readonly key: string;
+}
+const ACTIVITY = {
+  stage: 'STEWARD_STAGE',
+  account: 'STEWARD_ACCOUNT',
+  region: 'AWS_REGION',
+  table: 'STEWARD_ACTIVITY_TABLE',
+  bucket: 'STEWARD_ACTIVITY_BUCKET',
+  key: 'STEWARD_ACTIVITY_KEY',
+} as const;
+
+/** @throws StateUnusable naming every variable that is missing */
+export const loadActivityConfig = (env: Env = process.env): ActivityConfig => Object.freeze(values(ACTIVITY, env));

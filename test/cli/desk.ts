@@ -14,7 +14,9 @@ import { type AnswerDeps, answer, type Reply } from '../../shared/runtime/answer
 import { reachAws } from '../../shared/runtime/wire.ts';
 import { addUser } from '../../world/iam.ts';
 import { addKey } from '../../world/kms.ts';
+import { memoryLog } from '../../world/memoryLog.ts';
 import { requestHandler } from '../../world/wire.ts';
+import { KEYS } from '../activity/setting.ts';
 import { type AccountOptions, createAccount, STAGE } from '../stories/account.ts';
 
 /** What the role of `answer` may do, beside its table and its queue. The stack's function.yml says the same. */
@@ -30,6 +32,9 @@ const ANSWER_ROLE = {
     { Effect: 'Allow', Action: 'ssm:PutParameter', Resource: `arn:aws:ssm:*:*:parameter/steward/${STAGE}/drill` },
   ],
 };
+
+/** Where the log would be: what opens it here is in memory. */
+const WHERE = { table: 'steward-test-activity', bucket: 'steward-test-activity', key: 'alias/steward-test-activity' };
 
 export interface Said {
   readonly code: number;
@@ -76,6 +81,7 @@ export const createDesk = (options: AccountOptions = {}) => {
     return ended;
   };
 
+  const log = memoryLog();
   const answering: AnswerDeps = {
     ...deps,
     stage: STAGE,
@@ -92,6 +98,7 @@ export const createDesk = (options: AccountOptions = {}) => {
     }),
     parameters: async () => ssmParameters(from),
     ...(deps.policy.links ? { links: { url: 'https://door.example/', mac: async () => kmsMac(from, linkKey) } } : {}),
+    activity: async () => ({ log, where: { ...WHERE, account: world.account, region: world.region, stage: STAGE } }),
   };
   const people = new Map<string, { accessKeyId: string; secretAccessKey: string }>();
   const keysOf = (name: string) => {
@@ -116,6 +123,7 @@ export const createDesk = (options: AccountOptions = {}) => {
     env: { STEWARD_STAGE: STAGE },
     sleep,
     confirm: async () => at.says === 'yes',
+    openLog: async () => ({ ...log, keys: KEYS }),
     connect: async ({ stage }) => ({
       ask: (question) => invoke({ ask: question }),
       command: async (command) => {
@@ -134,6 +142,6 @@ export const createDesk = (options: AccountOptions = {}) => {
       const code = await meanwhile(main(argv, io(who, said, at)));
       return { code, ...said, json: argv.includes('--json') ? JSON.parse(said.out) : undefined };
     };
-  return { account, answering, backlog, faults, invoke, steward, keysOf, linkKey };
+  return { account, log, answering, backlog, faults, invoke, steward, keysOf, linkKey };
 };
 export type Desk = ReturnType<typeof createDesk>;

@@ -1,7 +1,9 @@
 /** The real deploy on the local AWS, IAM enforced: what the parts promise one by one, kept by the whole. One start for all. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { CloudTrailClient, StopLoggingCommand } from '@aws-sdk/client-cloudtrail';
@@ -150,6 +152,21 @@ test('a trail that is stopped records again, each second counted', async () => {
   const trail = sandbox.world.cloudtrail.trails.get('audit');
   expect(trail?.logging).toBe(false);
   await until('it records', async () => trail?.logging);
+});
+
+test('who stopped the trail is in the log, signed; the log is whole, and a stranger can check a line of it', async () => {
+  const line = await until('recorded', async () => {
+    const { out } = await steward('activity', 'search', '--action', 'StopLogging', '--json');
+    const [row] = (JSON.parse(out) as { rows: { id: string; who: string[] }[] }).rows;
+    return row;
+  });
+  expect(line.who[0]).toBe(`arn:aws:iam::${sandbox.world.account}:root`);
+  await invoke({}, 'audit');
+  const { code, out } = await steward('activity', 'verify');
+  expect([code, out]).toEqual([0, expect.stringMatching(/The log is whole[^]*Signed up to/)]);
+  const proof = join(mkdtempSync(join(tmpdir(), 'steward-proof-')), 'proof.json');
+  expect((await steward('activity', 'prove', line.id, '--out', proof)).code).toBe(0);
+  await exec('python3', ['docs/check-proof.py', proof, `${proof}.pem`]);
 });
 
 test('explain: says what it would do, does and writes nothing', async () => {

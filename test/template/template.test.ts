@@ -17,7 +17,7 @@ interface Resource {
 }
 type Template = { readonly Resources: Readonly<Record<string, Resource>> };
 
-const FUNCTIONS = ['heal', 'sweep', 'answer', 'announce'];
+const FUNCTIONS = ['heal', 'sweep', 'answer', 'announce', 'record', 'audit'];
 /** Those that may take the remediations' roles. */
 const ASSUMING = ['heal', 'sweep', 'answer'];
 const ACCOUNT = '111122223333';
@@ -111,23 +111,55 @@ describe('nothing is lost', () => {
     ).toHaveLength(FUNCTIONS.length);
   });
   test('the queue’s messages fail one by one, and are hidden for as long as a pass may last', () => {
-    const [[, mapping] = ['', undefined], ...more] = all('AWS::Lambda::EventSourceMapping');
-    expect(more).toEqual([]);
+    const mappings = all('AWS::Lambda::EventSourceMapping').map(([, m]) => m);
+    const of = (queue: string) => mappings.find((m) => text(m.Properties.EventSourceArn).includes(queue));
+    const [mapping, activity] = [of('SignalsQueue'), of('ActivityQueue')];
+    expect(mappings).toHaveLength(2);
+    // A batch of the log is written once, however often it comes.
+    expect(activity?.Properties).toMatchObject({ BatchSize: 500, MaximumBatchingWindowInSeconds: 30 });
+    expect(one('ActivityQueue').Properties.VisibilityTimeout).toBeGreaterThanOrEqual(
+      one('RecordLambdaFunction').Properties.Timeout + 30,
+    );
     expect(mapping?.Properties).toMatchObject({ FunctionResponseTypes: ['ReportBatchItemFailures'], BatchSize: 5 });
     const heal = one('HealLambdaFunction').Properties;
     expect(mapping?.Properties.ScalingConfig.MaximumConcurrency).toBeLessThan(heal.ReservedConcurrentExecutions);
     expect(one('SignalsQueue').Properties.VisibilityTimeout).toBeGreaterThanOrEqual(heal.Timeout);
   });
-  test('the table: restorable, protected, encrypted, expiring, and left when the stack is removed', () => {
-    const { DeletionPolicy, Properties } = one('StateTable');
+  test.each(['StateTable', 'ActivityTable'])(
+    '%s: restorable, protected, encrypted, expiring, and left when the stack is removed',
+    (id) => {
+      const { DeletionPolicy, Properties } = one(id);
+      expect(DeletionPolicy).toBe('Retain');
+      expect(Properties).toMatchObject({
+        DeletionProtectionEnabled: true,
+        PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        SSESpecification: { SSEEnabled: true },
+        TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
+        BillingMode: 'PAY_PER_REQUEST',
+      });
+    },
+  );
+});
+
+describe('the activity log cannot be altered by whoever writes it', () => {
+  test('no role may delete from its table or bucket, change an item, or its key', () => {
+    for (const [id, role] of roles)
+      for (const s of policiesOf(role).flatMap((p) => statements(p as never)))
+        if (/Activity(Table|Bucket|Key)/.test(text(s.Resource)))
+          expect([
+            id,
+            list(s.Action).filter((a) => /Delete|Update|BatchWrite|Bypass|Retention|kms:(?!Sign|GetPublicKey)/.test(a)),
+          ]).toEqual([id, []]);
+  });
+  test('only audit signs', () => {
+    const signers = roles.filter(([, role]) => text(policiesOf(role)).includes('kms:Sign')).map(([id]) => id);
+    expect(signers).toEqual(['AuditRole']);
+  });
+  test('the bucket: locked, versioned, private, and left when the stack is removed', () => {
+    const { DeletionPolicy, Properties } = one('ActivityBucket');
     expect(DeletionPolicy).toBe('Retain');
-    expect(Properties).toMatchObject({
-      DeletionProtectionEnabled: true,
-      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
-      SSESpecification: { SSEEnabled: true },
-      TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
-      BillingMode: 'PAY_PER_REQUEST',
-    });
+    expect(Properties).toMatchObject({ ObjectLockEnabled: true, VersioningConfiguration: { Status: 'Enabled' } });
+    expect(Object.values(Properties.PublicAccessBlockConfiguration)).toEqual([true, true, true, true]);
   });
 });
 
@@ -303,7 +335,7 @@ describe('what it is made from', () => {
     const names = readdirSync('events').filter((n) => existsSync(`events/${n}/pattern.json`));
     const rules = all('AWS::Events::Rule')
       .map(([, r]) => r.Properties)
-      .filter((p) => p.EventPattern);
+      .filter((p) => p.EventPattern && p.Name !== 'steward-prod-activity');
     expect(rules.map((p) => p.Name).sort()).toEqual(names.map((n) => `steward-prod-${n}`).sort());
     for (const n of names)
       expect(rules.find((p) => p.Name === `steward-prod-${n}`)?.EventPattern).toEqual(

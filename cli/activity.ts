@@ -1,0 +1,272 @@
+/** `steward activity`: who did what, and that the log of it is whole. Searching asks the function; checking reads the log itself, so that nobody has to believe Steward. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Checkpoint } from '../shared/activity/checkpoint.ts';
+import type { LogTable, Objects } from '../shared/activity/log.ts';
+import type { Report } from '../shared/activity/verify.ts';
+import { iso, type Time } from '../shared/core/time.ts';
+import type { ActivityPage, ActivityRow, ActivityWhere } from '../shared/runtime/activityQuestions.ts';
+import { Failure } from './failure.ts';
+import { ago, type Cell, clock, type Paint, table, timeOf, who } from './paint.ts';
+import type { Session } from './session.ts';
+
+/** The log as the caller's own credentials reach it. */
+export interface OpenLog {
+  readonly table: LogTable;
+  readonly objects: Objects;
+  /** PEM, of the key that signs. */
+  readonly keys: readonly string[];
+}
+
+export interface SearchOptions {
+  readonly actor?: string;
+  readonly action?: string;
+  readonly resource?: string;
+  readonly sourceIp?: string;
+  readonly error?: string | true;
+  readonly from?: Time;
+  readonly to?: Time;
+  readonly limit: number;
+  readonly all?: boolean;
+  readonly csv?: boolean;
+  readonly summary?: boolean;
+  readonly json?: boolean;
+  readonly follow?: boolean;
+}
+
+/** Rows of one question. */
+const PAGE = 200;
+
+const questionOf = (o: SearchOptions) => ({
+  do: 'activity' as const,
+  ...(o.actor === undefined ? {} : { actor: o.actor }),
+  ...(o.action === undefined ? {} : { action: o.action }),
+  ...(o.resource === undefined ? {} : { resource: o.resource }),
+  ...(o.sourceIp === undefined ? {} : { ip: o.sourceIp }),
+  ...(o.error === undefined ? {} : { error: o.error === true ? '*' : o.error }),
+  ...(o.from === undefined ? {} : { from: o.from }),
+  ...(o.to === undefined ? {} : { to: o.to }),
+});
+
+export interface Found extends Omit<ActivityPage, 'cursor'> {
+  /** There is more than was asked for. */
+  readonly more: boolean;
+}
+
+/** Pages until there are as many as are wanted. */
+const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
+  const wanted = o.all || o.summary ? Number.POSITIVE_INFINITY : o.limit;
+  const rows: ActivityRow[] = [];
+  const absent: string[] = [];
+  let page: ActivityPage;
+  let cursor: string | undefined;
+  do {
+    page = await s.ask<ActivityPage>({
+      ...questionOf(o),
+      limit: Math.min(PAGE, wanted - rows.length),
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    rows.push(...page.rows);
+    absent.push(...page.absent);
+    cursor = page.cursor;
+  } while (cursor !== undefined && rows.length < wanted);
+  const { at, signedAt } = page;
+  return { at, rows, absent, more: cursor !== undefined, ...(signedAt === undefined ? {} : { signedAt }) };
+};
+
+const actorOf = ({ who: [first = 'unknown'] }: ActivityRow): string => who(first);
+
+const rowOf = (r: ActivityRow, now: Time, p: Paint): Cell[] => [
+  [r.at === 0 ? 'no time' : timeOf(r.at, now), p.dim],
+  actorOf(r),
+  r.error === undefined ? r.what : [r.what, p.red],
+  [r.ip ?? '', p.dim],
+  [r.unreadable ?? r.error ?? '', p.red],
+  r.resources.slice(0, 4).join(' ') + (r.resources.length > 4 ? ' …' : ''),
+];
+
+const tail = ({ at, rows, absent, more, signedAt }: Found, p: Paint): string[] => [
+  ...(absent.length > 0
+    ? [p.yellow(`${absent.length} segments that may hold more have left the table; their archive has them.`)]
+    : []),
+  p.dim(
+    `${rows.length} ${rows.length === 1 ? 'line' : 'lines'}${more ? ', and there are more: --limit, --all' : ''}. ${
+      signedAt === undefined ? 'Nothing is signed yet.' : `Signed up to ${clock(signedAt)}, ${ago(signedAt, at)}.`
+    }`,
+  ),
+];
+
+const showFound = (found: Found, p: Paint): string[] =>
+  found.rows.length === 0
+    ? ['Nothing of that kind is in the log.', ...tail(found, p)]
+    : [
+        ...table(
+          found.rows.map((r) => rowOf(r, found.at, p)),
+          p,
+        ),
+        '',
+        ...tail(found, p),
+      ];
+
+/** Who did what, how often. */
+const showSummary = async (found: Found, p: Paint): Promise<string[]> => {
+  const { summaryOf } = await import('../shared/activity/search.ts');
+  const sums = summaryOf(found.rows.map(({ at: time, ...r }) => ({ ...r, time, cut: false })));
+  return [
+    ...table(
+      sums.map((d): Cell[] => [
+        String(d.count),
+        who(d.who),
+        d.what,
+        d.failed > 0 ? [`${d.failed} failed`, p.red] : '',
+        [`${timeOf(d.first, found.at)} to ${timeOf(d.last, found.at)}`, p.dim],
+      ]),
+      p,
+    ),
+    '',
+    ...tail(found, p),
+  ];
+};
+
+const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+/** A cell that begins like a formula is one to a spreadsheet. */
+const inert = (text: string): string => (/^[=+\-@\t]/.test(text) ? `'${text}` : text);
+const csvOf = ({ rows }: Found): string[] => [
+  'time,account,region,who,what,resources,ip,error,id,place',
+  ...rows.map((r) =>
+    [
+      r.at === 0 ? '' : iso(r.at),
+      r.account,
+      r.region,
+      r.who[0] ?? '',
+      r.what,
+      r.resources.join(' '),
+      r.ip ?? '',
+      r.error ?? '',
+      r.id,
+      r.place,
+    ]
+      .map((cell) => quoted(inert(cell)))
+      .join(','),
+  ),
+];
+
+export const search = async (s: Session, o: SearchOptions): Promise<void> => {
+  const found = await collect(s, o);
+  if (o.csv) return s.print(csvOf(found));
+  if (o.summary && !o.json) return s.print(await showSummary(found, s.paint));
+  return s.show(found, showFound);
+};
+
+/** New lines as they come, until the caller ends it. Events arrive out of order and late: what was shown is remembered by its place. */
+export const follow = async (s: Session, o: SearchOptions, sleep: (ms: number) => Promise<void>): Promise<void> => {
+  const shown = new Set<string>();
+  for (;;) {
+    const { rows, at } = await collect(s, { ...o, limit: 200 });
+    const fresh = rows.filter((r) => !shown.has(r.place)).reverse();
+    const lines = fresh.slice(shown.size === 0 ? -o.limit : 0);
+    for (const r of rows) shown.add(r.place);
+    if (lines.length > 0)
+      s.print(
+        o.json
+          ? lines.map((r) => JSON.stringify(r))
+          : table(
+              lines.map((r) => rowOf(r, at, s.paint)),
+              s.paint,
+            ),
+      );
+    await sleep(5_000);
+  }
+};
+
+/** The file that `checkpoint` wrote, or the note alone. */
+const keptIn = (file: string): { note: string; heads?: Checkpoint['heads'] } => {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (e) {
+    throw new Failure(
+      'invalid',
+      `${file} cannot be read: ${(e as Error).message}`,
+      'name a file that steward activity checkpoint wrote',
+    );
+  }
+  if (!text.startsWith('{')) return { note: text };
+  const { note, heads } = JSON.parse(text) as Checkpoint;
+  return { note, heads };
+};
+
+export const showReport = (r: Report, p: Paint): string[] => [
+  ...r.findings.map(({ place, because }) => `${p.red('✗')} ${p.bold(place)}: ${because}`),
+  `${r.findings.length === 0 ? p.green('✓ The log is whole.') : p.red(`✗ ${r.findings.length} findings.`)} ${r.events} events in ${r.links} segments${
+    r.expired > 0 ? `, ${r.expired} of them in the archive` : ''
+  }.`,
+  r.signedAt === 0
+    ? 'Nothing is signed yet: ask again in a minute.'
+    : `Signed up to ${clock(r.signedAt)}${r.unsigned > 0 ? `; ${r.unsigned} segments wait for the next checkpoint` : ''}.`,
+];
+
+export const verifyLog = async (s: Session, file: string | undefined): Promise<boolean> => {
+  const { verify } = await import('../shared/activity/verify.ts');
+  const log = await s.openLog(await s.ask<ActivityWhere>({ do: 'activity-where' }));
+  const report = await verify({ ...log, ...(file === undefined ? {} : { kept: keptIn(file) }) });
+  await s.show(report, (r, p) => [
+    ...showReport(r, p),
+    ...(file === undefined
+      ? [
+          p.dim(
+            'Without a checkpoint that was kept elsewhere, a table that was put back to an older state looks whole: steward activity checkpoint --out kept.json, then verify --checkpoint kept.json.',
+          ),
+        ]
+      : []),
+  ]);
+  return report.findings.length === 0;
+};
+
+const write = (file: string, text: string): void => {
+  try {
+    writeFileSync(file, text);
+  } catch (e) {
+    throw new Failure('failed', `${file} cannot be written: ${(e as Error).message}`);
+  }
+};
+
+/** The latest checkpoint, to be kept where the account's administrators cannot reach. */
+export const saveCheckpoint = async (s: Session, out: string | undefined): Promise<void> => {
+  const { lastCheckpoint } = await import('../shared/activity/checkpoint.ts');
+  const { table: from } = await s.openLog(await s.ask<ActivityWhere>({ do: 'activity-where' }));
+  const last = await lastCheckpoint(from);
+  if (!last) throw new Failure('not-found', 'nothing is signed yet', 'ask again in a minute');
+  const { note, heads } = last;
+  if (out === undefined) return s.print([note.trimEnd()]);
+  write(out, `${JSON.stringify({ note, heads }, null, 2)}\n`);
+  s.print([
+    `${out}: checkpoint ${last.number}, ${last.statement.size} segments, ${clock(last.statement.time)}. Keep it where nobody of this account can write.`,
+  ]);
+};
+
+/** A proof that a stranger can check; with the key and the way to do it. */
+export const proveEvent = async (s: Session, id: string, out: string | undefined, account?: string): Promise<void> => {
+  const [{ findEvents, prove }, { lastCheckpoint }] = await Promise.all([
+    import('../shared/activity/prove.ts'),
+    import('../shared/activity/checkpoint.ts'),
+  ]);
+  const where = await s.ask<ActivityWhere>({ do: 'activity-where' });
+  const log = await s.openLog(where);
+  const [place, ...more] = await findEvents(log, { account: account ?? where.account, id });
+  if (!place)
+    throw new Failure(
+      'not-found',
+      `no event ${id} of account ${account ?? where.account} is in the log`,
+      'the id is in steward activity search --json; of another account: --account',
+    );
+  const last = await lastCheckpoint(log.table);
+  if (!last) throw new Failure('not-found', 'nothing is signed yet', 'ask again in a minute');
+  const proof = await prove(log, place, last);
+  const file = out ?? `${id.replaceAll(/[^\w.-]/g, '_')}.proof.json`;
+  write(file, `${JSON.stringify(proof, null, 2)}\n`);
+  write(`${file}.pem`, log.keys.join('\n'));
+  s.print([
+    `${file}: that this event is in the log which checkpoint ${last.number} signs${more.length > 0 ? `; ${more.length} more events have the same id` : ''}.`,
+    `Anyone checks it, without Steward: python3 docs/check-proof.py ${file} ${file}.pem`,
+  ]);
+};

@@ -1,0 +1,7 @@
+import { checkpointer } from '../../shared/runtime/activity.ts';
+import { loadActivityConfig } from '../../shared/runtime/config.ts';
+import { telemetry } from '../../shared/runtime/lambda.ts';
+import { makeHandler } from './handler.ts';
+
+const config = loadActivityConfig();
+export const handler = makeHandler(checkpointer(config), telemetry(config.stage), () => Date.now());

@@ -1,0 +1,7 @@
+import { activityWriter } from '../../shared/runtime/activity.ts';
+import { loadActivityConfig } from '../../shared/runtime/config.ts';
+import { telemetry } from '../../shared/runtime/lambda.ts';
+import { makeHandler } from './handler.ts';
+
+const config = loadActivityConfig();
+export const handler = makeHandler(activityWriter(config), telemetry(config.stage), () => Date.now());

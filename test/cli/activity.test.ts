@@ -1,0 +1,122 @@
+/** `steward activity` as a person uses it: who did what, and whether the log of it is whole. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createWriter } from '../../shared/activity/append.ts';
+import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
+import { seconds } from '../../shared/core/time.ts';
+import { SIGNER, someEvents } from '../activity/setting.ts';
+import { createDesk } from './desk.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'steward-activity-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const stop = (who: string, n: number) => ({
+  eventVersion: '1.11',
+  userIdentity: { type: 'IAMUser', arn: `arn:aws:iam::111122223333:user/${who}`, userName: who },
+  eventTime: `2026-01-15T08:0${n}:00Z`,
+  eventSource: 'cloudtrail.amazonaws.com',
+  eventName: 'StopLogging',
+  awsRegion: 'eu-central-1',
+  sourceIPAddress: '198.51.100.7',
+  requestParameters: { name: 'audit' },
+  ...(n === 2 ? { errorCode: 'AccessDenied' } : {}),
+  eventID: `stop-${n}`,
+  recipientAccountId: '111122223333',
+});
+
+const begin = async () => {
+  const desk = createDesk();
+  const { log, account } = desk;
+  const now = () => account.clock.now();
+  const writer = createWriter({ ...log, now, shards: 8, hotDays: 90 });
+  const checkpoint = createCheckpointer({ ...log, signer: SIGNER, now });
+  await writer.append('eventbridge', someEvents(250));
+  await writer.append(
+    'eventbridge',
+    [stop('anna', 1), stop('=cmd|calc', 2), stop('anna', 3)].map((e) => Buffer.from(JSON.stringify(e))),
+  );
+  await checkpoint();
+  return { ...desk, writer, checkpoint, anna: desk.steward('anna') };
+};
+
+test('search says who did what, from where, and whether it failed; how far the log is signed', async () => {
+  const { anna } = await begin();
+  const { out, code } = await anna('activity', 'search', '--action', 'StopLogging');
+  expect(code).toBe(0);
+  const lines = out.split('\n').filter((l) => l.includes('StopLogging'));
+  expect(lines.map((l) => l.trim().split(/\s{2,}/))).toEqual([
+    ['08:03:00', 'anna', 'cloudtrail:StopLogging', '198.51.100.7', 'audit'],
+    ['08:02:00', '=cmd|calc', 'cloudtrail:StopLogging', '198.51.100.7', 'AccessDenied', 'audit'],
+    ['08:01:00', 'anna', 'cloudtrail:StopLogging', '198.51.100.7', 'audit'],
+  ]);
+  expect(out).toMatch(/3 lines\. Signed up to 2026-01-15 08:00:00 UTC/);
+  expect((await anna('activity', 'search', '--actor', 'anna', '--error')).out).toContain('Nothing of that kind');
+});
+
+test('all pages together are all events, each once, as they came', async () => {
+  const { anna } = await begin();
+  const { json } = await anna('activity', 'search', '--all', '--json');
+  expect(json.rows).toHaveLength(253);
+  expect(new Set(json.rows.map((r: { place: string }) => r.place)).size).toBe(253);
+  const sent = [...someEvents(250).map(String)].sort();
+  const got = json.rows.map((r: { event: string }) => r.event).filter((e: string) => !e.includes('"stop-'));
+  expect(got.sort()).toEqual(sent);
+  const limited = await anna('activity', 'search', '--limit', '10');
+  expect(limited.out).toContain('10 lines, and there are more');
+});
+
+test('csv opens in a spreadsheet and runs nothing there; the summary counts', async () => {
+  const { anna } = await begin();
+  const { out } = await anna('activity', 'search', '--action', 'StopLogging', '--csv');
+  const [head, ...rows] = out.trim().split('\n');
+  expect(head).toBe('time,account,region,who,what,resources,ip,error,id,place');
+  expect(rows[0]).toMatch(/^2026-01-15T08:03:00.000Z,111122223333,eu-central-1,arn:aws:iam::111122223333:user\/anna,/);
+  const { out: sums } = await anna('activity', 'search', '--action', 'StopLogging', '--summary');
+  expect(sums).toMatch(/2 {2}anna {2,}cloudtrail:StopLogging/);
+  expect(sums).toMatch(/1 {2}=cmd\|calc {2,}cloudtrail:StopLogging {2,}1 failed/);
+});
+
+test('verify: whole; then one byte of one body is another, and it is named', async () => {
+  const { anna, log } = await begin();
+  const whole = await anna('activity', 'verify');
+  expect(whole.out).toMatch(/✓ The log is whole\. 253 events in \d segments\./);
+  expect(whole.code).toBe(0);
+  const [partition = ''] = [...log.items.keys()].filter((k) => k.startsWith('body/'));
+  const body = log.items.get(partition)?.get(0);
+  if (!body) throw new Error('there is no body');
+  body.bytes = Uint8Array.from(body.bytes, (byte, n) => (n === 100 ? byte ^ 1 : byte));
+  const broken = await anna('activity', 'verify');
+  expect(broken.code).toBe(1);
+  expect(broken.out).toMatch(/✗ body of s\d\/\d: it was changed/);
+});
+
+test('a checkpoint that was kept shows a table that was put back; one of another log is refused', async () => {
+  const { anna, log, writer, checkpoint, account } = await begin();
+  const file = join(folder, 'kept.json');
+  const before = structuredClone([...log.items].map(([k, slots]) => [k, new Map(slots)] as const));
+  await writer.append('eventbridge', someEvents(120, 2));
+  await account.run(seconds(60));
+  await checkpoint();
+  expect((await anna('activity', 'checkpoint', '--out', file)).out).toMatch(/checkpoint 1, \d segments/);
+  expect((await anna('activity', 'verify', '--checkpoint', file)).code).toBe(0);
+  log.items.clear();
+  for (const [k, slots] of before) log.items.set(k, slots);
+  expect((await anna('activity', 'verify')).code).toBe(0);
+  const put = await anna('activity', 'verify', '--checkpoint', file);
+  expect(put.code).toBe(1);
+  expect(put.out).toMatch(/its end was cut off, or it was put back to an older state/);
+  expect((await anna('activity', 'verify', '--checkpoint', join(folder, 'none.json'))).code).toBe(2);
+});
+
+test('a proof for a stranger: Python and openssl say that the event is in the log', async () => {
+  const { anna } = await begin();
+  const file = join(folder, 'stop.json');
+  const { out, code } = await anna('activity', 'prove', 'stop-3', '--out', file);
+  expect([code, out]).toEqual([0, expect.stringContaining('docs/check-proof.py')]);
+  expect(JSON.parse(readFileSync(file, 'utf8')).event).toContain('"stop-3"');
+  expect((await anna('activity', 'prove', 'stop-9', '--out', file)).code).toBe(4);
+  const said = execFileSync('python3', ['docs/check-proof.py', file, `${file}.pem`], { encoding: 'utf8' });
+  expect(said).toMatch(/stop-3|in the log/);
+});
