@@ -25,13 +25,28 @@ const alarms = (stage) => [
     statistic: 'Maximum',
     over: 600,
   },
-  ...['heal', 'sweep', 'answer', ...(policy().links ? ['link'] : [])].map((name) => ({
+  ...['heal', 'sweep', 'answer', 'record', 'audit', ...(policy().links ? ['link'] : [])].map((name) => ({
     name: `${name}-fails`,
     say: `The function ${name} fails. Its log says why; messages come again by themselves.`,
     metric: ['AWS/Lambda', 'Errors', lambda(stage, name)],
     statistic: 'Sum',
     over: name === 'heal' ? 2 : 0,
   })),
+  {
+    name: 'activity-waits',
+    say: 'What happened in the account waits for more than 15 minutes to be recorded: record is throttled, failing or too slow. Nothing is lost for 14 days; look at its log.',
+    metric: ['AWS/SQS', 'ApproximateAgeOfOldestMessage', queue(stage, 'activity')],
+    statistic: 'Maximum',
+    over: 900,
+  },
+  {
+    name: 'audit-silent',
+    say: 'audit has not run for 5 minutes: what is new in the activity log is not signed. Is its schedule enabled?',
+    metric: ['AWS/Lambda', 'Invocations', lambda(stage, 'audit')],
+    statistic: 'Sum',
+    under: 1,
+    silent: 'breaching',
+  },
   {
     name: 'heal-throttled',
     say: 'heal is throttled: raise its reserved concurrency, or the concurrency of the account.',

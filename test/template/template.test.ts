@@ -201,6 +201,10 @@ describe('Steward is watched', () => {
     'heal-fails',
     'sweep-fails',
     'answer-fails',
+    'record-fails',
+    'audit-fails',
+    'activity-waits',
+    'audit-silent',
     'heal-throttled',
     'sweep-silent',
     'behind',
@@ -214,7 +218,13 @@ describe('Steward is watched', () => {
     expect(alarm?.AlarmDescription.length).toBeGreaterThan(40);
   });
   test('the metrics of its own that they read are those that the code writes', () => {
-    const source = ['shared/runtime/lambda.ts', 'functions/sweep/handler.ts', 'functions/announce/handler.ts']
+    const source = [
+      'shared/runtime/lambda.ts',
+      'functions/sweep/handler.ts',
+      'functions/announce/handler.ts',
+      'functions/record/handler.ts',
+      'functions/audit/handler.ts',
+    ]
       .map((f) => readFileSync(f, 'utf8'))
       .join('\n');
     const written = new Set([...source.matchAll(/addMetric\(\s*'(\w+)'/g)].map(([, name]) => name));
