@@ -163,7 +163,7 @@ test('who stopped the trail is in the log, signed; the log is whole, and a stran
   expect(line.who[0]).toBe(`arn:aws:iam::${sandbox.world.account}:root`);
   await invoke({}, 'audit');
   const { code, out } = await steward('activity', 'verify');
-  expect([code, out]).toEqual([0, expect.stringMatching(/The log is whole[^]*Signed up to/)]);
+  expect([code, out]).toEqual([0, expect.stringMatching(/The log is whole[\s\S]*Signed up to/)]);
   const proof = join(mkdtempSync(join(tmpdir(), 'steward-proof-')), 'proof.json');
   expect((await steward('activity', 'prove', line.id, '--out', proof)).code).toBe(0);
   await exec('python3', ['docs/check-proof.py', proof, `${proof}.pem`]);
