@@ -29,8 +29,11 @@ export const environmentOf = ({ endpoint, region, credentials }: Reach, worldUrl
   STEWARD_STAGE: STAGE,
 });
 
-/** @throws Error with what serverless said */
-export const deploy = async (reach: Reach, worldUrl: string): Promise<void> => {
+/**
+ * @param policy another file than steward.yml
+ * @throws Error with what serverless said
+ */
+export const deploy = async (reach: Reach, worldUrl: string, policy = ''): Promise<void> => {
   const child = spawn(process.execPath, ['node_modules/serverless/bin/serverless.js', 'deploy', '--stage', STAGE], {
     cwd: PROJECT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -42,6 +45,7 @@ export const deploy = async (reach: Reach, worldUrl: string): Promise<void> => {
       AWS_ACCESS_KEY_ID: reach.credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: reach.credentials.secretAccessKey,
       STEWARD_WORLD_URL: worldUrl,
+      STEWARD_POLICY: policy,
       SLS_NOTIFICATIONS_MODE: 'off',
       SLS_INTERACTIVE_SETUP_ENABLE: '',
     },

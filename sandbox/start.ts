@@ -40,6 +40,8 @@ export interface Sandbox {
 export interface StartOptions {
   /** Told of each thing that is ready, with how long it took. */
   readonly ready?: (what: string, ms: number) => void;
+  /** Another policy file than steward.yml. */
+  readonly policy?: string;
   /** Told of what the bridge could not deliver. */
   readonly onFailure?: (e: unknown) => void;
 }
@@ -52,7 +54,7 @@ const timed = async <T>(what: string, ready: StartOptions['ready'], work: () => 
 };
 
 /** @throws Error in plain words when something that is needed is missing; nothing is left running */
-export const startSandbox = async ({ ready, onFailure = () => {} }: StartOptions = {}): Promise<Sandbox> => {
+export const startSandbox = async ({ ready, policy, onFailure = () => {} }: StartOptions = {}): Promise<Sandbox> => {
   mkdirSync(WORK, { recursive: true });
   const undo: (() => unknown)[] = [];
   const stop = async (): Promise<void> => {
@@ -70,7 +72,7 @@ export const startSandbox = async ({ ready, onFailure = () => {} }: StartOptions
     const server = await listen(world);
     undo.push(server.close);
     const reach: Reach = { endpoint: ministack.url, region: REGION, credentials: ROOT };
-    await timed(`serverless deploy --stage ${STAGE}`, ready, () => deploy(reach, server.url));
+    await timed(`serverless deploy --stage ${STAGE}`, ready, () => deploy(reach, server.url, policy));
     await learnRoles(world, reach);
     await learnKeys(world, reach);
     undo.push(await bridge(world, reach, onFailure));

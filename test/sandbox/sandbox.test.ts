@@ -1,7 +1,7 @@
 /** The real deploy on the local AWS, IAM enforced: what the parts promise one by one, kept by the whole. One start for all. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -70,7 +70,10 @@ const sendToQueue = async (body: string) => {
 };
 
 beforeAll(async () => {
-  sandbox = await startSandbox({ onFailure: (e) => lost.push(e) });
+  // The public door is open, which it is not by default.
+  const policy = join(mkdtempSync(join(tmpdir(), 'steward-sandbox-')), 'steward.yml');
+  writeFileSync(policy, `links:\n  recipients: [{ name: alice, may: [undo] }]\n`);
+  sandbox = await startSandbox({ policy, onFailure: (e) => lost.push(e) });
   sandbox.skip(minutes(5));
 });
 afterAll(async () => {
@@ -250,4 +253,28 @@ test('npm run sandbox: reads commands, answers, ends', async () => {
   expect(out).toContain('web-1');
   expect(out).toContain('Steward local');
   expect(out).toMatch(/there is no command nonsense/);
+});
+
+test('a link by the public URL, signed by KMS: opened it does nothing, confirmed it puts back, and once', async () => {
+  const drill = JSON.parse((await steward('doctor', '--json')).out) as { incident: string };
+  const over = await sandbox.store.find(drill.incident);
+  const made = await steward('link', drill.incident, '--for', 'alice', '--json');
+  const [link] = (JSON.parse(made.out) as { links: { label: string; url: string }[] }).links;
+  const { hostname, searchParams } = new URL(link?.url ?? '');
+  // The emulator answers for the function's own host name under this path.
+  const door = `${sandbox.reach.endpoint}/_aws/lambda-url/${hostname.split('.')[0]}/`;
+  const token = searchParams.get('t') ?? '';
+  const post = (t: string) => fetch(door, { method: 'POST', body: new URLSearchParams({ t }) });
+  const page = await fetch(`${door}?t=${token}`);
+  expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('Put it back?')]);
+  expect((await post(`${token.slice(0, -1)}${token.endsWith('A') ? 'E' : 'A'}`)).status).toBe(404);
+  const done = await post(token);
+  expect([done.status, await done.text()]).toEqual([200, expect.stringContaining('asked to put back')]);
+  const again = await post(token);
+  expect([again.status, await again.text()]).toEqual([409, expect.stringContaining('good once')]);
+  await invoke({}, 'sweep');
+  await until('it was put back', async () => {
+    const all = await sandbox.store.ofTarget(over?.target ?? '', 3);
+    return all.some((i) => i.end === 'undone' && i.undoWanted?.by === 'link:alice');
+  });
 });
