@@ -6,7 +6,8 @@
  * | body/<hash>   | 0           | a segment (segment.ts); expires                    |
  * | link/<shard>  | sequence    | a link (link.ts)                                   |
  * | checkpoint    | number      | a signed note and what continues it (checkpoint.ts)|
- * | tile, index, node | number  | 256 links: their hashes, their terms, their outline (tile.ts) |
+ * | tile, node    | number      | 256 links: their hashes, their outline (tile.ts)   |
+ * | index         | 16 × number + part | their terms (tile.ts)                       |
  * | shards        | number      | the shard's name                                   |
  * | archive       | number      | a receipt (retention.ts)                           |
  */

@@ -13,7 +13,7 @@ import { linksOf, nodesOf, shardsOf } from './read.ts';
 import { type Activity, readActivity } from './record.ts';
 import { unpack } from './segment.ts';
 import { matches, termsWanted, type Wanted } from './terms.ts';
-import { candidatesIn, type Node, sliceOf } from './tile.ts';
+import { candidatesIn, indexSlots, type Node, sliceOf } from './tile.ts';
 
 export interface Query extends Wanted {
   /** Of the events, both included. */
@@ -57,8 +57,10 @@ const readCursor = (text: string): Cursor => {
   throw new InvalidInput('this cursor is none that a search gave');
 };
 
-/** Indexes, and bodies, that are fetched in one go. */
-const INDEXES = 8;
+/** Tiles that are looked at in one go: few at first, since what is often found is found in few; then twice as many, up to so many. */
+const FIRST_TILES = 4;
+const MOST_TILES = 32;
+/** Bodies that are fetched in one go. */
 const BODIES = 16;
 const MOST_SLOTS = 100;
 
@@ -103,8 +105,13 @@ export const createSearch = ({ table, objects }: { readonly table: LogTable; rea
   };
 
   /** Links of the tile that may match, newest first. */
-  const inTile = async (node: Node, index: Uint8Array, marks: Marks, terms: readonly number[]): Promise<Link[]> => {
-    const slots = candidatesIn(index, terms)
+  const inTile = async (
+    node: Node,
+    parts: readonly Uint8Array[],
+    marks: Marks,
+    terms: readonly number[],
+  ): Promise<Link[]> => {
+    const slots = candidatesIn(parts, terms)
       .reverse()
       .flatMap((n) => sliceOf(node.runs, n, n + 1))
       .filter(([shard, seq]) => seq < (marks[shard] ?? 0))
@@ -125,16 +132,20 @@ export const createSearch = ({ table, objects }: { readonly table: LogTable; rea
       l.header.seq < (marks[l.header.shard] ?? 0) && overlaps(l.header, from, to) && mayMatch(l.terms, terms);
     yield* inGroups(last.filter(fits), BODIES);
     const numbers = nodes.flatMap((node, n) => (overlaps(node, from, to) ? [n] : [])).reverse();
-    for (const group of inGroups(numbers, INDEXES)) {
+    for (let at = 0, size = FIRST_TILES; at < numbers.length; at += size, size = Math.min(2 * size, MOST_TILES)) {
+      const group = numbers.slice(at, at + size);
       const indexes = await getAll(
         table,
-        group.map((slot) => ({ partition: PARTITION.index, slot })),
+        group.flatMap((n) => indexSlots(n, terms)).map((slot) => ({ partition: PARTITION.index, slot })),
       );
-      for (const n of group) {
-        const index = indexes.get(nameOfSlot({ partition: PARTITION.index, slot: n }));
-        if (!index) throw new InvalidInput(`the index of tile ${n} is missing: run steward activity verify`);
-        yield* inGroups((await inTile(nodes[n] as Node, index, marks, terms)).filter(fits), BODIES);
-      }
+      const partsOf = (n: number): Uint8Array[] =>
+        indexSlots(n, terms).map((slot) => {
+          const part = indexes.get(nameOfSlot({ partition: PARTITION.index, slot }));
+          if (!part) throw new InvalidInput(`index ${slot} is missing: run steward activity verify`);
+          return part;
+        });
+      const found = await Promise.all(group.map((n) => inTile(nodes[n] as Node, partsOf(n), marks, terms)));
+      yield* inGroups(found.flat().filter(fits), BODIES);
     }
   }
 

@@ -1,7 +1,7 @@
 /**
- * 256 links that a checkpoint has put in order, folded into three items, so that nobody reads links one by one:
+ * 256 links that a checkpoint has put in order, folded into a few items, so that nobody reads links one by one:
  * - tile: their hashes, 8 KB. A proof reads one of them.
- * - index: which terms are in which of them. Turned from the links' own fingerprints, so that it can be checked without reading an event.
+ * - index: which terms are in which of them, in 16 parts. Turned from the links' own fingerprints, so that it can be checked without reading an event.
  * - node: the root of the 256, which links they are, and the time they span: what a reader goes through first.
  */
 import { InvalidInput } from '../core/errors.ts';
@@ -61,8 +61,13 @@ export const headsAfter = (heads: Heads, runs: readonly Run[]): Heads => ({
 /** So many links of 256 are cheaper as a bitmap. */
 const BITMAP = TILE / 8;
 
-/** Each term, how many links have it (0: a bitmap follows), and which. Not compressed: it must be the same bytes for every version of every library. */
-const indexOf = (links: readonly Link[]): Buffer => {
+/** An index is in parts by its terms' first bits, so that a search for one term reads one of them. */
+export const INDEX_PARTS = 16;
+const partOf = (term: number): number => Math.floor(term / (2 ** (8 * FINGERPRINT_BYTES) / INDEX_PARTS));
+export const indexSlots = (tile: number, terms: readonly number[]): number[] =>
+  [...new Set(terms.map(partOf))].map((part) => tile * INDEX_PARTS + part);
+
+const postingsOf = (links: readonly Link[]): [term: number, links: number[]][] => {
   const postings = new Map<number, number[]>();
   links.forEach(({ terms }, n) => {
     for (const term of terms) {
@@ -71,17 +76,31 @@ const indexOf = (links: readonly Link[]): Buffer => {
       else postings.set(term, [n]);
     }
   });
-  const parts: Buffer[] = [];
-  for (const [term, list] of [...postings].sort(([a], [b]) => a - b)) {
-    const head = Buffer.alloc(FINGERPRINT_BYTES + 1);
-    head.writeUIntBE(term, 0, FINGERPRINT_BYTES);
-    const dense = list.length >= BITMAP;
-    head[FINGERPRINT_BYTES] = dense ? 0 : list.length;
-    const bits = Buffer.alloc(dense ? BITMAP : 0);
-    if (dense) for (const n of list) bits[n >> 3] = (bits[n >> 3] as number) | (1 << (n & 7));
-    parts.push(head, dense ? bits : Buffer.from(list));
+  return [...postings].sort(([a], [b]) => a - b);
+};
+
+const posting = ([term, list]: readonly [number, readonly number[]]): Buffer => {
+  const dense = list.length >= BITMAP;
+  const bytes = Buffer.alloc(FINGERPRINT_BYTES + 1 + (dense ? BITMAP : 0));
+  bytes.writeUIntBE(term, 0, FINGERPRINT_BYTES);
+  bytes[FINGERPRINT_BYTES] = dense ? 0 : list.length;
+  if (!dense) return Buffer.concat([bytes, Buffer.from(list)]);
+  for (const n of list) {
+    const at = FINGERPRINT_BYTES + 1 + (n >> 3);
+    bytes[at] = (bytes[at] as number) | (1 << (n & 7));
   }
-  return Buffer.concat(parts);
+  return bytes;
+};
+
+/**
+ * A version, then each term, how many links have it (0: a bitmap follows), and which. Links that every search looks at are in all parts. Not compressed: it must be the same
+ * bytes for every version of every library.
+ */
+const indexOf = (links: readonly Link[]): Buffer[] => {
+  const parts: Buffer[][] = Array.from({ length: INDEX_PARTS }, () => [Buffer.from([1])]);
+  for (const entry of postingsOf(links))
+    for (const part of entry[0] === ANY ? parts : [parts[partOf(entry[0])]]) part?.push(posting(entry));
+  return parts.map((part) => Buffer.concat(part));
 };
 
 const listAt = (bytes: Buffer, at: number, count: number): number[] =>
@@ -89,20 +108,21 @@ const listAt = (bytes: Buffer, at: number, count: number): number[] =>
     ? [...bytes.subarray(at, at + count)]
     : Array.from({ length: TILE }, (_, n) => n).filter((n) => ((bytes[at + (n >> 3)] as number) >> (n & 7)) & 1);
 
-/** Numbers of the tile's links that may match all wanted terms. */
-export const candidatesIn = (index: Uint8Array, wanted: readonly number[]): number[] => {
-  const bytes = Buffer.from(index.buffer, index.byteOffset, index.length);
-  const lists = new Map<number, number[]>();
+/** Numbers of the tile's links that may match all wanted terms. @param parts those that `indexSlots` names; of no term: none */
+export const candidatesIn = (parts: readonly Uint8Array[], wanted: readonly number[]): number[] => {
+  const lists = new Map<number, ReadonlySet<number>>();
   const interesting = new Set([...wanted, ANY]);
-  for (let at = 0; at < bytes.length; ) {
-    const term = bytes.readUIntBE(at, FINGERPRINT_BYTES);
-    const count = bytes[at + FINGERPRINT_BYTES] as number;
-    if (interesting.has(term)) lists.set(term, listAt(bytes, at + FINGERPRINT_BYTES + 1, count));
-    at += FINGERPRINT_BYTES + 1 + (count > 0 ? count : BITMAP);
+  for (const part of parts) {
+    const bytes = Buffer.from(part.buffer, part.byteOffset, part.length);
+    for (let at = 1; at < bytes.length; ) {
+      const term = bytes.readUIntBE(at, FINGERPRINT_BYTES);
+      const count = bytes[at + FINGERPRINT_BYTES] as number;
+      if (interesting.has(term)) lists.set(term, new Set(listAt(bytes, at + FINGERPRINT_BYTES + 1, count)));
+      at += FINGERPRINT_BYTES + 1 + (count > 0 ? count : BITMAP);
+    }
   }
-  const always = new Set(lists.get(ANY) ?? []);
   const all = Array.from({ length: TILE }, (_, n) => n);
-  return all.filter((n) => always.has(n) || wanted.every((t) => lists.get(t)?.includes(n)));
+  return all.filter((n) => lists.get(ANY)?.has(n) || wanted.every((t) => lists.get(t)?.has(n)));
 };
 
 export interface Tile {
@@ -130,7 +150,7 @@ export const makeTile = (links: readonly Link[], before: Heads, slot: number): T
     node,
     items: [
       { partition: PARTITION.tile, slot, bytes: Buffer.concat(links.map((l) => l.hash)) },
-      { partition: PARTITION.index, slot, bytes: indexOf(links) },
+      ...indexOf(links).map((bytes, part) => ({ partition: PARTITION.index, slot: slot * INDEX_PARTS + part, bytes })),
       // Last: whoever finds the node finds the others.
       { partition: PARTITION.node, slot, bytes: Buffer.from(JSON.stringify(node)) },
     ],

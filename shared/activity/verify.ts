@@ -24,7 +24,7 @@ import { type Item, type LogTable, type Objects, PARTITION, shardName } from './
 import { archivedBy, loggedReceipts, receiptsOf } from './receipts.ts';
 import { bodiesOf } from './search.ts';
 import { type Opened, unpack } from './segment.ts';
-import { type Heads, headsAfter, lengthOf, makeTile, type Run, runsOf, TILE } from './tile.ts';
+import { type Heads, headsAfter, INDEX_PARTS, lengthOf, makeTile, type Run, runsOf, TILE } from './tile.ts';
 import { grow, type Hash, rootOf } from './tree.ts';
 import { createGaps, type Find, Walk } from './walk.ts';
 
@@ -214,8 +214,9 @@ const checkShards = async (table: LogTable, signed: readonly string[], find: Fin
   return [...new Set([...there.keys(), ...signed])];
 };
 
-/** Items of tiles that are compared in one go. */
-const COMPARED = 48;
+/** Items of tiles that are compared in one go, and those that are kept back: a checkpoint may have filled as many that are not there yet. */
+const COMPARED = 90;
+const PENDING = 17 * (INDEX_PARTS + 2);
 
 /** Tiles are made anew from the links, and compared. */
 const createTiles = (table: LogTable, find: Find) => {
@@ -229,7 +230,8 @@ const createTiles = (table: LogTable, find: Find) => {
     for (const { partition, slot, bytes } of items) {
       const place = `${partition} ${slot}`;
       const stored = there.get(place);
-      if (!stored && slot < latest) find(place, 'it should be there and is not: it was deleted');
+      const tile = partition === PARTITION.index ? Math.floor(slot / INDEX_PARTS) : slot;
+      if (!stored && tile < latest) find(place, 'it should be there and is not: it was deleted');
       if (stored && Buffer.compare(stored, bytes) !== 0)
         find(place, 'it is not what follows from the links: it was changed');
     }
@@ -244,7 +246,7 @@ const createTiles = (table: LogTable, find: Find) => {
       if (links.length === TILE) made.push(...makeTile(links, heads, count / TILE - 1).items);
       heads = headsAfter(heads, runsOf(links));
       links = [];
-      if (made.length < 2 * COMPARED) return;
+      if (made.length < COMPARED + PENDING) return;
       await compare(made.slice(0, COMPARED), Number.POSITIVE_INFINITY);
       made = made.slice(COMPARED);
     },
