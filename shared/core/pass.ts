@@ -457,7 +457,7 @@ const finish = async (p: Pass, ended: Incident, verdict: Verdict): Promise<Answe
     `${ended.end}: ${verdict.because}`,
   );
   // A routine look that finds nothing wrong is no incident, and neither is a signal about what is not there.
-  const nothing = p.work.signal?.routine === true || ended.end === 'gone';
+  const nothing = p.work.signal?.routine === true || (ended.end === 'gone' && ended.signals.author === undefined);
   const silent = p.stored === undefined && nothing && ended.attempts.length === 0;
   if (!p.work.explain && !silent) await p.deps.store.write({ put: incident });
   return answer(p, incident, verdict);

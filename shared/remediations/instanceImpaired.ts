@@ -72,6 +72,7 @@ const mayMendItself = (checks: Checks | undefined, look: Look<Options>): boolean
   checks !== undefined &&
   look.attempts.length === 0 &&
   !isLeaving(look) &&
+  look.signal.kind !== 'instance.hardware-degraded' &&
   checks.events.length === 0 &&
   checks.state === 'running' &&
   (checks.impairedSince === undefined || look.now - checks.impairedSince < minutes(look.options.patienceMinutes));
