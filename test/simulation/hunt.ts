@@ -21,6 +21,8 @@ export interface Killed {
   readonly seed?: Seed;
   readonly invariant?: string;
   readonly seeds: number;
+  /** Why it could not even be tried. */
+  readonly lost?: string;
 }
 
 const ROOT = join(import.meta.dirname, '../..');

@@ -44,7 +44,7 @@ export const mutants: readonly Mutant[] = [
     "return awaitsStart(instance, tried(look, 'stop'))",
     "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
   ]),
-  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:15', [
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:21', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
@@ -56,7 +56,7 @@ export const mutants: readonly Mutant[] = [
     "    checks?.system === 'ok' &&\n    checks.instance === 'ok' &&\n    failing(seen).length === 0 &&\n",
     '    checks !== undefined &&\n',
   ]),
-  mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:11', [
+  mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:30', [
     'new EC2Client(clientConfig(options, 1))',
     'new EC2Client(clientConfig(options, 3))',
   ]),
@@ -68,13 +68,13 @@ export const mutants: readonly Mutant[] = [
     "return named(policy.restartable) ? undefined : 'the policy does not name it restartable';",
     "return named(policy.restartable) || unit.name !== '' ? undefined : 'the policy does not name it restartable';",
   ]),
-  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:5', [
+  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:14', [
     "if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))",
     "if (stop?.step.do !== 'stop' || stop.outcome !== undefined)",
   ]),
-  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:5', [
-    '  seen.load !== undefined &&\n  !isLow(seen, look) &&',
-    '  !isLow(seen, look) &&',
+  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:21', [
+    '    seen.load !== undefined &&\n    !isShort(seen, look) &&',
+    '    !isShort(seen, look) &&',
   ]),
   mutant('whatever holds the CPU is restarted', CPU, 'cpu-exhausted:1', [
     'const mine = load.units.filter((u) => whyNot(u, o) === undefined);',
@@ -106,7 +106,7 @@ export const mutants: readonly Mutant[] = [
     '=> {\n  const ruled = unnamed(',
   ]),
   mutant('a trail that exists records', TRAIL, 'trail-stopped:1', [
-    'isHealthy: ({ trail }) => trail?.logging === true,',
+    'isHealthy: ({ trail }) => trail?.logging === true && trail.deliveryError === undefined,',
     'isHealthy: ({ trail }) => trail !== undefined,',
   ]),
   mutant('a deleted trail writes into another bucket', TRAIL, 'trail-stopped:12', [

@@ -48,7 +48,10 @@ const neverTheLast: Rule = (sent, { world, isUnsettled, arnOf, isApproved }) => 
   return others.length > 0 ? undefined : `nothing else of ${group.name} serves`;
 };
 
+/** What is destroyed because it is dead. What its host itself says of its memory or its CPU is another matter: it answers. */
+const FOR_DEAD = ['instance-impaired', 'ecs-agent-disconnected'];
 const hasTwoSigns: Rule = (sent, { world, isUnsettled, arnOf }) => {
+  if (!FOR_DEAD.includes(sent.remediation)) return undefined;
   const [id = ''] = instancesOf(sent);
   const i = world.ec2.instances.get(id);
   if (!i || isUnsettled(arnOf(id))) return undefined;
