@@ -36,7 +36,9 @@ export const managed = ({ world }: Field): readonly Instance[] => {
 };
 const member = (i: Instance): boolean => i.tags['aws:autoscaling:groupName'] !== undefined;
 const isRunning = (world: World, id: string): boolean => world.ec2.instances.get(id)?.state === 'running';
-/** A trouble of a machine: what does not run has no other, and what is gone has none. */
+const isGone = (world: World, id: string): boolean =>
+  ['terminated', 'shutting-down'].includes(world.ec2.instances.get(id)?.state ?? 'terminated');
+/** A trouble of a machine: what does not run has no other, and what is gone, replaced by its group, has none. */
 const ofMachine = (
   { world }: Field,
   { id }: Instance,
@@ -44,7 +46,7 @@ const ofMachine = (
   more: Partial<Begun> = {},
 ): Begun => ({
   arn: instanceArn(world, id),
-  isWell: () => isRunning(world, id) && is.well(),
+  isWell: () => isGone(world, id) || (isRunning(world, id) && is.well()),
   isIll: () => isRunning(world, id) && is.ill(),
   ...more,
 });

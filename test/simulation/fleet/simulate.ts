@@ -175,12 +175,13 @@ const replayed = async (a: FleetAccount, queue: MessageQueue, told: readonly str
     !before.has(incident) &&
     !unwell.has(target) &&
     old.has(a.witness.incidents.get(incident)?.signals.lastEventId ?? '');
-  // What is gone, or not managed any more, has its alarms removed when somebody looks: else once a day.
-  const isDaily = (r: { remediation: string }): boolean => r.remediation === 'unwatched-instance';
+  // What a machine that is gone, or not managed any more, has left is removed when somebody looks: else within the hour, or the day.
+  const isTidying = ({ attempt: { rung } }: { attempt: { rung: string } }): boolean =>
+    ['watch', 'unwatch', 'deregister'].includes(rung);
   a.note(() => `${told.length} messages come again`);
   for (const body of told.slice(-60)) queue.take(body, 0);
   await a.schedule.run(end + minutes(6));
-  const done = [...a.witness.reservations.values()].find((r) => isAgain(r) && !isDaily(r));
+  const done = [...a.witness.reservations.values()].find((r) => isAgain(r) && !isTidying(r));
   a.witness.check(
     !done,
     'replay-changes-nothing',
