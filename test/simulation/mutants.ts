@@ -22,8 +22,8 @@ const HEAL = 'shared/runtime/heal.ts';
 const SWEEP = 'shared/runtime/sweep.ts';
 
 export const mutants: readonly Mutant[] = [
-  mutant('no lease is taken', GATE, 17, ['    lease,\n    recent: [', '    recent: [']),
-  mutant('the lease of another is no obstacle', GUARDS, 17, [
+  mutant('no lease is taken', GATE, 25, ['    lease,\n    recent: [', '    recent: [']),
+  mutant('the lease of another is no obstacle', GUARDS, 25, [
     'if (!lease || lease.incident === p.incident.id)',
     'if (lease !== null)',
   ]),
@@ -57,9 +57,9 @@ export const mutants: readonly Mutant[] = [
     'if (others.length < allowed) return count;',
     'if (allowed > 0) return count;',
   ]),
-  mutant('the last that serves is taken', GUARDS, 137, ['if (others.length > 0) return `', 'if (p.now > 0) return `']),
+  mutant('the last that serves is taken', GUARDS, 196, ['if (others.length > 0) return `', 'if (p.now > 0) return `']),
   mutant('the budget is counted per pass', GATE, 3, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
-  mutant('a place in the budget ends while the step still works', GATE, 3, [
+  mutant('a place in the budget ends while the step still works', GATE, 57, [
     "if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;",
     'if (now > 0) return lease.until > now;',
   ]),
@@ -84,15 +84,15 @@ export const mutants: readonly Mutant[] = [
     '...(p.act.cost ? [{ put: { ...p.ledger',
     '...(p.act.cost && p.now < 0 ? [{ put: { ...p.ledger',
   ]),
-  mutant('the cost of an unknown outcome is taken back', GATE, 613, [
+  mutant('the cost of an unknown outcome is taken back', GATE, 381, [
     "if (kind === 'transient' || kind === 'permanent') await takeBack",
     "if (kind !== 'done') await takeBack",
   ]),
-  mutant('a yes is good for ever', GATE, 42, [
+  mutant('a yes is good for ever', GATE, 123, [
     'const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;',
     'const { ask: _ask, remedy: _remedy, ...kept } = p.incident;',
   ]),
-  mutant('a reserved step keeps a due time that is far off', GATE, 81, [
+  mutant('a reserved step keeps a due time that is far off', GATE, 21, [
     'dueAt: isSoon(p.incident.dueAt - p.now) ? p.incident.dueAt : p.now + minutes(5),',
     'dueAt: p.incident.dueAt >= p.now + minutes(3) ? p.incident.dueAt : p.now + minutes(5),',
   ]),
@@ -100,11 +100,11 @@ export const mutants: readonly Mutant[] = [
     '  return pauses.find(',
     '  return [pauses[9]].find(() => false) ?? [].find(',
   ]),
-  mutant('the switches are not read again before the step', STEP, 4, [
+  mutant('the switches are not read again before the step', STEP, 22, [
     '  if (pause) return',
     '  if (pause && !pause) return',
   ]),
-  mutant('excluded targets are in scope', GUARDS, 92, [
+  mutant('excluded targets are in scope', GUARDS, 3, [
     "if (ignored !== undefined && ignored.toLowerCase() !== 'false')",
     'if (ignored === null)',
   ]),
@@ -116,12 +116,12 @@ export const mutants: readonly Mutant[] = [
     'incident.denied.step === step && incident.denied.until > now',
     'incident.denied.until < 0',
   ]),
-  mutant('a yes to one step is a yes to any', GUARDS, 150, ['    yes.step === stepText(act.step) &&\n', '']),
+  mutant('a yes to one step is a yes to any', GUARDS, 337, ['    yes.step === stepText(act.step) &&\n', '']),
   mutant('who asks may approve', GUARDS, 224, [
     ' &&\n    !(asker !== undefined && mayBeOne(asker, yes.by, policy.links))',
     '',
   ]),
-  mutant('old signals act at once', GUARDS, 115, [
+  mutant('old signals act at once', GUARDS, 89, [
     'if (age > limit && p.incident.looks < 2)',
     'if (age > limit && p.incident.looks < 0)',
   ]),
@@ -135,18 +135,18 @@ export const mutants: readonly Mutant[] = [
   ]),
   mutant('the very same is done again', GUARDS, 3, ['  if (same)\n', '  if (same && p.now < 0)\n']),
   mutant('one attempt too many', GUARDS, 11, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
-  mutant('nothing cools down', GUARDS, 11, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
-  mutant('cool-downs do not grow', GUARDS, 11, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
-  mutant('the breaker never trips', STORM, 99, [
+  mutant('nothing cools down', GUARDS, 40, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
+  mutant('cool-downs do not grow', GUARDS, 40, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
+  mutant('the breaker never trips', STORM, 81, [
     '  if (count < breaker.atLeast) return undefined;',
     '  if (count >= 0) return undefined;',
   ]),
-  mutant('the breaker forgets at once', GUARDS, 7, [
+  mutant('the breaker forgets at once', GUARDS, 3, [
     'const open = breaker && p.now <',
     'const open = breaker && p.now < 0 && p.now <',
   ]),
   mutant('the cost cap is ignored', GUARDS, 1, ['return sum <= p.settings.costCapUsdPerMonth', 'return sum >= 0']),
-  mutant('a pass counts as lost after five seconds', PASS, 369, [
+  mutant('a pass counts as lost after five seconds', PASS, 4, [
     'export const PASS_LIMIT = minutes(3);',
     'export const PASS_LIMIT = seconds(5);',
   ]),
@@ -154,16 +154,16 @@ export const mutants: readonly Mutant[] = [
     "outcome: { kind: 'ambiguous', at: now, because: 'the pass that reserved",
     "outcome: { kind: 'transient', at: now, because: 'the pass that reserved",
   ]),
-  mutant('a step may start any time after it was reserved', STEP, 16, [
+  mutant('a step may start any time after it was reserved', STEP, 3, [
     'export const ACT_WITHIN = seconds(30);',
     'export const ACT_WITHIN = minutes(30);',
   ]),
-  mutant('what nobody answered was not done', STEP, 3, ["  return 'ambiguous';", "  return 'transient';"]),
+  mutant('what nobody answered was not done', STEP, 109, ["  return 'ambiguous';", "  return 'transient';"]),
   mutant('what AWS took has helped', REMEDIATION, 3, [
     'const healthy = isHealthy(seen, look);',
     "const healthy = isHealthy(seen, look) || attempts.at(-1)?.outcome?.kind === 'done';",
   ]),
-  mutant('putting back is judged as a step', REMEDIATION, 124, [
+  mutant('putting back is judged as a step', REMEDIATION, 178, [
     'return ran && last.undoes === undefined ? last',
     'return ran ? last',
   ]),
@@ -187,7 +187,7 @@ export const mutants: readonly Mutant[] = [
     "  const refusal = storm && (tells || first.consequence !== 'wait') ? storm : first;",
     '  if (tells) await p.deps.store.write(...change).catch(onlyConflict);\n  const refusal = first;',
   ]),
-  mutant('explaining acts', PASS, 11, [
+  mutant('explaining acts', PASS, 23, [
     '  if (work.explain) return answer(p, incident, act, { guards });',
     '  if (work.explain && now < 0) return answer(p, incident, act, { guards });',
   ]),

@@ -32,19 +32,19 @@ export const mutants: readonly Mutant[] = [
     '    illOf({ mounts, soon }, o).length === 0,',
     '    illOf({ mounts, soon }, o).length >= 0,',
   ]),
-  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:11', [
+  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:80', [
     'const sender = new SSMClient(clientConfig(options, 1));',
     'const sender = new SSMClient(clientConfig(options, 3));',
   ]),
-  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:7', [
+  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:38', [
     "if (!isSure && agent !== 'silent')",
     "if (!isSure && agent === 'absent')",
   ]),
-  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:2', [
+  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:5', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
   ]),
-  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:21', [
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:173', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
@@ -56,7 +56,7 @@ export const mutants: readonly Mutant[] = [
     "    checks?.system === 'ok' &&\n    checks.instance === 'ok' &&\n    failing(seen).length === 0 &&\n",
     '    checks !== undefined &&\n',
   ]),
-  mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:30', [
+  mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:16', [
     'new EC2Client(clientConfig(options, 1))',
     'new EC2Client(clientConfig(options, 3))',
   ]),
@@ -68,11 +68,11 @@ export const mutants: readonly Mutant[] = [
     "return named(policy.restartable) ? undefined : 'the policy does not name it restartable';",
     "return named(policy.restartable) || unit.name !== '' ? undefined : 'the policy does not name it restartable';",
   ]),
-  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:14', [
+  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:5', [
     "if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))",
     "if (stop?.step.do !== 'stop' || stop.outcome !== undefined)",
   ]),
-  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:21', [
+  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:35', [
     '    seen.load !== undefined &&\n    !isShort(seen, look) &&',
     '    !isShort(seen, look) &&',
   ]),
@@ -85,7 +85,7 @@ export const mutants: readonly Mutant[] = [
     'const to = scaling.max + Math.min(scaling.max, ',
   ]),
   mutant('credits that are gone are no trouble', CPU, 'cpu-exhausted:5', ['  !isOutOfCredits(seen, look) &&\n', '']),
-  mutant('the alarms of others are removed', WATCHED, 'unwatched-instance:1', [
+  mutant('the alarms of others are removed', WATCHED, 'unwatched-instance:2', [
     'await ports.watches.withPrefix(prefixOf(stage, id));',
     "await ports.watches.withPrefix('');",
   ]),
@@ -129,11 +129,11 @@ export const mutants: readonly Mutant[] = [
     'group.retentionDays < d.retentionDays)',
     'group.retentionDays !== d.retentionDays)',
   ]),
-  mutant('a log group that is there is as declared', LOGS, 'log-group-weakened:3', [
+  mutant('a log group that is there is as declared', LOGS, 'log-group-weakened:1', [
     'seen.uncovered === undefined && weak(seen).length === 0,',
     'seen.uncovered === undefined && seen.group !== undefined,',
   ]),
-  mutant('a flow log that delivers nothing is enough', FLOW, 'flow-logs-missing:1', [
+  mutant('a flow log that delivers nothing is enough', FLOW, 'flow-logs-missing:4', [
     'isHealthy: ({ fitting }) => fitting.some(delivers),',
     'isHealthy: ({ fitting }) => fitting.length > 0,',
   ]),
@@ -149,11 +149,11 @@ export const mutants: readonly Mutant[] = [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
   ]),
-  mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:30', [
+  mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:32', [
     'isHealthy: ({ failing }) => failing === undefined,',
     'isHealthy: ({ because }) => because.length > 0,',
   ]),
-  mutant('a channel that fails is left for a day', CHANNEL, 'channel-silent:10', [
+  mutant('a channel that fails is left for a day', CHANNEL, 'channel-silent:16', [
     "decide: ({ channel, because }) => ({\n    do: 'escalate',",
     "decide: ({ channel, because }, { now }) => ({\n    do: 'wait',\n    until: now + 86_400_000,",
   ]),
