@@ -11,6 +11,7 @@ import { startEmulator } from '../test/contract/emulators.ts';
 import { credentials, REGION, tableOf } from '../test/contract/table.ts';
 import { activity } from './activity.ts';
 import { eventToAct } from './eventToAct.ts';
+import { idle } from './idle.ts';
 import { incidentCost, passTimes, type Table } from './incident.ts';
 import type { Index } from './meter.ts';
 import { rival } from './rival.ts';
@@ -172,6 +173,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   'heal.warmPassMs': '≤ 3, beside calls to AWS',
   'heal.warmPassWithSdkMs': 'with the AWS SDK’s own work',
   'incident.writeUnits': '≤ 20',
+  'idle.callsPer1000InstancesPerDay': '≤ 40,000: one in two seconds',
   'trailStopped.coldMs': 'beside c7n.trailStoppedColdMs, in turns',
   'trailStopped.warmMs': 'with its record written before and after; c7n keeps none',
   'c7n.trailStoppedColdMs': 'rival: Cloud Custodian, as its own packager ships it',
@@ -218,6 +220,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   rival: (folder) => rival(healOf(folder)),
   passes: () => withTables(passes),
   troubles: () => withTables(troubles),
+  idle,
   past,
   storm,
   sandbox: eventToAct,

@@ -1,6 +1,6 @@
 /**
  * What a link carries: one answer of one recipient to one question, for a time, signed. It stands in the link as it is, so nothing is stored before it is
- * used; the key lies in KMS and never leaves it (docs/adr/0030-links.md).
+ * used; the key lies in KMS and never leaves it (docs/adr/0036-links.md).
  *
  *   base64url(JSON) . base64url(HMAC-SHA-256 over the text before the point)
  */
