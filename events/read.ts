@@ -18,6 +18,7 @@ import * as logsApi from './logs-api/signal.ts';
 import { jsonOf, parsed, text } from './parse.ts';
 import * as ssmCommand from './ssm-command/signal.ts';
 import { fromSteward, type LookAgain } from './steward/signal.ts';
+import * as trailNeeds from './trail-needs/signal.ts';
 
 export type Reading =
   | { readonly signals: readonly Signal[] }
@@ -36,6 +37,8 @@ const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> 
   'aws.ecs/ECS Container Instance State Change': ecsContainerInstance.fromEventBridge,
   'aws.health/AWS Health Event': ec2Health.fromEventBridge,
   'aws.ec2/EBS Volume Notification': ebsVolume.fromEventBridge,
+  'aws.kms/AWS API Call via CloudTrail': trailNeeds.fromEventBridge,
+  'aws.s3/AWS API Call via CloudTrail': trailNeeds.fromEventBridge,
   'aws.logs/AWS API Call via CloudTrail': logsApi.fromEventBridge,
   'aws.ssm/EC2 Command Invocation Status-change Notification': ssmCommand.fromEventBridge,
 };

@@ -7,6 +7,8 @@ type ApiCall = {
   readonly eventName: string;
   readonly requestParameters: Readonly<Record<string, unknown>>;
   readonly responseElements?: Readonly<Record<string, unknown>> | null;
+  /** What LookupEvents finds it by; without one it does not. */
+  readonly resource?: string;
 };
 
 export const identityOf = ({ principal, world }: Call) => ({
@@ -51,6 +53,8 @@ export const emitApiCall = (call: Call, { service, eventName, ...told }: ApiCall
     eventCategory: 'Management',
   };
   world.recorder?.told(requestId, detail);
+  if (told.resource !== undefined)
+    world.cloudtrail.events.push({ at, name: eventName, resource: told.resource, record: detail });
   const emit = () =>
     world.events.emit({ source: `aws.${service}`, detailType: 'AWS API Call via CloudTrail', resources: [], detail });
   world.clock.at(world.clock.now() + world.settle.apiCallEvent, emit);

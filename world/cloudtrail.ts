@@ -2,6 +2,7 @@
 
 import type { AdvancedEventSelector, Trail as ApiTrail, EventSelector } from '@aws-sdk/client-cloudtrail';
 import * as api from '@aws-sdk/client-cloudtrail';
+import { deliverEvery } from './delivery.ts';
 import { AwsError, type Call, defineService, jsonWords, type Operations } from './service.ts';
 import type { World } from './world.ts';
 
@@ -22,8 +23,8 @@ export type Trail = {
 };
 export type CloudTrailState = {
   readonly trails: Map<string, Trail>;
-  /** Management events about trails: what LookupEvents finds. */
-  readonly events: { at: number; name: string; trail: string; record: object }[];
+  /** Management events about trails, keys and buckets: what LookupEvents finds. */
+  readonly events: { at: number; name: string; resource: string; record: object }[];
 };
 export const createCloudTrailState = (): CloudTrailState => ({ trails: new Map(), events: [] });
 
@@ -59,6 +60,7 @@ export const addTrail = (world: World, name: string, given: Partial<Trail> = {})
     ...given,
   };
   world.cloudtrail.trails.set(name, trail);
+  deliverEvery(world, name);
   return trail;
 };
 
@@ -104,7 +106,7 @@ const tell = (
     managementEvent: true,
     recipientAccountId: world.account,
   };
-  world.cloudtrail.events.push({ at, name: call, trail, record });
+  world.cloudtrail.events.push({ at, name: call, resource: trail, record });
   world.recorder?.told(requestId, record);
   world.clock.at(at + EVENT_DELAY, () =>
     world.events.emit({
@@ -152,7 +154,7 @@ const set = (trail: Trail, wanted: Wanted) => {
 };
 
 const attributeOf = (e: CloudTrailState['events'][number]): Record<string, string> => ({
-  ResourceName: e.trail,
+  ResourceName: e.resource,
   EventName: e.name,
 });
 
@@ -259,11 +261,11 @@ const operations: CloudTrailOperations = {
       .toSorted((a, b) => b.at - a.at)
       .slice(0, input.MaxResults ?? 50);
     return {
-      Events: found.map(({ at: time, name, trail, record }) => ({
+      Events: found.map(({ at: time, name, resource, record }) => ({
         EventId: (record as { eventID: string }).eventID,
         EventName: name,
         EventTime: new Date(time),
-        Resources: [{ ResourceName: trail, ResourceType: 'AWS::CloudTrail::Trail' }],
+        Resources: [{ ResourceName: resource }],
         CloudTrailEvent: JSON.stringify(record),
       })),
     };

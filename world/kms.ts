@@ -120,7 +120,7 @@ const described = (world: World, key: Key) => ({
 });
 
 const changed = (call: Call, eventName: string, key: Key, more: object = {}) =>
-  emitApiCall(call, { service: 'kms', eventName, requestParameters: { keyId: key.arn, ...more } });
+  emitApiCall(call, { service: 'kms', eventName, requestParameters: { keyId: key.arn, ...more }, resource: key.arn });
 
 const signable = (world: World, name: string | undefined): KeyObject => {
   const { pair } = usable(world, name);

@@ -173,7 +173,12 @@ const listed = (bucket: Bucket, prefix: string, delimiter: string | undefined, a
 };
 
 const changed = (call: Call, eventName: string, requestParameters: Record<string, unknown>) =>
-  emitApiCall(call, { service: 's3', eventName, requestParameters });
+  emitApiCall(call, {
+    service: 's3',
+    eventName,
+    requestParameters,
+    resource: String(requestParameters['bucketName']),
+  });
 
 const ruled = (policy: string): PolicyDocument => {
   try {

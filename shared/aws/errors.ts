@@ -49,6 +49,9 @@ const NOT_FOUND = new Set([
   'ResourceNotFoundException',
   'ResourceNotFound',
   'TrailNotFoundException',
+  // KMS: a key.
+  'NotFoundException',
+  'NoSuchBucket',
   'ClusterNotFoundException',
   'ServiceNotFoundException',
   'TargetGroupNotFound',

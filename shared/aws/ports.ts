@@ -37,6 +37,8 @@ export const awsPorts = (options: HostOptions, fleet?: FleetReads): Ports => ({
   hosts: lazily(() => import('./hosts.ts').then((m) => ({ ...m.ssmHosts(options), ...fleet?.hosts }))),
   metrics: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchMetrics(options))),
   trails: lazily(() => import('./trails.ts').then((m) => m.cloudTrails(options))),
+  keys: lazily(() => import('./keys.ts').then((m) => m.kmsKeys(options))),
+  buckets: lazily(() => import('./buckets.ts').then((m) => m.s3Buckets(options))),
   groups: lazily(() => import('./groups.ts').then((m) => ({ ...m.autoScalingGroups(options), ...fleet?.groups }))),
   containers: lazily(() => import('./ecs.ts').then((m) => m.ecsContainers(options))),
   loadBalancers: lazily(() => import('./loadBalancers.ts').then((m) => m.elbLoadBalancers(options))),

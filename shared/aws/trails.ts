@@ -178,6 +178,35 @@ export const cloudTrails = (options: ClientOptions): Trails => {
         );
         return Events.flatMap(changeOf).sort((a, b) => b.at - a.at);
       }),
+    using: (what) =>
+      calling('cannot list the trails', async () => {
+        const { trailList = [] } = await reader.send(new DescribeTrailsCommand({ includeShadowTrails: false }));
+        const uses = (t: AwsTrail) => ('key' in what ? t.KmsKeyId === what.key : t.S3BucketName === what.bucket);
+        return trailList
+          .filter((t) => uses(t) && (t.HomeRegion ?? options.region) === options.region)
+          .flatMap((t) => t.TrailARN ?? []);
+      }),
+    calls: (names, about) =>
+      calling(`cannot look up who changed ${about}`, async () => {
+        // By resource CloudTrail would give the newest of very many: each delivery uses key and bucket.
+        const found = await Promise.all(
+          names.map((AttributeValue) =>
+            reader.send(
+              new LookupEventsCommand({
+                LookupAttributes: [{ AttributeKey: 'EventName', AttributeValue }],
+                MaxResults: HISTORY,
+              }),
+            ),
+          ),
+        );
+        // A call may name a key by its id alone.
+        const name = about.replace(/^arn:.*:key\//, '');
+        return found
+          .flatMap(({ Events = [] }) => Events)
+          .filter((e) => e.CloudTrailEvent?.includes(`${name}"`))
+          .flatMap(changeOf)
+          .sort((a, b) => b.at - a.at);
+      }),
     start: (arn) =>
       calling(`cannot start ${arn}`, async () => void (await writer.send(new StartLoggingCommand({ Name: arn })))),
     update: (arn, settings) =>

@@ -4,6 +4,7 @@
  * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
  */
 import type { Containers } from './containers.ts';
+import type { Buckets, Keys } from './delivery.ts';
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
 import type { FlowLogs } from './flowLogs.ts';
 import type { Point } from './forecast.ts';
@@ -185,6 +186,8 @@ export interface Ports {
   readonly metrics: Metrics;
   readonly parameters: Parameters;
   readonly trails: Trails;
+  readonly keys: Keys;
+  readonly buckets: Buckets;
   readonly groups: Groups;
   readonly containers: Containers;
   readonly loadBalancers: LoadBalancers;

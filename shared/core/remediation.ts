@@ -93,8 +93,8 @@ export interface Spec<Seen, Step extends Json, Options> {
 
   /** A cheap bulk look for trouble that no event reported. */
   readonly survey?: (ports: Ports, at: Scan<Options>) => Promise<readonly Signal[]>;
-  /** The target of a `target.changed` signal about something that belongs to it (a volume → its instance). */
-  readonly locate?: (changed: Target, ports: Ports) => Promise<Target | undefined>;
+  /** By the type of what a signal is about, where that belongs to targets of this one: a volume → its instance, a key → the trails that use it. */
+  readonly locate?: Readonly<Record<string, (changed: Target, ports: Ports) => Promise<readonly Target[]>>>;
   /** Reads, never writes. */
   readonly observe: (target: Target, ports: Ports, look: Look<Options>) => Promise<Seen>;
   readonly facts: (seen: Seen) => Facts;

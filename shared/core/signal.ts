@@ -33,6 +33,8 @@ export type SignalKind =
   /** Something may have been changed that must stay as it is declared. */
   | 'trail.stopped'
   | 'trail.weakened'
+  /** It may not be able to write: about the trail, or its bucket or key. */
+  | 'trail.undelivered'
   | 'flow-logs.changed'
   | 'log-group.changed'
   | 'log-agent.silent'

@@ -41,6 +41,13 @@ export const logGroupTarget = (where: { account: string; region: string }, name:
 /** 'arn:…:log-group:/ecs/web' → '/ecs/web' */
 export const logGroupOf = (target: Target): string => target.arn.split(':').slice(6).join(':');
 
+/** A bucket's own ARN has neither account nor region: here it has those of the event about it. */
+export const bucketTarget = (where: { account: string; region: string }, name: string): Target => {
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name))
+    throw new InvalidInput(`'${name.slice(0, 100)}' is not the name of a bucket`);
+  return targetOf(`arn:${partitionOf(where.region)}:s3:${where.region}:${where.account}:bucket/${name}`);
+};
+
 /** Does the ARN match a pattern with `*`? */
 export const matchesArn = (pattern: string, arn: string): boolean =>
   new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`).test(arn);

@@ -1,5 +1,6 @@
 /** CloudTrail's trails: what they record, who changed them, and what they must be. */
 import * as z from 'zod/mini';
+import { statementsFor } from './delivery.ts';
 import type { Time } from './time.ts';
 
 /** `trails` in steward.yml: what a trail must be, by its name. */
@@ -10,6 +11,8 @@ export const declaredTrail = z.strictObject({
   multiRegion: z._default(z.boolean(), true),
   globalEvents: z._default(z.boolean(), true),
   validation: z._default(z.boolean(), true),
+  /** Steward may put CloudTrail's two statements back into the policy of this bucket. */
+  restoreBucketPolicy: z._default(z.boolean(), false),
 });
 export type DeclaredTrail = z.output<typeof declaredTrail>;
 
@@ -55,6 +58,10 @@ export interface Trails {
   describe(arn: string): Promise<Trail | undefined>;
   /** Calls that changed it within 90 days, newest first. CloudTrail shows them some minutes late, and may lack any. */
   history(name: string): Promise<readonly TrailChange[]>;
+  /** The trails whose home is this region that write to this bucket, or with this key. */
+  using(what: { readonly bucket: string } | { readonly key: string }): Promise<readonly string[]>;
+  /** Calls of these names about a bucket or key within 90 days, newest first; as late as `history`. */
+  calls(names: readonly string[], about: string): Promise<readonly TrailChange[]>;
   start(arn: string): Promise<void>;
   update(arn: string, settings: TrailSettings): Promise<void>;
   create(name: string, settings: TrailSettings, tags: Readonly<Record<string, string>>): Promise<void>;
@@ -77,25 +84,12 @@ export const weakerThan = (is: TrailSettings, must: Partial<TrailSettings>): rea
   ];
 };
 
-/** What a person can do about a trail that cannot write, with the very statements that CloudTrail needs. Source: "Amazon S3 bucket policy for CloudTrail". */
+/** What a person can do about a trail that cannot write, with the very statements that CloudTrail needs. */
 export const deliveryRemedy = (
-  { arn, settings: { bucket, prefix, kmsKey } }: Pick<Trail, 'arn' | 'settings'>,
-  { account, partition }: { readonly account: string; readonly partition: string },
+  { arn, settings: { bucket, prefix = '', kmsKey } }: Pick<Trail, 'arn' | 'settings'>,
+  { account }: { readonly account: string },
 ): string => {
-  const Condition = { StringEquals: { 'aws:SourceArn': arn } };
-  const Principal = { Service: 'cloudtrail.amazonaws.com' };
-  const at = `arn:${partition}:s3:::${bucket}`;
-  const statements = [
-    { Sid: 'AWSCloudTrailAclCheck', Effect: 'Allow', Principal, Action: 's3:GetBucketAcl', Resource: at, Condition },
-    {
-      Sid: 'AWSCloudTrailWrite',
-      Effect: 'Allow',
-      Principal,
-      Action: 's3:PutObject',
-      Resource: `${at}/${prefix ? `${prefix}/` : ''}AWSLogs/${account}/*`,
-      Condition: { StringEquals: { ...Condition.StringEquals, 's3:x-amz-acl': 'bucket-owner-full-control' } },
-    },
-  ];
+  const statements = statementsFor({ trail: arn, account, bucket, prefix });
   const key = kmsKey ? `; look whether its key can be used: aws kms describe-key --key-id ${kmsKey}` : '';
   return `look whether bucket ${bucket} exists and no statement denies CloudTrail; its policy must hold ${statements.map((s) => JSON.stringify(s)).join(',')}${key}`;
 };

@@ -597,9 +597,11 @@ It never shrinks, moves or deletes anything else, never grows instance-store or 
     const alarmed = (await firing()).filter((s) => s.kind === 'disk.space-low' || s.kind === 'disk.inodes-low');
     return o.forecast && isForecastTime(now) ? [...alarmed, ...(await forecasts(ports, now, o))] : alarmed;
   },
-  locate: async (changed, ports) => {
-    const instance = await ports.volumes.attachedTo(idOf(changed));
-    return instance ? instanceTarget(changed, instance) : undefined;
+  locate: {
+    volume: async (changed, ports) => {
+      const instance = await ports.volumes.attachedTo(idOf(changed));
+      return instance ? [instanceTarget(changed, instance)] : [];
+    },
   },
   observe,
   facts: ({ instance, group }) => ({ tags: instance.tags, group, zone: instance.zoneId }),

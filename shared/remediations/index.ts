@@ -11,6 +11,7 @@ import { logAgentSilent } from './logAgentSilent.ts';
 import { logGroupWeakened } from './logGroupWeakened.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
+import { trailUndelivered } from './trailUndelivered.ts';
 import { unwatchedInstance } from './unwatchedInstance.ts';
 
 export const remediations: readonly Remediation[] = [
@@ -23,6 +24,7 @@ export const remediations: readonly Remediation[] = [
   logAgentSilent,
   trailStopped,
   trailWeakened,
+  trailUndelivered,
   logGroupWeakened,
   flowLogsMissing,
   channelSilent,

@@ -1,5 +1,6 @@
 /** Two remediations of one thing: a trail that records nothing, and one that records less than it must. */
 import * as z from 'zod/mini';
+import { namesOf, waitForName } from '../core/authors.ts';
 import type { Attempt } from '../core/incident.ts';
 import type { Permission } from '../core/permissions.ts';
 import type { Ports } from '../core/ports.ts';
@@ -7,7 +8,7 @@ import { defineRemediation, type Effect, type Facts, type Look } from '../core/r
 import type { Signal } from '../core/signal.ts';
 import { idOf, partitionOf, type Target, targetOf } from '../core/target.ts';
 import { hours, iso, minutes, seconds, type Time } from '../core/time.ts';
-import { deliveryRemedy, type Trail, type TrailChange, type TrailSettings, weakerThan } from '../core/trails.ts';
+import { type Trail, type TrailChange, type TrailSettings, weakerThan } from '../core/trails.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 
 const options = z.strictObject({});
@@ -58,7 +59,7 @@ const mustBe = (
 ): Pick<Seen, 'must' | 'by'> => {
   const said = Object.hasOwn(trails, name) ? trails[name] : undefined;
   if (said) {
-    const { prefix, kmsKey, ...rest } = said;
+    const { prefix, kmsKey, restoreBucketPolicy: _, ...rest } = said;
     return {
       must: { ...rest, ...(prefix === undefined ? {} : { prefix }), ...(kmsKey === undefined ? {} : { kmsKey }) },
       by: 'as steward.yml declares',
@@ -101,20 +102,15 @@ const weak = ({ trail, must }: Seen): readonly string[] =>
     ? [...weakerThan(trail.settings, must), ...(trail.management ? [] : ['it does not record all management events'])]
     : [];
 
-const who = ({ author, changes }: Seen): string => {
-  const others = [...new Set(changes.slice(0, 6).map((c) => c.author))].filter((a) => a !== author);
-  const by = author === undefined ? 'nobody knows who changed it' : `changed by ${author}`;
-  return others.length > 0 ? `${by}; lately also ${others.slice(0, 3).join(', ')}` : by;
-};
+const who = ({ author, changes }: Seen): string => namesOf(author, changes);
 
 const describe = (seen: Seen): string => {
   const { trail, name } = seen;
   if (!trail) return `trail ${name} does not exist (${who(seen)})`;
   const trouble = [...(trail.logging ? [] : ['records nothing']), ...weak(seen)];
-  const delivery = trail.deliveryError ? `; it cannot write: ${trail.deliveryError}` : '';
   return trouble.length > 0
-    ? `trail ${name} ${trouble.join(', ')} (${who(seen)})${delivery}`
-    : `trail ${name} records what it must${delivery}`;
+    ? `trail ${name} ${trouble.join(', ')} (${who(seen)})`
+    : `trail ${name} records what it must`;
 };
 
 const before = ({ trail }: Seen): Json =>
@@ -126,19 +122,6 @@ const facts = ({ name, tags }: Seen): Facts => ({
   zone: undefined,
   serving: 'alone',
 });
-
-/** CloudTrail's history is some minutes late: who did what a survey found may be somebody who is trusted. */
-const NAMED_WITHIN = minutes(10);
-const unnamed = ({ changes }: Seen, look: Look<Options>): Verdict<Step> | undefined => {
-  const named = look.signal.author !== undefined || changes.some((c) => c.at > look.openedAt - minutes(20));
-  return named || !look.trustsAnyone || look.now - look.openedAt >= NAMED_WITHIN
-    ? undefined
-    : {
-        do: 'wait',
-        until: look.now + minutes(1),
-        because: 'who changed it shows in CloudTrail within some minutes: it may be somebody who is trusted',
-      };
-};
 
 const hands = (seen: Seen): Verdict<Step> | undefined => {
   if (seen.intended)
@@ -168,15 +151,9 @@ const failed = (seen: Seen, look: Look<Options>, what: string): Verdict<Step> | 
 };
 
 const decideStopped = (seen: Seen, look: Look<Options>): Verdict<Step> => {
-  const ruled = hands(seen) ?? unnamed(seen, look) ?? settling(look) ?? failed(seen, look, 'restoring it');
+  const ruled = hands(seen) ?? waitForName(seen.changes, look) ?? settling(look) ?? failed(seen, look, 'restoring it');
   if (ruled) return ruled;
   const { trail, must, name, target } = seen;
-  if (trail?.logging)
-    return {
-      do: 'escalate',
-      because: describe(seen),
-      remedy: deliveryRemedy(trail, { account: target.account, partition: partitionOf(target.region) }),
-    };
   const made = look.attempts.findLast((a) => (a.step as Step).do === 'recreate' && a.effect === 'effective');
   if (trail)
     return {
@@ -212,7 +189,7 @@ const decideStopped = (seen: Seen, look: Look<Options>): Verdict<Step> => {
 
 const decideWeakened = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (!seen.trail) return { do: 'nothing', because: `${describe(seen)}: that is trail-stopped's` };
-  const ruled = hands(seen) ?? unnamed(seen, look) ?? settling(look) ?? failed(seen, look, 'restoring it');
+  const ruled = hands(seen) ?? waitForName(seen.changes, look) ?? settling(look) ?? failed(seen, look, 'restoring it');
   if (ruled) return ruled;
   const { trail, must, name, target } = seen;
   const restore = weakerThan(trail.settings, must).length > 0;
@@ -301,8 +278,7 @@ export const trailStopped = defineRemediation<Seen, Step, Options>({
     'starts a CloudTrail trail again that was stopped, and creates one again that was deleted, and names who did it',
   about: `Within seconds of \`StopLogging\` or \`DeleteTrail\`. A deleted trail comes back as \`trails\` in steward.yml declares it, else as CloudTrail's own
 history says it was; where neither knows, a person is told. What a principal in \`trusted\` did is left alone. The same again within a day is not put back a second
-time: somebody is at odds with Steward, and a person is told who. A trail that records but **cannot write** (its bucket, the bucket's policy, its key) goes to a person with CloudTrail's own error and the very
-statements that the policy must hold. It never touches a bucket, and never the organisation's trail.`,
+time: somebody is at odds with Steward, and a person is told who. One that records but **cannot write** is \`trail-undelivered\`'s. It never touches the organisation's trail.`,
   answers: ['trail.stopped'],
   ladder: { start: 'start logging', recreate: 'create the trail again, then start it' },
   attemptsPerDay: 4,
@@ -318,13 +294,11 @@ statements that the policy must hold. It never touches a bucket, and never the o
     const own = await ports.trails.own();
     const lost = await lostOf(Object.keys(declared.trails), own, ports);
     return [
-      ...own
-        .filter((t) => !t.logging || t.deliveryError !== undefined)
-        .map((t) => found('trail.stopped', t.arn, now, `${t.name} ${t.logging ? 'cannot write' : 'is stopped'}`)),
+      ...own.filter((t) => !t.logging).map((t) => found('trail.stopped', t.arn, now, `${t.name} is stopped`)),
       ...lost.map((arn) => found('trail.stopped', arn, now, `${arn} is declared, and does not exist`)),
     ];
   },
-  isHealthy: ({ trail }) => trail?.logging === true && trail.deliveryError === undefined,
+  isHealthy: ({ trail }) => trail?.logging === true,
   decide: decideStopped,
   effect: effect(({ trail }, step) => (step.do === 'recreate' ? trail !== undefined : trail?.logging === true)),
   noUndo: 'a trail that must record is not stopped; if it was meant, name its author in `trusted`, or pause the target',

@@ -70,23 +70,25 @@ const idle = (target: Target, because: string): Answer => ({
 
 /** The remediations that a signal is for, with the target that each looks at. */
 const worksOf = async (signal: Signal, deps: Wired): Promise<Work[]> => {
-  if (signal.kind !== 'target.changed')
-    return remediations
-      .filter((r) => r.answers.includes(signal.kind) && matchesArn(r.targets, signal.target.arn))
-      .map((remediation) => ({ target: signal.target, remediation, signal }));
   const works = await Promise.all(
-    remediations.map(async (remediation) => ({ remediation, target: await ownTarget(remediation, signal, deps) })),
+    remediations
+      .filter((r) => signal.kind === 'target.changed' || r.answers.includes(signal.kind))
+      .map(async (remediation) =>
+        (await ownTargets(remediation, signal, deps)).map((target) => ({
+          target,
+          remediation,
+          signal: { ...signal, target },
+        })),
+      ),
   );
-  return works.flatMap(({ remediation, target }) =>
-    target ? [{ target, remediation, signal: { ...signal, target } }] : [],
-  );
+  return works.flat();
 };
 
-/** What changed may be the target itself, or something that belongs to one (a volume → its instance). */
-const ownTarget = async (remediation: Remediation, { target }: Signal, deps: Wired): Promise<Target | undefined> => {
-  if (matchesArn(remediation.targets, target.arn)) return target;
-  if (!remediation.locate || typeOf(target) !== 'volume') return undefined;
-  return remediation.locate(target, await deps.reach(remediation, target, { phase: 'look', touched: [] }));
+/** What it is about may be the target itself, or something that belongs to some (a volume → its instance). */
+const ownTargets = async (remediation: Remediation, { target }: Signal, deps: Wired): Promise<readonly Target[]> => {
+  if (matchesArn(remediation.targets, target.arn)) return [target];
+  const locate = remediation.locate?.[typeOf(target)];
+  return locate ? locate(target, await deps.reach(remediation, target, { phase: 'look', touched: [] })) : [];
 };
 
 /** Explained only; and how long the signal waited before anyone took it. */

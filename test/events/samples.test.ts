@@ -184,6 +184,24 @@ const calls: readonly (readonly [
   ],
 ];
 
+const NEEDED = `arn:aws:kms:${HOME}:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
+const WRITTEN_TO = `arn:aws:s3:${HOME}:bucket/audit-logs-111122223333`;
+const needs: typeof calls = (
+  [
+    ['key-disabled', NEEDED, 'DisableKey'],
+    ['key-deletion-scheduled', NEEDED, 'ScheduleKeyDeletion'],
+    ['key-policy', NEEDED, 'PutKeyPolicy'],
+    ['bucket-policy-deleted', WRITTEN_TO, 'DeleteBucketPolicy'],
+    ['bucket-policy', WRITTEN_TO, 'PutBucketPolicy'],
+  ] as const
+).map(([name, arn, call]) => [
+  `trail-needs/${name}`,
+  'trail.undelivered',
+  arn,
+  ANNA,
+  `${ANNA} called ${call} for ${arn}`,
+]);
+
 /** Understood, and nothing to Steward. */
 const ignored: Readonly<Record<string, string>> = {
   'cloudtrail/stop-logging-failed': 'nothing to act on',
@@ -372,7 +390,7 @@ const outside = ['logs-api/of-no-interest', 'ec2-api/flow-log-deleted'];
 test.each(outside)('%s is not listened to', (name) => expect(rulesFor(sample(name))).toEqual([]));
 
 describe('calls', () => {
-  test.each(calls)('%s', (name, kind, target, author, cause) => {
+  test.each([...calls, ...needs])('%s', (name, kind, target, author, cause) => {
     const event = sample(name);
     const signal = { kind, target: targetOf(target), at: AT, cause, eventId: event.id, ...(author && { author }) };
     expect(readAll(event)).toStrictEqual([{ signals: [signal] }]);
@@ -447,7 +465,7 @@ test('every sample is in one of the tables above', () => {
   const listed = [
     ...Object.keys(alarms).flatMap((name) => FORMS.map((form) => `alarm/${name}.${form}`)),
     ...changes.map(([name]) => name),
-    ...calls.map(([name]) => name),
+    ...[...calls, ...needs].map(([name]) => name),
     ...notices.map(([name]) => name),
     ...trailCalls.map(([name]) => name),
     ...quiet,
@@ -472,6 +490,7 @@ test('what a rule lets through is never ignored, but for calls that changed noth
     'ecs-container-instance',
     'logs-api',
     'ssm-command',
+    'trail-needs',
   ]);
   for (const name of sampleNames.filter(
     (n) => rulesFor(sample(n)).length > 0 && !(n in unreadable) && !quiet.includes(n),

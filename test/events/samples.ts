@@ -28,6 +28,7 @@ export const quiet: readonly string[] = [
   'logs-api/refused',
   'logs-api/own',
   'ec2-api/vpc-refused',
+  'trail-needs/own',
 ];
 
 /** The folders whose rule lets the event through. */

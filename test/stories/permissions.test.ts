@@ -5,6 +5,8 @@ import {
   StopLoggingCommand,
   UpdateTrailCommand,
 } from '@aws-sdk/client-cloudtrail';
+import { ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
+import { DeleteBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { signalMessage } from '../../events/steward/signal.ts';
 import { instanceTarget, targetOf } from '../../shared/core/target.ts';
@@ -17,7 +19,9 @@ import { makeTargetGroup, registerTarget } from '../../world/elb.ts';
 import { breakDisk, breakLoad, hostOf } from '../../world/fleet.ts';
 import { makeVpc } from '../../world/flowLogs.ts';
 import { impair, makeInstance } from '../../world/instances.ts';
+import { addKey } from '../../world/kms.ts';
 import { makeLogGroup } from '../../world/logs.ts';
+import { addBucket } from '../../world/s3.ts';
 import { createDesk } from '../cli/desk.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
@@ -39,6 +43,20 @@ const loseTrails = async ({ world, run }: Account): Promise<void> => {
     cloudtrail.send(new DeleteTrailCommand({ Name: 'deleted' })),
     cloudtrail.send(new UpdateTrailCommand({ Name: 'changed', EnableLogFileValidation: false })),
     cloudtrail.send(new PutEventSelectorsCommand({ TrailName: 'selected', EventSelectors })),
+  ]);
+  await run(minutes(1));
+  await calls;
+};
+
+/** Of one the key will be deleted, and of another the bucket has no policy any more. */
+const shutTrails = async ({ world, run }: Account): Promise<void> => {
+  const { kms, s3 } = clientsOf(world);
+  const key = addKey(world);
+  addBucket(world, 'declared-logs', { policy: '{"Version":"2012-10-17","Statement":[]}' });
+  addTrail(world, 'shut', { bucket: 'declared-logs', kmsKey: key.arn });
+  const calls = Promise.all([
+    kms.send(new ScheduleKeyDeletionCommand({ KeyId: key.arn })),
+    s3.send(new DeleteBucketPolicyCommand({ Bucket: 'declared-logs' })),
   ]);
   await run(minutes(1));
   await calls;
@@ -102,7 +120,10 @@ const workedThrough = async (): Promise<Account> => {
       preset: 'automatic',
       // Many are broken on purpose.
       breaker: { atLeast: 100 },
-      trails: { deleted: { bucket: 'declared' } },
+      trails: {
+        deleted: { bucket: 'declared' },
+        shut: { bucket: 'declared-logs', restoreBucketPolicy: true },
+      },
       remediations: {
         'unwatched-instance': { mode: 'act' },
         'instance-impaired': { mode: 'act' },
@@ -175,6 +196,7 @@ const workedThrough = async (): Promise<Account> => {
     }),
   );
   await loseTrails(account);
+  await shutTrails(account);
   const drill = `arn:aws:ssm:${account.world.region}:${account.world.account}:parameter/steward/test/drill`;
   await clientsOf(account.world).ssm.send(
     new PutParameterCommand({ Name: '/steward/test/drill', Value: 'broken', Type: 'String' }),
@@ -213,6 +235,7 @@ const workedThrough = async (): Promise<Account> => {
       ['cpu-exhausted', 'healthy'],
       ['trail-stopped', 'healthy'],
       ['trail-weakened', 'healthy'],
+      ['trail-undelivered', 'healthy'],
       ['log-group-weakened', 'healthy'],
     ]),
   );

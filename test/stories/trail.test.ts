@@ -187,23 +187,6 @@ describe('a trail that is stopped', () => {
   });
 });
 
-test('a trail that cannot write goes to a person, with the statements that its bucket needs; it is over when it writes', async () => {
-  const s = withTrail({}, { deliveryError: 'AccessDenied', prefix: 'all', kmsKey: 'arn:aws:kms:eu-central-1:1:key/2' });
-  await s.run(minutes(20), s.over);
-  expect(s.last()).toMatchObject({ remediation: 'trail-stopped', state: 'escalated', attempts: [] });
-  expect(s.last()?.because).toMatch(/it cannot write: AccessDenied/);
-  const [, statements] = /must hold (.*);/.exec(s.last()?.remedy ?? '') ?? [];
-  const bucket = 'arn:aws:s3:::audit-logs-111122223333';
-  expect(JSON.parse(`[${statements}]`)).toMatchObject([
-    { Action: 's3:GetBucketAcl', Resource: bucket },
-    { Action: 's3:PutObject', Resource: `${bucket}/all/AWSLogs/111122223333/*` },
-  ]);
-  expect(s.last()?.remedy).toContain('aws kms describe-key --key-id arn:aws:kms:eu-central-1:1:key/2');
-  Object.assign(s.trail() ?? {}, { deliveryError: undefined });
-  await s.run(minutes(20), () => s.last()?.state === 'closed');
-  expect(s.last()).toMatchObject({ end: 'healthy' });
-});
-
 describe('a trail that is weakened', () => {
   test.each<[string, object, Partial<Trail>]>([
     ['its validation', { EnableLogFileValidation: false }, { validation: true }],

@@ -271,6 +271,8 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'cloudtrail:DescribeTrails': 'a survey lists all of them; AWS gives it no resource',
   'cloudtrail:GetTrailStatus': 'a survey asks each trail that it listed, before it knows which is in trouble',
   'cloudtrail:LookupEvents': 'AWS gives it no resource',
+  'kms:DescribeKey': 'the key of a trail is known when the trail was looked at',
+  's3:GetBucketPolicy': 'the bucket of a trail is known when the trail was looked at',
   'cloudwatch:DescribeAlarms': 'a survey lists all of them; composite alarms need the wildcard',
 };
 

@@ -10,6 +10,7 @@ import { containerInstanceOf } from '../../../world/ecsInstances.ts';
 import { breakDisk, breakLoad, hostOf } from '../../../world/fleet.ts';
 import { usedCpu, usedMemory } from '../../../world/hosts.ts';
 import { impair } from '../../../world/instances.ts';
+import { addKey, isUsable } from '../../../world/kms.ts';
 import { usedPercent } from '../../../world/publish.ts';
 import type { World } from '../../../world/world.ts';
 import { BUCKET, type Field, KEY, type Patient } from './fleet.ts';
@@ -206,6 +207,18 @@ const trailWeakened = async ({ world, random, person }: Field): Promise<Begun> =
     again,
   };
 };
+
+const trailUndelivered = async ({ world, random, person }: Field): Promise<Begun> => {
+  const name = random.pick(['audit', 'second', 'org', 'theirs']);
+  const keyOf = () => world.cloudtrail.trails.get(name)?.kmsKey;
+  const key = keyOf() ?? addKey(world).arn;
+  const trail = world.cloudtrail.trails.get(name);
+  if (trail) trail.kmsKey = key;
+  const again = () => person('kms', 'DisableKey', { KeyId: key });
+  await again();
+  const isIll = (): boolean => keyOf() === key && !isUsable(world, key);
+  return { arn: trailArn(world, name), isWell: () => !isIll(), isIll, again };
+};
 const AUDIT = { bucket: 'audit-logs-111122223333' };
 
 const logGroupWeakened = async ({ world, random, person }: Field): Promise<Begun> => {
@@ -309,6 +322,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   'log-agent-silent': { begin: silent },
   'trail-stopped': { policy: { trails: { audit: AUDIT } }, begin: trailStopped },
   'trail-weakened': { begin: trailWeakened },
+  'trail-undelivered': { begin: trailUndelivered },
   'log-group-weakened': {
     settings: {
       groups: [

@@ -10,6 +10,7 @@ import { addUser } from '../../../world/iam.ts';
 import { makeInstance } from '../../../world/instances.ts';
 import { makeLogGroup } from '../../../world/logs.ts';
 import type { Random } from '../../../world/random.ts';
+import { addBucket } from '../../../world/s3.ts';
 import { perform, type World } from '../../../world/world.ts';
 
 /** Whose trouble it is, and how it stands in truth. What lies between well and ill is anybody's guess. */
@@ -60,6 +61,17 @@ const withAlarms = (world: World, i: Instance): Instance => {
   return i;
 };
 
+/** It lets CloudTrail write, and nobody else. */
+const trailBucket = (world: World, name: string): void => {
+  const at = `arn:aws:s3:::${name}`;
+  const service = { Effect: 'Allow', Principal: { Service: 'cloudtrail.amazonaws.com' } };
+  const Statement = [
+    { ...service, Action: 's3:GetBucketAcl', Resource: at },
+    { ...service, Action: 's3:PutObject', Resource: `${at}/*` },
+  ];
+  addBucket(world, name, { policy: JSON.stringify({ Version: '2012-10-17', Statement }) });
+};
+
 /** Steward's own documents, and the machines. Each has a web server that may be restarted, and what never may be. */
 export const seedFleet = (world: World, random: Random, documents: readonly string[]): Fleet => {
   for (const name of documents) addDocument(world, name);
@@ -85,6 +97,7 @@ export const seedFleet = (world: World, random: Random, documents: readonly stri
     notices: random.chance(0.3) ? 8 * 60_000 : undefined,
     suspended: new Set(random.chance(0.1) ? ['ReplaceUnhealthy'] : []),
   });
+  for (const name of ['audit', 'second', 'org', 'theirs']) trailBucket(world, `${name}-logs-${world.account}`);
   addTrail(world, 'audit');
   addTrail(world, 'second');
   addTrail(world, 'org', { organization: true });

@@ -16,6 +16,7 @@ const CPU = 'shared/remediations/cpuExhausted.ts';
 const WATCHED = 'shared/remediations/unwatchedInstance.ts';
 const SILENT = 'shared/remediations/logAgentSilent.ts';
 const TRAIL = 'shared/remediations/trail.ts';
+const UNDELIVERED = 'shared/remediations/trailUndelivered.ts';
 const LOGS = 'shared/remediations/logGroupWeakened.ts';
 const FLOW = 'shared/remediations/flowLogsMissing.ts';
 const CHANNEL = 'shared/remediations/channelSilent.ts';
@@ -102,8 +103,8 @@ export const mutants: readonly Mutant[] = [
     "  return {\n    do: 'nothing',\n    because: `",
   ]),
   mutant("the organisation's trail is started", TRAIL, 'trail-stopped:4', [
-    '=> {\n  const ruled = hands(seen) ?? unnamed(',
-    '=> {\n  const ruled = unnamed(',
+    '=> {\n  const ruled = hands(seen) ?? waitForName(',
+    '=> {\n  const ruled = waitForName(',
   ]),
   mutant('a trail that exists records', TRAIL, 'trail-stopped:1', [
     'isHealthy: ({ trail }) => trail?.logging === true && trail.deliveryError === undefined,',
@@ -124,6 +125,14 @@ export const mutants: readonly Mutant[] = [
   mutant('a trail that records is as it must be', TRAIL, 'trail-weakened:1', [
     'isHealthy: (seen) => seen.trail !== undefined && weak(seen).length === 0,',
     'isHealthy: (seen) => seen.trail?.logging === true,',
+  ]),
+  mutant("the key of the organisation's trail is enabled", UNDELIVERED, 'trail-undelivered:1', [
+    'hands(known, look) ?? waitForName(',
+    'waitForName(',
+  ]),
+  mutant('a trail that records can write', UNDELIVERED, 'trail-undelivered:1', [
+    'isHealthy: isWell,',
+    'isHealthy: ({ trail }) => trail?.logging === true,',
   ]),
   mutant('a retention is set to what is declared, longer or not', LOGS, 'log-group-weakened:2', [
     'group.retentionDays < d.retentionDays)',

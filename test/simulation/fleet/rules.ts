@@ -112,6 +112,10 @@ const trailOf = ({ input }: Sent): string =>
   (textOf(input, 'Name') ?? textOf(input, 'TrailName') ?? '').replace(/^arn:[^/]*\//, '');
 const notTheOrganisations: Rule = (sent, { world }) =>
   world.cloudtrail.trails.get(trailOf(sent))?.organization ? `${trailOf(sent)} is the organisation's` : undefined;
+const notTheOrganisationsKey: Rule = ({ input, target }, { world }) =>
+  world.cloudtrail.trails.get(target.split(':trail/')[1] ?? '')?.organization
+    ? `${textOf(input, 'KeyId')} is the key of the organisation's trail`
+    : undefined;
 const intoItsOwnBucket: Rule = (sent, { world }) => {
   const bucket = textOf(sent.input, 'S3BucketName');
   const own = `${trailOf(sent)}-logs-${world.account}`;
@@ -154,6 +158,8 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   CreateTrail: { 'never-the-organisations-trail': notTheOrganisations, 'its-own-bucket': intoItsOwnBucket },
   StartLogging: { 'never-the-organisations-trail': notTheOrganisations },
   PutEventSelectors: { 'never-the-organisations-trail': notTheOrganisations },
+  EnableKey: { 'never-the-organisations-trail': notTheOrganisationsKey },
+  CancelKeyDeletion: { 'never-the-organisations-trail': notTheOrganisationsKey },
   PutRetentionPolicy: { 'retention-never-shorter': neverShorter },
   SetDesiredCapacity: { 'within-the-maximum': neverFewer },
 };
