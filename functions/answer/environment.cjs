@@ -4,6 +4,6 @@ const link = require('../link/address.cjs');
 module.exports = () => ({
   STEWARD_ACTIVITY_TABLE: { Ref: 'ActivityTable' },
   STEWARD_ACTIVITY_BUCKET: { Ref: 'ActivityBucket' },
-  STEWARD_ACTIVITY_KEY: { Ref: 'ActivityKeyAlias' },
+  STEWARD_ACTIVITY_KEY: { 'Fn::GetAtt': ['ActivityKey', 'Arn'] },
   ...link(),
 });

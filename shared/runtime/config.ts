@@ -53,7 +53,7 @@ export interface ActivityConfig {
   readonly region: string;
   readonly table: string;
   readonly bucket: string;
-  /** The alias of the key that signs checkpoints. */
+  /** ARN of the key that signs checkpoints. */
   readonly key: string;
 }
 const ACTIVITY = {

@@ -164,7 +164,7 @@ test('who stopped the trail is in the log, signed; the log is whole, and a stran
     return row;
   });
   expect(line.who[0]).toBe(`arn:aws:iam::${sandbox.world.account}:root`);
-  await invoke({}, 'audit');
+  expect(await invoke({}, 'audit')).toMatchObject({ checkpoint: { links: expect.any(Number) } });
   const { code, out } = await steward('activity', 'verify');
   expect([code, out]).toEqual([0, expect.stringMatching(/The log is whole[\s\S]*Signed up to/)]);
   const proof = join(mkdtempSync(join(tmpdir(), 'steward-proof-')), 'proof.json');
@@ -178,7 +178,7 @@ test('explain: says what it would do, does and writes nothing', async () => {
   sandbox.world.calls.length = 0;
   const { answers } = await invoke({ explain: true, target: arnOf(id) });
   expect(answers[0]?.verdict).toMatchObject({ do: 'act', plan: expect.stringContaining('grow vol-') });
-  expect(answers[0]?.guards?.length).toBe(11);
+  expect(answers[0]?.guards?.length).toBe(12);
   expect(sandbox.world.calls.filter((c) => c.operation === 'ModifyVolume')).toEqual([]);
   expect(await latest(id)).toBeUndefined();
 });
