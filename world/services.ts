@@ -5,6 +5,7 @@ import { cloudWatchService } from './cloudwatch.ts';
 import { ec2Service } from './ec2.ts';
 import { ecsService } from './ecsService.ts';
 import { elbService } from './elb.ts';
+import { healthService } from './health.ts';
 import { kmsService } from './kms.ts';
 import { logsService } from './logs.ts';
 import { s3Service } from './s3.ts';
@@ -24,4 +25,5 @@ export const services: readonly Service[] = [
   stsService,
   s3Service,
   kmsService,
+  healthService,
 ];

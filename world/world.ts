@@ -9,6 +9,7 @@ import { createEcsState, type EcsState } from './ecs.ts';
 import { createElbState, type ElbState } from './elb.ts';
 import { createEventBus, type EventBus } from './events.ts';
 import { createFaults, type Faults, faultError } from './faults.ts';
+import { createHealthState, type HealthState } from './health.ts';
 import type { Host, HostRunner } from './hosts.ts';
 import { authorize, createIamState, type IamState, identify, type Principal } from './iam.ts';
 import { createKmsState, type KmsState } from './kms.ts';
@@ -93,6 +94,7 @@ export type World = {
   readonly logs: LogsState;
   readonly s3: S3State;
   readonly kms: KmsState;
+  readonly health: HealthState;
   readonly iam: IamState;
   /** SSM documents by name; `addDocument` makes one. */
   readonly documents: SsmState['documents'];
@@ -160,6 +162,7 @@ export const createWorld = ({
     logs: createLogsState(),
     s3: createS3State(),
     kms: createKmsState(),
+    health: createHealthState(),
     iam: createIamState(account),
     hosts: new Map(),
     lag: createLag(clock, random.fork('lag')),

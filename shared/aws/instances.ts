@@ -33,6 +33,7 @@ const asInstance = (raw: Ec2Instance): Instance => {
     tags: Object.fromEntries((raw.Tags ?? []).map((t) => [t.Key ?? '', t.Value ?? ''])),
     // Older answers know only the zone's name; the id is the same place in every account.
     zoneId: raw.Placement?.AvailabilityZoneId ?? raw.Placement?.AvailabilityZone ?? 'unknown',
+    zoneName: raw.Placement?.AvailabilityZone ?? 'unknown',
     type: raw.InstanceType ?? 'unknown',
     launchedAt: raw.LaunchTime?.getTime() ?? 0,
     ...(raw.StateReason?.Code

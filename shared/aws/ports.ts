@@ -25,6 +25,7 @@ export const fleetReads = (options: HostOptions, how: Together): FleetReads =>
       instances: lazily(() => import('./instances.ts').then((m) => m.ec2Instances(options))),
       groups: lazily(() => import('./groups.ts').then((m) => m.autoScalingGroups(options))),
       hosts: lazily(() => import('./hosts.ts').then((m) => m.ssmHosts(options))),
+      health: lazily(() => import('./health.ts').then((m) => m.awsHealth(options))),
     },
     how,
   );
@@ -44,6 +45,7 @@ export const awsPorts = (options: HostOptions, fleet?: FleetReads): Ports => ({
   loadBalancers: lazily(() => import('./loadBalancers.ts').then((m) => m.elbLoadBalancers(options))),
   watches: lazily(() => import('./watches.ts').then((m) => m.cloudWatchWatches(options))),
   flowLogs: lazily(() => import('./flowLogs.ts').then((m) => m.ec2FlowLogs(options))),
+  health: lazily(() => import('./health.ts').then((m) => ({ ...m.awsHealth(options), ...fleet?.health }))),
   logGroups: lazily(() => import('./logs.ts').then((m) => m.cloudWatchLogGroups(options))),
   parameters: lazily(() => import('./parameters.ts').then((m) => m.ssmParameters(options))),
 });

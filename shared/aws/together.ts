@@ -5,6 +5,7 @@
  */
 import DataLoader from 'dataloader';
 import { NotFound } from '../core/errors.ts';
+import type { Issues } from '../core/issues.ts';
 import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
 import { hours, seconds, type Time } from '../core/time.ts';
 import type { ManyGroups } from './groups.ts';
@@ -17,6 +18,8 @@ const SAME_LOOK = seconds(1);
 const NEIGHBOURS = seconds(10);
 /** Who they are: the size of a group and of its zones. Budget and breaker are in the table, and exact. */
 const MEMBERS = seconds(60);
+/** What AWS tells of whole zones: that one has begun is heard a little late, and told late. */
+const ISSUES = seconds(60);
 /** What an instance type is does not change. */
 const FOREVER = hours(12);
 
@@ -24,6 +27,7 @@ export interface Fleet {
   readonly instances: Pick<ManyInstances, 'many' | 'checks' | 'traits' | 'tagged'>;
   readonly groups: Pick<ManyGroups, 'members' | 'groups'>;
   readonly hosts: Pick<ManyHosts, 'agents'>;
+  readonly health: Ports['health'];
 }
 export interface Together {
   readonly now: () => Time;
@@ -69,9 +73,10 @@ export interface FleetReads {
   readonly instances: Pick<Ports['instances'], 'describe' | 'checks' | 'traits' | 'members' | 'countByZone'>;
   readonly groups: Pick<Ports['groups'], 'memberOf' | 'describe'>;
   readonly hosts: Pick<Ports['hosts'], 'agent'>;
+  readonly health: Ports['health'];
 }
 
-export const together = ({ instances, groups, hosts }: Fleet, how: Together): FleetReads => {
+export const together = ({ instances, groups, hosts, health }: Fleet, how: Together): FleetReads => {
   const record = async <V>(found: Promise<Readonly<Record<string, V>>>) => new Map(Object.entries(await found));
   const instance = loader<Instance>(how, { most: 200, keep: SAME_LOOK }, (ids) => instances.many(ids));
   const checks = loader<Checks>(how, { most: 100, keep: NEIGHBOURS }, (ids) => record(instances.checks(ids)));
@@ -79,6 +84,11 @@ export const together = ({ instances, groups, hosts }: Fleet, how: Together): Fl
   const member = loader(how, { most: 50, keep: SAME_LOOK }, (ids) => groups.members(ids));
   const group = loader(how, { most: 50, keep: SAME_LOOK }, (names) => groups.groups(names));
   const agent = loader(how, { most: 50, keep: SAME_LOOK }, (ids) => hosts.agents(ids));
+  const issues = loader<Issues>(
+    how,
+    { most: 1, keep: ISSUES },
+    async ([all = '']) => new Map([[all, await health.issues()]]),
+  );
   const tagged = loader<readonly Instance[]>(
     how,
     { most: 1, keep: MEMBERS },
@@ -117,6 +127,7 @@ export const together = ({ instances, groups, hosts }: Fleet, how: Together): Fl
       },
     },
     groups: { memberOf: (id) => member(id), describe: (name) => group(name) },
+    health: { issues: async () => (await issues('all')) ?? [] },
     hosts: { agent: async (id) => (await agent(id)) ?? ABSENT },
   };
 };

@@ -4,6 +4,7 @@
  */
 import { messageOf } from './errors.ts';
 import { type Incident, stepText } from './incident.ts';
+import { issueText } from './issues.ts';
 import { mayBeOne } from './people.ts';
 import type { Policy, Settings } from './policy.ts';
 import { type Facts, type Risk, riskOf } from './remediation.ts';
@@ -405,8 +406,23 @@ const breakerClosed: Guard = (p) => {
       groupStorm({ ...p, group: p.facts.group }),
       Object.values(p.troubled).reduce((a, b) => a + b, 0),
     );
-  return storm ?? 'no storm in its group or its zone';
+  return storm ?? standsBack(p) ?? `no storm in its group or its zone${unheard(p)}`;
 };
+
+/** AWS is at work there itself: what is rebooted, moved or launched meanwhile may not come up again. No person is asked for that either. */
+const standsBack = (p: Proposal) => {
+  const { issue } = p.facts;
+  if (!issue || 'unknown' in issue || riskOf(p.remediation, p.act.rung) === 'harmless') return undefined;
+  return escalate(
+    p,
+    `${issueText(issue)}: Steward stands back until it is closed`,
+    `nothing: it goes on by itself; what cannot wait, do by hand: ${p.act.plan}`,
+    p.now + ASK_AGAIN,
+  );
+};
+/** Not known is not none; but AWS Health is in one region for all, and must not hold up the others. */
+const unheard = ({ facts: { issue } }: Proposal): string =>
+  issue && 'unknown' in issue ? `; whether AWS has an issue there is not known (${issue.unknown})` : '';
 
 const stormy = (p: Proposal, record: GroupRecord, now: string | undefined, ill: number) => {
   const clear = minutes(p.policy.breaker.clearMinutes);

@@ -9,6 +9,7 @@ import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts'
 import type { FlowLogs } from './flowLogs.ts';
 import type { Point } from './forecast.ts';
 import type { Groups } from './groups.ts';
+import type { Health } from './issues.ts';
 import type { LoadBalancers } from './loadBalancers.ts';
 import type { LogGroups } from './logs.ts';
 import type { Target } from './target.ts';
@@ -21,6 +22,8 @@ export interface Instance {
   readonly state: 'pending' | 'running' | 'shutting-down' | 'terminated' | 'stopping' | 'stopped';
   readonly tags: Readonly<Record<string, string>>;
   readonly zoneId: string;
+  /** As this account calls it: 'eu-central-1a'. */
+  readonly zoneName: string;
   readonly type: string;
   readonly launchedAt: Time;
   /** Why it is in this state, where AWS says: 'Client.UserInitiatedShutdown', 'Server.ScheduledStop' … */
@@ -194,6 +197,7 @@ export interface Ports {
   readonly watches: Watches;
   readonly logGroups: LogGroups;
   readonly flowLogs: FlowLogs;
+  readonly health: Health;
   /** Where these ports reach. */
   readonly where: Pick<Target, 'account' | 'region'> & { readonly stage: string };
 }

@@ -1,6 +1,7 @@
 /** One known way to end one kind of trouble: observe, judge, decide, act. Everything Steward does is one of these. */
 import type * as z from 'zod/mini';
 import type { Attempt } from './incident.ts';
+import type { Issue } from './issues.ts';
 import type { Permission } from './permissions.ts';
 import type { Ports, Running } from './ports.ts';
 import type { Signal, SignalKind } from './signal.ts';
@@ -32,6 +33,8 @@ export interface Facts {
   readonly ours?: true;
   readonly group: Group | undefined;
   readonly zone: string | undefined;
+  /** An open issue of AWS's own that may concern it, or why that is not known. Undefined: none, or it matters to nothing that is done here. */
+  readonly issue?: Issue | { readonly unknown: string } | undefined;
 }
 
 /** Judged by a later look. `pending`: too early to tell. */

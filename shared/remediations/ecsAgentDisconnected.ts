@@ -15,6 +15,7 @@ import { ASG_TAG, groupOfInstance } from '../core/group.ts';
 import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
 import { commandIdOf, inspected, isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
+import { issueAt } from '../core/issues.ts';
 import type { TargetHealth } from '../core/loadBalancers.ts';
 import { onHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
@@ -53,6 +54,7 @@ interface Closely {
   readonly blind: string | undefined;
   readonly command: HostRun<MendReport> | undefined;
   readonly refreshing: boolean;
+  readonly issue: Facts['issue'];
 }
 interface Seen {
   readonly target: Target;
@@ -111,18 +113,20 @@ const groupOf = async (
 };
 
 const lookClosely = async (
-  { id, tags }: Instance,
+  instance: Instance,
   unit: ContainerInstance,
   ports: Ports,
   look: Look<Options>,
 ): Promise<Closely> => {
+  const { id, tags } = instance;
   const name = tags[ASG_TAG];
-  const [all, tasks, checks, ssm, refreshing] = await Promise.all([
+  const [all, tasks, checks, ssm, refreshing, issues] = await Promise.all([
     ports.containers.instances(unit.cluster),
     ports.containers.tasksOn(unit),
     ports.instances.checks([id]),
     ports.hosts.agent(id),
     name ? ports.groups.refreshing(name) : false,
+    ports.health.issues(),
   ]);
   const names = [...new Set(tasks.flatMap((t) => t.service ?? []))];
   const services = await ports.containers.services(unit.cluster, names);
@@ -135,6 +139,7 @@ const lookClosely = async (
     checks: checks[id],
     ssm: ssm.state,
     refreshing,
+    issue: issueAt(issues, instance),
     ...(unit.connected ? UNASKED : await askHost(id, ssm.state, ports, look)),
   };
 };
@@ -504,6 +509,7 @@ const factsOf = (seen: Seen): Facts => ({
   group: seen.group,
   zone: seen.zone,
   serving: isGone(seen.instance) ? { self: false, others: [] } : servingOf(seen),
+  issue: seen.closely?.issue,
 });
 
 /** The survey describes no more instances than this. */
@@ -564,6 +570,7 @@ at work, it acts not. One that stands alone is drained, and a person decides. It
         'autoscaling:DescribeAutoScalingInstances',
         'autoscaling:DescribeAutoScalingGroups',
         'autoscaling:DescribeInstanceRefreshes',
+        'health:DescribeEvents',
       ],
       resources: ['*'],
     },

@@ -4,6 +4,7 @@ import { ASG_TAG, aloneGroup, groupOfInstance, membershipOf } from '../core/grou
 import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
 import { isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
+import { issueAt, issueText } from '../core/issues.ts';
 import { type Duties, dutiesOf, type Leave, leaveOf, NO_DUTIES, takeLeave } from '../core/leaving.ts';
 import { option } from '../core/policy.ts';
 import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
@@ -60,6 +61,7 @@ interface Seen {
   readonly member: Member | undefined;
   /** Its Auto Scaling group, by its tag: that stays when it is no member any more. */
   readonly scaling: ScalingGroup | undefined;
+  readonly issue: Facts['issue'];
   /** Asked for only when AWS takes it. */
   readonly duties: Duties;
 }
@@ -96,6 +98,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       keys: [],
       group: aloneGroup(instance),
       serving: undefined,
+      issue: undefined,
       scaling: undefined,
       duties: NO_DUTIES,
     };
@@ -106,7 +109,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   ]);
   const leaves = !gone && isLeaving(look);
   const early = mayMendItself(checks[id], look);
-  const [traits, agent, { group, serving }, member, keys] = await Promise.all([
+  const [traits, agent, { group, serving }, member, keys, issues] = await Promise.all([
     ports.instances.traits([instance.type]),
     early ? ('absent' as const) : ports.hosts.agent(id).then((a) => a.state),
     // Who of its group serves matters to an act only, and is the dearest question.
@@ -115,6 +118,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       : membershipOf(instance, ports, look.tags.group, scaling?.targetGroups),
     gone ? undefined : ports.groups.memberOf(id),
     instance.state === 'stopped' ? keysOf(instance, ports) : [],
+    early || gone ? [] : ports.health.issues(),
   ]);
   return {
     target,
@@ -127,6 +131,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     // What AWS takes is no repair of Steward's: it spends no budget of the group.
     group: leaves ? aloneGroup(instance) : group,
     serving,
+    issue: issueAt(issues, instance),
     member,
     scaling,
     duties: leaves ? await dutiesOf(id, scaling, ports) : NO_DUTIES,
@@ -185,7 +190,7 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
 };
 
 const describe = (seen: Seen, look: Look<Options>): string => {
-  const { instance, checks, scaling, uncovered, member } = seen;
+  const { instance, checks, scaling, uncovered, member, issue } = seen;
   if (uncovered !== undefined) return `not looked into: ${uncovered}`;
   if (isGone(seen.instance))
     return `it is ${instance.state}; asg/${scaling?.name} has ${scaling?.inService} of ${scaling?.desired} in service`;
@@ -198,7 +203,8 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   const taken = isTaken(look) ? ['AWS is about to take it back'] : [];
   const worn = isDegraded(seen, look) ? [`what it runs on is degraded (${look.signal.cause})`] : [];
   const all = [...state, ...events, ...taken, ...worn, ...waits, ...place];
-  return all.length > 0 ? all.join('; ') : 'it runs and its status checks pass';
+  const known = issue && !('unknown' in issue) ? [issueText(issue)] : [];
+  return all.length > 0 ? [...all, ...known].join('; ') : 'it runs and its status checks pass';
 };
 
 const wordsOf = ({ code }: Announced): string =>
@@ -474,7 +480,7 @@ or AWS's own announcement. What AWS Health calls **degraded** (a drive of the in
 hardware. What would lose instance-store data or a public address is a rung of its own, which destroys: a person says yes to exactly that. It is over when
 both checks pass again, or the group is whole. It never forces a stop, never terminates anything itself, never touches the last member that serves without a person. A spot instance that AWS
 takes is **drained** first: its ECS tasks start elsewhere, and it leaves its group's target groups where others serve. On a mere recommendation only where its group launches another
-(Capacity Rebalancing), and once that one is there.`,
+(Capacity Rebalancing), and once that one is there. While AWS has an open issue of EC2 or EBS in the zone or the region, nothing is rebooted, moved or replaced: a person is told which issue it is.`,
   answers: [
     'instance.status-check-failed',
     'instance.system-check-failed',
@@ -511,6 +517,7 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
         'ecs:ListContainerInstances',
         'ecs:DescribeContainerInstances',
         'elasticloadbalancing:DescribeTargetHealth',
+        'health:DescribeEvents',
       ],
       resources: ['*'],
     },
@@ -543,7 +550,13 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
       eventId: `survey:${id}:${kindOf(checks)}@${checks.impairedSince ?? checks.events[0]?.notBefore ?? iso(now).slice(0, 13)}`,
     })),
   observe,
-  facts: ({ instance, group, serving }) => ({ tags: instance.tags, group, zone: instance.zoneId, serving }),
+  facts: ({ instance, group, serving, issue }) => ({
+    tags: instance.tags,
+    group,
+    zone: instance.zoneId,
+    serving,
+    issue,
+  }),
   describe,
   isHealthy,
   decide,

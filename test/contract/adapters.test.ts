@@ -185,6 +185,7 @@ const expectations: readonly Expectation[] = [
       state: 'running',
       tags: { Name: 'one', team: 'shop' },
       zoneId: 'euc1-az2',
+      zoneName: ZONES.a,
       type: 'm6i.large',
       devices: { '/dev/xvda': one.root },
       launchedAt: expect.any(Number),
@@ -199,6 +200,7 @@ const expectations: readonly Expectation[] = [
         state: 'running',
         tags: { Name: 'one', team: 'shop' },
         zoneId: ZONES.a,
+        zoneName: ZONES.a,
         type: 'm6i.large',
         devices: { '/dev/xvda': one.root },
         launchedAt: expect.any(Number),
@@ -493,6 +495,15 @@ const expectations: readonly Expectation[] = [
         `arn:aws:elasticloadbalancing:${REGION}:111122223333:targetgroup/none/0123456789abcdef`,
       ),
     is: () => 'NotFound',
+  },
+  {
+    name: 'health.issues: none, and where it cannot be asked that is said',
+    run: ({ ports }) => ports.health.issues(),
+    is: () => [],
+    onMoto: {
+      because: 'moto has no Health: as for an account without Business support, nothing is known',
+      is: () => ({ unknown: expect.stringContaining(`cannot ask AWS Health for open issues in ${REGION}`) }),
+    },
   },
 ];
 

@@ -60,6 +60,14 @@ const cost = (usdPerMonth: number) => ({ act: { ...aProposal.act, cost: { usdPer
 const lease = (incident: string) => ({
   chart: { ...aProposal.chart, lease: { incident, remediation: 'restart', until: NOW + minutes(5) } },
 });
+const ISSUE = {
+  arn: 'arn:aws:health:eu-central-1::event/EC2/AWS_EC2_OPERATIONAL_ISSUE/AWS_EC2_OPERATIONAL_ISSUE_1',
+  service: 'EC2',
+  region: 'eu-central-1',
+  zone: 'eu-central-1a',
+  since: NOW - hours(1),
+};
+const withIssue = (issue: Proposal['facts']['issue']) => ({ facts: { ...aProposal.facts, issue } });
 const breaker = (lastSeenAt: number) => ({
   group: { ...aProposal.group, breaker: { since: NOW - hours(1), lastSeenAt, because: '6 of 10 fell ill' } },
 });
@@ -218,6 +226,13 @@ const refusals: readonly (readonly [string, Partial<Proposal>, string, Refusal['
     'escalate',
     /fell ill/,
   ],
+  [
+    'AWS has an issue of its own there',
+    { ...interrupts, ...withIssue(ISSUE) },
+    'breaker',
+    'escalate',
+    /open issue of EC2 in eu-central-1a since .* stands back/,
+  ],
   ['just after a storm', breaker(NOW - minutes(9)), 'breaker', 'wait', /over for 10 min/],
   ['too dear', cost(100.01), 'cost', 'escalate', /\$100 allowed/],
   ['price unknown', cost(Number.NaN), 'cost', 'escalate', /not known/],
@@ -266,6 +281,12 @@ const passes: readonly (readonly [string, Partial<Proposal>])[] = [
       facts: { ...aProposal.facts, group: { id: 'asg/web', size: 2, zones: { 'euc1-az1': 2 } } },
     },
   ],
+  ['what is harmless, while AWS has an issue there', withIssue(ISSUE)],
+  [
+    'what goes on, while AWS has an issue there',
+    { ...interrupts, ...withIssue(ISSUE), act: { ...aProposal.act, continues: true } },
+  ],
+  ['whether AWS has an issue is not known', { ...interrupts, ...withIssue({ unknown: 'no support plan' }) }],
   ['a storm that is over', breaker(NOW - minutes(10))],
   ['just affordable', cost(100)],
   ['its own lease', lease(anIncident.id)],

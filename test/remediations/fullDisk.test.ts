@@ -58,6 +58,7 @@ const ports = (): Ports => {
         state: 'running',
         tags: {},
         zoneId: 'az1',
+        zoneName: 'a',
         type: 'm7g.large',
         launchedAt: 0,
         spot: false,

@@ -3,6 +3,7 @@ import { StopInstancesCommand } from '@aws-sdk/client-ec2';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import type { ScalingGroup } from '../../world/autoscaling.ts';
 import { makeTargetGroup, registerTarget } from '../../world/elb.ts';
+import { beginIssue, endIssue } from '../../world/health.ts';
 import { setAgent } from '../../world/hosts.ts';
 import { impair, makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
 import { clientsOf } from '../world/clients.ts';
@@ -345,6 +346,82 @@ describe('what AWS Health calls degraded, and no check shows', () => {
   test('one that is over opens nothing', async () => {
     const s = await degraded({}, 'closed');
     expect(s.last()).toBeUndefined();
+  });
+});
+
+describe('while AWS has an issue of its own there', () => {
+  const ZONES = ['eu-central-1a', 'eu-central-1b'] as const;
+
+  test('nothing is rebooted; a person reads which issue it is and since when, and it goes on when AWS closes it', async () => {
+    const s = await started({ make: { zone: ZONES[0] } });
+    const issue = beginIssue(s.world, { zone: ZONES[0] });
+    impair(s.world, s.id, { instance: true });
+    await s.run(hours(2));
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.last()?.because).toContain(
+      `AWS has an open issue of EC2 in ${ZONES[0]} since ${new Date(issue.startTime).toISOString()} (${issue.arn})`,
+    );
+    endIssue(s.world, issue);
+    await s.run(minutes(30), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([['reboot', 'effective']]);
+  });
+
+  test('one of the region concerns every zone; one of EBS too', async () => {
+    const s = await started({ make: { zone: ZONES[1] } });
+    beginIssue(s.world, { service: 'EBS' });
+    impair(s.world, s.id, { system: true }, 'restart');
+    await s.run(hours(1));
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.last()?.because).toContain('an open issue of EBS in eu-central-1 since');
+  });
+
+  test('one of another zone, or one that is closed, holds nothing up', async () => {
+    const s = await started({ make: { zone: ZONES[0] } });
+    beginIssue(s.world, { zone: ZONES[1] });
+    endIssue(s.world, beginIssue(s.world));
+    impair(s.world, s.id, { instance: true });
+    await s.run(minutes(40), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+
+  test('it is no second sign: what one sign is not enough for stays, and what has two waits until it is closed', async () => {
+    const s = await started({ of: 'web', policy: mayReplace });
+    const issue = beginIssue(s.world);
+    impair(s.world, s.id, { system: true }, 'nothing');
+    await s.run(hours(1));
+    expect(s.last()?.because).toContain('one sign is not enough');
+    setAgent(s.world, s.host(), 'silent');
+    await s.run(hours(1));
+    expect(s.last()?.because).toContain(issue.arn);
+    expect(s.calls('SetInstanceHealth')).toEqual([]);
+    endIssue(s.world, issue);
+    await s.run(hours(1), () => s.last()?.state === 'closed');
+    expect(s.rungs()).toEqual([['replace', 'effective']]);
+  });
+
+  test('it begins between stop and start: what is stopped is started again', async () => {
+    const s = await started();
+    impair(s.world, s.id, { system: true }, 'restart');
+    await s.run(hours(1), () => s.calls('StopInstances').length > 0);
+    beginIssue(s.world);
+    await s.run(minutes(20), s.over);
+    expect(s.state()).toBe('running');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+
+  test.each([
+    ['the account has no Business support', 'support plan'],
+    ['the role may not ask', 'not authorized'],
+  ])('%s: whether there is one is not known, which is said, and holds nothing up', async (why, words) => {
+    const s = await started();
+    beginIssue(s.world);
+    if (why.includes('support')) s.world.health.supported = false;
+    else s.world.faults.failNext('health', 'DescribeEvents', { kind: 'denied', times: 999 });
+    impair(s.world, s.id, { instance: true });
+    await s.run(minutes(40), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.words()).toMatch(new RegExp(`whether AWS has an issue there is not known \\(.*${words}`));
   });
 });
 

@@ -260,6 +260,7 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'autoscaling:DescribeAutoScalingGroups': 'AWS gives it no resource',
   'autoscaling:DescribeAutoScalingInstances': 'AWS gives it no resource',
   'autoscaling:DescribeInstanceRefreshes': 'AWS gives it no resource',
+  'health:DescribeEvents': 'AWS gives it no resource',
   'ecs:ListClusters': 'AWS gives it no resource',
   'ecs:ListContainerInstances':
     'the survey asks each cluster; the target is an EC2 instance, whose cluster is looked for',

@@ -5,6 +5,7 @@ import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { HealthClient } from '@aws-sdk/client-health';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SSMClient } from '@aws-sdk/client-ssm';
@@ -23,6 +24,7 @@ export const clientsOf = (world: World, credentials: Credentials = rootCredentia
     cloudwatch: new CloudWatchClient(options),
     cloudtrail: new CloudTrailClient(options),
     kms: new KMSClient(options),
+    health: new HealthClient(options),
     s3: new S3Client(options),
     logs: new CloudWatchLogsClient(options),
     ecs: new ECSClient(options),

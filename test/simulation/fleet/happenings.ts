@@ -4,6 +4,7 @@ import { minutes, seconds } from '../../../shared/core/time.ts';
 import { sweep } from '../../../shared/runtime/sweep.ts';
 import { instanceArn } from '../../../world/arns.ts';
 import type { Instance } from '../../../world/ec2.ts';
+import { beginIssue, endIssue } from '../../../world/health.ts';
 import { type Run, setAgent } from '../../../world/hosts.ts';
 import { impair } from '../../../world/instances.ts';
 import type { MessageQueue } from '../engine.ts';
@@ -146,6 +147,17 @@ const storm = (a: FleetAccount): void => {
   }
 };
 
+/** AWS has a trouble of its own, in a zone or in the region, and closes it after a while. */
+const awsFalls = (a: FleetAccount, random: FleetAccount['random']): void => {
+  const { world, schedule } = a;
+  const zone = random.chance(0.4) ? undefined : random.pick(Object.keys(world.zones));
+  const issue = beginIssue(world, { service: random.pick(['EC2', 'EBS'] as const), zone });
+  a.note(() => `AWS has an issue in ${zone ?? world.region}`);
+  schedule.after(minutes(5) + random.integer(minutes(60)), () => {
+    if (issue.endTime === undefined) endIssue(world, issue);
+  });
+};
+
 // ---- people -----------------------------------------------------------------------------------------------------------------------------
 
 const retag = (a: FleetAccount): void => {
@@ -200,6 +212,8 @@ export const happenings = (a: FleetAccount, queue: MessageQueue, field: Field, m
   for (let n = 8 + random.integer(12); n > 0; n--) schedule.at(during(NOISY), () => void person(a, queue));
   if (a.faultless) return;
   for (let n = random.integer(4); n > 0; n--) schedule.at(during(NOISY), () => void machineFalls(a, field));
+  const aws = random.fork('aws');
+  if (aws.chance(0.15)) schedule.at(aws.integer(NOISY), () => awsFalls(a, aws));
   if (random.chance(0.08)) schedule.at(during(NOISY), () => storm(a));
 };
 
@@ -209,5 +223,6 @@ export const calm = async (a: FleetAccount): Promise<void> => {
   a.witness.resumed();
   a.world.hostRunner = undefined;
   Object.assign(a.world.events.trouble, { loss: 0, duplicate: 0, delayMs: 0 });
+  for (const issue of a.world.health.events) if (issue.endTime === undefined) endIssue(a.world, issue);
   a.note(() => 'from here on nothing fails');
 };

@@ -37,15 +37,15 @@ export const mutants: readonly Mutant[] = [
     'const sender = new SSMClient(clientConfig(options, 1));',
     'const sender = new SSMClient(clientConfig(options, 3));',
   ]),
-  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:38', [
+  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:7', [
     "if (!isSure && agent !== 'silent')",
     "if (!isSure && agent === 'absent')",
   ]),
-  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:5', [
+  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:7', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
   ]),
-  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:173', [
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:48', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
@@ -56,6 +56,14 @@ export const mutants: readonly Mutant[] = [
   mutant('what runs is well', IMPAIRED, 'instance-impaired:1', [
     "    checks?.system === 'ok' &&\n    checks.instance === 'ok' &&\n    failing(seen).length === 0 &&\n",
     '    checks !== undefined &&\n',
+  ]),
+  mutant('an issue of AWS’s own holds up nothing', 'shared/core/guards.ts', 'instance-impaired:10', [
+    "if (!issue || 'unknown' in issue || riskOf(p.remediation, p.act.rung) === 'harmless') return undefined;",
+    "if (!issue || 'unknown' in issue || riskOf(p.remediation, p.act.rung) !== 'harmless') return undefined;",
+  ]),
+  mutant('an issue of the region concerns no zone', 'shared/core/issues.ts', 'instance-impaired:10', [
+    '.filter(({ zone }) => zone === undefined || ',
+    '.filter(({ zone }) => ',
   ]),
   mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:16', [
     'new EC2Client(clientConfig(options, 1))',
@@ -150,11 +158,11 @@ export const mutants: readonly Mutant[] = [
     "if (fitting.every((f) => f.delivery === 'unknown') && now - since < DELIVERS_WITHIN)",
     'if (now >= since - DELIVERS_WITHIN)',
   ]),
-  mutant('the word of its agent is enough to drain', ECS, 'ecs-agent-disconnected:14', [
+  mutant('the word of its agent is enough to drain', ECS, 'ecs-agent-disconnected:9', [
     'if (signs.length === 0 && !isOurDrain(look)) return oneSign(closely, is);',
     'if (signs.length < 0) return oneSign(closely, is);',
   ]),
-  mutant('an agent that is cut off is no trouble', ECS, 'ecs-agent-disconnected:1', [
+  mutant('an agent that is cut off is no trouble', ECS, 'ecs-agent-disconnected:3', [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
   ]),

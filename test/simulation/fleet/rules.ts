@@ -5,6 +5,7 @@
 import { minutes } from '../../../shared/core/time.ts';
 import type { Instance } from '../../../world/ec2.ts';
 import { containerInstanceOf } from '../../../world/ecsInstances.ts';
+import { isOf } from '../../../world/health.ts';
 import type { World } from '../../../world/world.ts';
 import type { Sent } from './witness.ts';
 
@@ -79,6 +80,23 @@ const forgetsTheGone: Rule = ({ target }, { world }) => {
   return state === 'terminated' ? undefined : `it is ${state}`;
 };
 
+/** What was asked lately is known for a minute. */
+const KNOWN_FOR = minutes(1);
+/** Whoever was told that AWS has an issue of its own in the zone leaves what is there alone. Where AWS did not answer, nothing is known. */
+const standsBack: Rule = (sent, { world }) => {
+  if (!FOR_DEAD.includes(sent.remediation)) return undefined;
+  const asked = world.calls.findLast(
+    (c) => c.operation === 'DescribeEvents' && c.principal.includes(`-remedy-${sent.remediation}/`),
+  );
+  const [id = ''] = instancesOf(sent);
+  const zone = world.ec2.instances.get(id)?.zone;
+  if (zone === undefined || !asked || asked.error !== undefined) return undefined;
+  const issue = world.health.events.find(
+    (e) => isOf(e, zone) && world.clock.now() - e.toldAt > PASS_TIME + KNOWN_FOR && asked.at > e.toldAt,
+  );
+  return issue && `${id} is in ${zone}, and AWS has told of ${issue.arn}`;
+};
+
 const ofNoGroup: Rule = (sent, { world }) =>
   instancesOf(sent).some((id) => groupOf(world, id)) ? 'its group would replace what is stopped' : undefined;
 
@@ -141,13 +159,18 @@ const neverFewer: Rule = ({ input }, { world }) => {
 };
 
 const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
-  RebootInstances: { 'never-the-last-that-serves': neverTheLast },
+  RebootInstances: { 'never-the-last-that-serves': neverTheLast, 'stands-back-from-aws': standsBack },
   StopInstances: {
     'never-the-last-that-serves': neverTheLast,
     'no-stop-in-a-group': ofNoGroup,
+    'stands-back-from-aws': standsBack,
   },
   StartInstances: { 'what-others-stop-stays-stopped': ownStop },
-  SetInstanceHealth: { 'two-signs-to-destroy': hasTwoSigns, 'never-the-last-that-serves': neverTheLast },
+  SetInstanceHealth: {
+    'two-signs-to-destroy': hasTwoSigns,
+    'never-the-last-that-serves': neverTheLast,
+    'stands-back-from-aws': standsBack,
+  },
   TerminateInstances: { 'two-signs-to-destroy': hasTwoSigns, 'never-the-last-that-serves': neverTheLast },
   UpdateContainerInstancesState: { 'two-signs-to-drain': drainsTheDead },
   DeregisterContainerInstance: { 'only-what-is-gone-is-forgotten': forgetsTheGone },
