@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { CloudTrailClient, StopLoggingCommand } from '@aws-sdk/client-cloudtrail';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import color from 'picocolors';
 import { minutes, seconds, span } from '../shared/core/time.ts';
@@ -11,6 +12,7 @@ import { breakDisk, fileSystemOf, hostOf, stopGrowing } from '../world/fleet.ts'
 import { available } from '../world/hosts.ts';
 import { PROJECT } from './deploy.ts';
 import { type Sandbox, startSandbox } from './start.ts';
+import { troubles } from './troubles.ts';
 
 const say = (text = ''): void => console.log(text);
 
@@ -22,9 +24,13 @@ const STEWARD = [
   'plan',
   'approve',
   'deny',
+  'snooze',
+  'link',
   'pause',
   'resume',
   'undo',
+  'channels',
+  'activity',
   'parked',
   'doctor',
 ];
@@ -32,6 +38,10 @@ const STEWARD = [
 const HELP = `
   fleet                              instances by zone, their disks and alarms
   break disk <instance> [path] [%]   fills a file system (default: its data disk, 93 %), and skips the minutes until the alarm
+${Object.entries(troubles)
+  .map(([name, { what }]) => `  ${`break ${name} <instance>`.padEnd(34)} ${what}`)
+  .join('\n')}
+  break trail                        somebody stops the CloudTrail trail
   grow file <instance> [path]        a file begins to grow by 1 MiB a second; stop file <instance> [path] ends that
   events list                        the sample events
   events send <sample>               gives one to heal, as serverless invoke does, and prints the answer
@@ -91,6 +101,22 @@ const fill = (sandbox: Sandbox, [name, path, percent = '93']: readonly string[])
   );
 };
 
+/** `break trail`, `break memory web-1`, `break disk web-1 /srv 93` */
+const breakIt = async (sandbox: Sandbox, [what = '', ...rest]: readonly string[]): Promise<void> => {
+  if (what === 'disk') return fill(sandbox, rest);
+  if (what === 'trail') {
+    const { AWS_ENDPOINT_URL_CLOUDTRAIL: endpoint = '' } = sandbox.environment;
+    await new CloudTrailClient({ ...sandbox.reach, endpoint }).send(new StopLoggingCommand({ Name: 'audit' }));
+    return void say(
+      '  The trail audit was stopped, by root. Watch it: incidents --recent, activity search --action StopLogging',
+    );
+  }
+  const trouble = troubles[what];
+  if (!trouble) throw new Error(`nothing is broken by break ${what}: disk, ${Object.keys(troubles).join(', ')}, trail`);
+  const instance = named(sandbox, rest[0]);
+  say(`  ${trouble.begin(sandbox.world, instance)} Watch it: why ${instance.tags['Name']}`);
+};
+
 const events = async (sandbox: Sandbox, [what, file]: readonly string[]): Promise<void> => {
   const samples = globSync('events/*/samples/*.json', { cwd: PROJECT }).sort();
   if (what === 'list' || !file) {
@@ -131,7 +157,7 @@ const steward = async (sandbox: Sandbox, words: readonly string[]): Promise<void
 const COMMANDS: Readonly<Record<string, (sandbox: Sandbox, words: readonly string[]) => unknown>> = {
   help: () => say(HELP),
   fleet,
-  break: (sandbox, [, ...rest]) => fill(sandbox, rest),
+  break: breakIt,
   grow: (sandbox, [, name, path]) => {
     const instance = named(sandbox, name);
     breakDisk(sandbox.world, instance.id, {
@@ -155,6 +181,7 @@ const COMMANDS: Readonly<Record<string, (sandbox: Sandbox, words: readonly strin
 
 const start = (): Promise<Sandbox> =>
   startSandbox({
+    cluster: true,
     ready: (what, ms) => say(`  ${color.green('✓')} ${what}  ${color.dim(`${(ms / 1000).toFixed(1)} s`)}`),
     onFailure: (e) =>
       say(color.red(`  an event could not be delivered: ${e instanceof Error ? e.message : String(e)}`)),

@@ -6,6 +6,8 @@ import type { Store } from '../shared/core/store.ts';
 import { minutes, type Time } from '../shared/core/time.ts';
 import { type Clock, createClock, runInRealTime } from '../world/clock.ts';
 import { addTrail } from '../world/cloudtrail.ts';
+import { addService, makeCluster } from '../world/clusters.ts';
+import type { Instance } from '../world/ec2.ts';
 import { type Fleet, seedFleet } from '../world/fleet.ts';
 import { listen } from '../world/wire.ts';
 import { createWorld, type World } from '../world/world.ts';
@@ -40,11 +42,19 @@ export interface Sandbox {
 export interface StartOptions {
   /** Told of each thing that is ready, with how long it took. */
   readonly ready?: (what: string, ms: number) => void;
+  /** An ECS cluster of three instances beside the fleet, with a service. */
+  readonly cluster?: boolean;
   /** Another policy file than steward.yml. */
   readonly policy?: string;
   /** Told of what the bridge could not deliver. */
   readonly onFailure?: (e: unknown) => void;
 }
+
+const addCluster = (world: World): readonly Instance[] => {
+  const { cluster, hosts } = makeCluster(world, 'shop');
+  addService(world, cluster, 'web');
+  return hosts;
+};
 
 const timed = async <T>(what: string, ready: StartOptions['ready'], work: () => Promise<T>): Promise<T> => {
   const began = performance.now();
@@ -54,7 +64,12 @@ const timed = async <T>(what: string, ready: StartOptions['ready'], work: () => 
 };
 
 /** @throws Error in plain words when something that is needed is missing; nothing is left running */
-export const startSandbox = async ({ ready, policy, onFailure = () => {} }: StartOptions = {}): Promise<Sandbox> => {
+export const startSandbox = async ({
+  ready,
+  policy,
+  cluster = false,
+  onFailure = () => {},
+}: StartOptions = {}): Promise<Sandbox> => {
   mkdirSync(WORK, { recursive: true });
   const undo: (() => unknown)[] = [];
   const stop = async (): Promise<void> => {
@@ -67,7 +82,8 @@ export const startSandbox = async ({ ready, policy, onFailure = () => {} }: Star
     undo.push(ministack.stop);
     const clock = createClock(Date.now() - BEHIND);
     const world = createWorld({ enforce: true, clock, account: ACCOUNT, region: REGION });
-    const fleet = seedFleet(world, { documents: Object.keys(reports).map((name) => `steward-${STAGE}-${name}`) });
+    const seeded = seedFleet(world, { documents: Object.keys(reports).map((name) => `steward-${STAGE}-${name}`) });
+    const fleet = cluster ? { ...seeded, all: [...seeded.all, ...addCluster(world)] } : seeded;
     addTrail(world, 'audit');
     const server = await listen(world);
     undo.push(server.close);

@@ -17,9 +17,10 @@ const WORK = mkdtempSync(path.join(tmpdir(), 'steward-test-'));
 /** What starts processes of its own has its machine for itself. The others get a worker per core. */
 const GROUPS: readonly { readonly name: string; readonly args: readonly string[] }[] = [
   {
-    name: 'rules, world, stories, simulation',
-    args: ['--testPathIgnorePatterns', 'test/(contract|template|host|sandbox)/'],
+    name: 'rules, world, stories',
+    args: ['--testPathIgnorePatterns', 'test/(contract|simulation|template|host|sandbox)/'],
   },
+  { name: 'simulation', args: ['test/simulation', '--runInBand'] },
   { name: 'contract', args: ['test/contract'] },
   { name: 'template', args: ['test/template'] },
   { name: 'host scripts', args: ['test/host', '--runInBand'] },

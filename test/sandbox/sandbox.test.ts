@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { CloudTrailClient, StopLoggingCommand } from '@aws-sdk/client-cloudtrail';
+import { CloudTrailClient, StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
 import {
   GetFunctionConfigurationCommand,
   InvokeCommand,
@@ -15,19 +15,25 @@ import {
 } from '@aws-sdk/client-lambda';
 import { ListTopicsCommand, PublishCommand, SNSClient } from '@aws-sdk/client-sns';
 import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { jest } from '@jest/globals';
 import { signalMessage } from '../../events/steward/signal.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/start.ts';
+import { signatureOf } from '../../shared/channels/webhook.ts';
 import { targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import type { Outcome } from '../../shared/runtime/heal.ts';
 import type { Swept } from '../../shared/runtime/sweep.ts';
 import { breakDisk } from '../../world/fleet.ts';
+import { startServer } from '../announce/server.ts';
 
 jest.setTimeout(90_000);
 const exec = promisify(execFile);
 
 let sandbox: Sandbox;
+/** What the channel `ops` posts to. */
+let hook: Awaited<ReturnType<typeof startServer>>;
+const SECRET = 'a secret of this test only';
 const lost: unknown[] = [];
 const arnOf = (id: string) => `arn:aws:ec2:${sandbox.world.region}:${sandbox.world.account}:instance/${id}`;
 const web = (n: number) => {
@@ -72,12 +78,25 @@ const sendToQueue = async (body: string) => {
 beforeAll(async () => {
   // The public door is open, which it is not by default.
   const policy = join(mkdtempSync(join(tmpdir(), 'steward-sandbox-')), 'steward.yml');
-  writeFileSync(policy, `links:\n  recipients: [{ name: alice, may: [undo] }]\n`);
+  hook = await startServer(() => ({ status: 204 }));
+  writeFileSync(
+    policy,
+    [
+      'links: { recipients: [{ name: alice, may: [undo] }] }',
+      `channels: { ops: { type: webhook, url: '${hook.url}', secret: /steward/hook } }`,
+      'remediations: { trail-weakened: { mode: ask } }',
+    ].join('\n'),
+  );
   sandbox = await startSandbox({ policy, onFailure: (e) => lost.push(e) });
+  const { AWS_ENDPOINT_URL_SSM: endpoint = '' } = sandbox.environment;
+  await new SSMClient({ ...sandbox.reach, endpoint }).send(
+    new PutParameterCommand({ Name: '/steward/hook', Value: SECRET, Type: 'SecureString' }),
+  );
   sandbox.skip(minutes(5));
 });
 afterAll(async () => {
   await sandbox?.stop();
+  await hook?.stop();
 });
 
 test('a disk fills: rule, queue, heal, roles, host; healthy, and nobody was denied or strayed', async () => {
@@ -170,6 +189,24 @@ test('who stopped the trail is in the log, signed; the log is whole, and a stran
   const proof = join(mkdtempSync(join(tmpdir(), 'steward-proof-')), 'proof.json');
   expect((await steward('activity', 'prove', line.id, '--out', proof)).code).toBe(0);
   await exec('python3', ['docs/check-proof.py', proof, `${proof}.pem`]);
+});
+
+test('what needs a person is posted to its channel, signed, each message once; and when it is over, that it is', async () => {
+  const { AWS_ENDPOINT_URL_CLOUDTRAIL: endpoint = '' } = sandbox.environment;
+  const cloudtrail = new CloudTrailClient({ ...sandbox.reach, endpoint });
+  await cloudtrail.send(new UpdateTrailCommand({ Name: 'audit', EnableLogFileValidation: false }));
+  const told = () => hook.came.filter(({ json }) => json.remediation === 'trail-weakened');
+  const asked = await until('somebody was asked', async () => told()[0]);
+  expect(asked.json).toMatchObject({ needsPerson: true, open: true, stage: 'local' });
+  const { 'x-steward-signature': signature, 'x-steward-timestamp': timestamp = '' } = asked.headers;
+  expect(signature).toBe(signatureOf(SECRET, `${timestamp}`, asked.body));
+  expect(sandbox.world.cloudtrail.trails.get('audit')?.validation).toBe(false);
+  expect((await steward('approve', asked.json.incident)).out).toContain('approved');
+  const over = await until('told that it is over', async () => told().find(({ json }) => !json.open));
+  expect(over.json.text).toContain('healthy');
+  expect(sandbox.world.cloudtrail.trails.get('audit')?.validation).toBe(true);
+  const tokens = hook.came.map(({ headers }) => headers['idempotency-key']);
+  expect(new Set(tokens).size).toBe(tokens.length);
 });
 
 test('explain: says what it would do, does and writes nothing', async () => {
