@@ -302,7 +302,12 @@ describe('least privilege', () => {
   const TABLE = `arn:aws:dynamodb:eu-central-1:${ACCOUNT}:table/steward-prod`;
   const QUEUE = `arn:aws:sqs:eu-central-1:${ACCOUNT}:steward-prod-signals`;
   const role = (name: string, stage = 'prod') => `arn:aws:iam::${ACCOUNT}:role/steward-${stage}-remedy-${name}`;
-  const may = async (name: string, action: string, resource: string): Promise<string> => {
+  const may = async (
+    name: string,
+    action: string,
+    resource: string,
+    contextVariables: Readonly<Record<string, readonly string[]>> = {},
+  ): Promise<string> => {
     const principal = `arn:aws:iam::${ACCOUNT}:role/steward-prod-${name}`;
     const response = await runSimulation(
       {
@@ -312,7 +317,7 @@ describe('least privilege', () => {
         })) as never,
         serviceControlPolicies: [],
         resourceControlPolicies: [],
-        request: { action, principal, resource: { resource, accountId: ACCOUNT }, contextVariables: {} },
+        request: { action, principal, resource: { resource, accountId: ACCOUNT }, contextVariables },
       } as never,
       {},
     );
@@ -335,11 +340,19 @@ describe('least privilege', () => {
     ['heal', 'ec2:ModifyVolume', `arn:aws:ec2:eu-central-1:${ACCOUNT}:volume/vol-1`, 'no'],
     ['heal', 'ec2:TerminateInstances', `arn:aws:ec2:eu-central-1:${ACCOUNT}:instance/i-1`, 'no'],
     ['heal', 'ssm:SendCommand', `arn:aws:ec2:eu-central-1:${ACCOUNT}:instance/i-1`, 'no'],
-    ['sweep', 'dynamodb:PutItem', TABLE, 'no'],
     ['answer', 'ssm:PutParameter', `arn:aws:ssm:eu-central-1:${ACCOUNT}:parameter/steward/prod/other`, 'no'],
     ['answer', 'iam:PassRole', role('full-disk'), 'no'],
   ])('%s: %s on %s: %s', async (name, action, resource, answer) => {
     expect(await may(name, action, resource)).toBe(answer);
+  });
+  // DynamoDB says the partition keys of each PutItem.
+  test.each([
+    ['GROUP#zone/euc1-az1', 'yes'],
+    ['GROUP#asg/web', 'no'],
+    ['TARGET#arn:aws:ec2:eu-central-1:111122223333:instance/i-1', 'no'],
+    ['SWITCHES', 'no'],
+  ])('sweep puts %s: %s', async (key, answer) => {
+    expect(await may('sweep', 'dynamodb:PutItem', TABLE, { 'dynamodb:LeadingKeys': [key] })).toBe(answer);
   });
 });
 
