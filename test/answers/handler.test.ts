@@ -1,5 +1,4 @@
 /** The function as Lambda calls it: what it logs, and what it never logs. */
-import { jest } from '@jest/globals';
 import type { Context } from 'aws-lambda';
 import { makeHandler } from '../../functions/answer/handler.ts';
 import { commandHash, prove } from '../../shared/aws/identity.ts';

@@ -1,4 +1,3 @@
-import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { bytesOf, gib, growthPerHour, maxGiB, usdPerMonth, wantedGiB } from '../../shared/core/ebs.ts';
 import {

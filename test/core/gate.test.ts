@@ -1,4 +1,3 @@
-import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Conflict } from '../../shared/core/errors.ts';
 import { commitOutcome, LEASE, propose, type Reservation, reserve } from '../../shared/core/gate.ts';

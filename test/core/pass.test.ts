@@ -1,4 +1,3 @@
-import { beforeEach, describe, expect, test } from '@jest/globals';
 import * as z from 'zod/mini';
 import { Refused, Throttled, Unavailable } from '../../shared/core/errors.ts';
 import { guardNames } from '../../shared/core/guards.ts';

@@ -1,4 +1,3 @@
-import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Permission, rolePolicy, sessionPolicy } from '../../shared/core/permissions.ts';
 import { instanceTarget } from '../../shared/core/target.ts';

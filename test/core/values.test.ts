@@ -1,5 +1,4 @@
 /** The small rules: policy, windows, targets, errors, alarms, the incident's record. */
-import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { signalOfTags, signalsOfAlarm } from '../../shared/core/alarm.ts';
 import { Conflict, InvalidInput, messageOf, Refused, Throttled, Unavailable } from '../../shared/core/errors.ts';

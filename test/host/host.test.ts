@@ -23,7 +23,7 @@ import { bootHost, type HostMachine, makeDisk, prepare, type Result } from './um
 const missing = prepare();
 if (missing && process.env['STEWARD_HOST_TESTS'] === 'required') throw new Error(missing);
 if (missing) console.warn(`skipped: ${missing}`);
-jest.setTimeout(60_000);
+jest.setTimeout(240_000);
 const suite = missing ? describe.skip : describe;
 
 const MiB = 2 ** 20;

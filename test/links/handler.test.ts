@@ -1,5 +1,4 @@
 /** The function as Lambda calls it by its URL: what it answers, what it logs, and what it never logs. */
-import { jest } from '@jest/globals';
 import type { Context, LambdaFunctionURLEvent } from 'aws-lambda';
 import { makeHandler } from '../../functions/link/handler.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';

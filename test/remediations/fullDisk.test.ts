@@ -1,5 +1,4 @@
 /** The planner of full-disk: what it decides from what it sees. What it then does to a fleet is told in test/stories. */
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Mount } from '../../shared/core/disk.ts';
 import { maxGiB } from '../../shared/core/ebs.ts';

@@ -137,11 +137,3 @@ describe('faults', () => {
     expect(await burst()).toBe(50);
   });
 });
-
-test('a day of the fleet passes in little time', () => {
-  const world = createWorld();
-  seedFleet(world);
-  const began = performance.now();
-  world.clock.advance(hours(24));
-  expect(performance.now() - began).toBeLessThan(5_000);
-});
