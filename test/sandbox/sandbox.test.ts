@@ -197,7 +197,7 @@ test('what needs a person is posted to its channel, signed, each message once; a
   await cloudtrail.send(new UpdateTrailCommand({ Name: 'audit', EnableLogFileValidation: false }));
   const told = () => hook.came.filter(({ json }) => json.remediation === 'trail-weakened');
   const asked = await until('somebody was asked', async () => told()[0]);
-  expect(asked.json).toMatchObject({ needsPerson: true, open: true, stage: 'local' });
+  expect(asked.json).toMatchObject({ needsPerson: true, open: true, stage: 'asks' });
   const { 'x-steward-signature': signature, 'x-steward-timestamp': timestamp = '' } = asked.headers;
   expect(signature).toBe(signatureOf(SECRET, `${timestamp}`, asked.body));
   expect(sandbox.world.cloudtrail.trails.get('audit')?.validation).toBe(false);
