@@ -85,6 +85,7 @@ export const makeVolume = (
     iops: defaultIops(type, size) ?? LIMITS[type].iops?.[0],
     throughput: LIMITS[type].throughput?.[0],
     state: 'available',
+    ioDisabledAt: undefined,
     createTime: world.clock.now(),
     encrypted: true,
     key: undefined,

@@ -8,6 +8,7 @@ import { passRole } from './logs.ts';
 import { placeOperations } from './places.ts';
 import { AwsError, defineService, ec2Words, type Operations, type Requirement, type Resource } from './service.ts';
 import { tagOperations } from './tags.ts';
+import { volumeTroubleOperations } from './volumeTroubles.ts';
 import type { World } from './world.ts';
 
 export type Ec2Operations = Operations<typeof api>;
@@ -67,7 +68,10 @@ export type VolumeShape = { size: number; type: VolumeType; iops: number | undef
 export type Volume = VolumeShape & {
   readonly id: string;
   zone: string;
-  state: 'creating' | 'available' | 'in-use' | 'deleting';
+  /** `error`: its hardware has failed, and its data are lost. */
+  state: 'creating' | 'available' | 'in-use' | 'deleting' | 'error';
+  /** Since when AWS keeps I/O from it, whose data may be inconsistent. */
+  ioDisabledAt: number | undefined;
   createTime: number;
   encrypted: boolean;
   /** ARN of a key of the customer's; AWS's own key needs no grant of ours. */
@@ -78,9 +82,18 @@ export type Volume = VolumeShape & {
   modifications: Modification[];
 };
 
+export type Snapshot = {
+  readonly id: string;
+  readonly volumeId: string;
+  readonly startTime: number;
+  readonly state: 'pending' | 'completed' | 'error';
+  readonly tags: Record<string, string>;
+};
+
 export type Ec2State = {
   readonly instances: Map<string, Instance>;
   readonly volumes: Map<string, Volume>;
+  readonly snapshots: Map<string, Snapshot>;
   readonly vpcs: Map<string, Vpc>;
   readonly flowLogs: Map<string, FlowLog>;
   /** Destinations that flow logs cannot write to, and what AWS says of it. */
@@ -92,6 +105,7 @@ export type Ec2State = {
 export const createEc2State = (): Ec2State => ({
   instances: new Map(),
   volumes: new Map(),
+  snapshots: new Map(),
   vpcs: new Map(),
   flowLogs: new Map(),
   unreachable: new Map(),
@@ -138,6 +152,7 @@ export const ec2Service = defineService<typeof api>({
   operations: {
     ...instanceOperations,
     ...volumeOperations,
+    ...volumeTroubleOperations,
     ...tagOperations,
     ...placeOperations,
     ...flowLogOperations,
@@ -154,6 +169,7 @@ export const ec2Service = defineService<typeof api>({
         world,
         (input.InstanceCreditSpecifications ?? []).flatMap((s) => s.InstanceId ?? []),
       ),
+    EnableVolumeIO: (input, world) => each(world, [input.VolumeId ?? '']),
     ModifyVolume: (input, world) => each(world, [input.VolumeId ?? '']),
     CreateVpc: (_input, world) => [{ arn: vpcArn(world, '*') }],
     DeleteVpc: (input, world) => each(world, [input.VpcId ?? '']),

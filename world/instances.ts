@@ -398,8 +398,7 @@ export const instanceOperations: Ec2Operations = {
         AttachedEbsStatus: off
           ? notApplicable
           : {
-              Status: instance.impaired.ebs ? ('impaired' as const) : ('ok' as const),
-              Details: [],
+              ...checkStatus(instance.impaired.ebs, false, instance.impairedSince),
             },
         Events: instance.scheduled.map((e) => ({
           Code: e.code as 'instance-stop',

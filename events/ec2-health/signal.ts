@@ -1,7 +1,7 @@
-/** AWS Health says that something will happen, or has, to instances: one event names many. What is true of each, EC2 itself is asked. */
+/** AWS Health says that something will happen, or has, to instances or volumes: one event names many. What is true of each, EC2 itself is asked. */
 import * as z from 'zod/mini';
 import type { Signal } from '../../shared/core/signal.ts';
-import { idOf, instanceTarget, targetOf } from '../../shared/core/target.ts';
+import { idOf, instanceTarget, type Target, targetOf, typeOf, volumeTarget } from '../../shared/core/target.ts';
 import type { Envelope } from '../envelope.ts';
 import { parsed, text, timeOf } from '../parse.ts';
 
@@ -10,36 +10,46 @@ const detail = z.object({
   statusCode: z.nullish(z.string()),
   /** An event of the organisation names whose resources they are. */
   affectedAccount: z.nullish(z.string().check(z.regex(/^\d{12}$/))),
+  /** The envelope has the region that it was sent to, which may be the backup of the one that it is about. */
+  eventRegion: z.nullish(text),
   affectedEntities: z.nullish(z.array(z.object({ entityValue: text }))),
 });
 
-const ARN = /^arn:[^:]*:ec2:[^:]*:\d{12}:instance\/(i-[0-9a-f]+)$/;
+const ARN = /^arn:[^:]*:ec2:[^:]*:\d{12}:(instance\/i|volume\/vol)-[0-9a-f]+$/;
+type Where = Pick<Target, 'account' | 'region'>;
+const targetsIn = (value: string, where: Where): readonly Target[] => {
+  if (ARN.test(value)) return [targetOf(value)];
+  if (value.startsWith('i-')) return [instanceTarget(where, value)];
+  return value.startsWith('vol-') ? [volumeTarget(where, value)] : [];
+};
 
 /** What EC2's own status does not show: AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEGRADED and its like. */
 const DEGRADED = /_DEGRADED$/;
+/** AWS_EBS_VOLUME_LOST. */
+const LOST = /_LOST(_|$)/;
 
-/** A degradation that is over only makes what waits look again. */
-const kindOf = (code: string, status: string | null | undefined): Signal['kind'] => {
+/** What is over only makes what waits look again. */
+const kindOf = (code: string, status: string | null | undefined, target: Target): Signal['kind'] => {
+  if (typeOf(target) === 'volume') return LOST.test(code) ? 'volume.lost' : 'target.changed';
   if (!DEGRADED.test(code)) return 'instance.scheduled-event';
   return status === 'closed' ? 'target.changed' : 'instance.hardware-degraded';
 };
 
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
-  const { eventTypeCode, statusCode, affectedAccount, affectedEntities } = parsed(
+  const { eventTypeCode, statusCode, affectedAccount, eventRegion, affectedEntities } = parsed(
     detail,
     event.detail,
     'the Health event',
   );
-  const account = affectedAccount ?? event.account;
-  const named = (affectedEntities ?? []).map((e) => e.entityValue).filter((v) => v.startsWith('i-') || ARN.test(v));
-  return [...new Set(named)].map((value) => {
-    const target = ARN.test(value) ? targetOf(value) : instanceTarget({ account, region: event.region }, value);
-    return {
-      kind: kindOf(eventTypeCode, statusCode),
+  const where = { account: affectedAccount ?? event.account, region: eventRegion ?? event.region };
+  const named = [...new Set((affectedEntities ?? []).map((e) => e.entityValue))];
+  return named.flatMap((value) =>
+    targetsIn(value, where).map((target) => ({
+      kind: kindOf(eventTypeCode, statusCode, target),
       target,
       at: timeOf(event.time),
       cause: `AWS Health: ${eventTypeCode} of ${idOf(target)}`,
       eventId: event.id,
-    };
-  });
+    })),
+  );
 };

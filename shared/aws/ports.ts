@@ -26,6 +26,7 @@ export const fleetReads = (options: HostOptions, how: Together): FleetReads =>
       groups: lazily(() => import('./groups.ts').then((m) => m.autoScalingGroups(options))),
       hosts: lazily(() => import('./hosts.ts').then((m) => m.ssmHosts(options))),
       health: lazily(() => import('./health.ts').then((m) => m.awsHealth(options))),
+      volumes: lazily(() => import('./volumes.ts').then((m) => m.ec2Volumes(options))),
     },
     how,
   );
@@ -34,7 +35,7 @@ export const fleetReads = (options: HostOptions, how: Together): FleetReads =>
 export const awsPorts = (options: HostOptions, fleet?: FleetReads): Ports => ({
   where: { account: options.account, region: options.region, stage: options.stage },
   instances: lazily(() => import('./instances.ts').then((m) => ({ ...m.ec2Instances(options), ...fleet?.instances }))),
-  volumes: lazily(() => import('./volumes.ts').then((m) => m.ec2Volumes(options))),
+  volumes: lazily(() => import('./volumes.ts').then((m) => ({ ...m.ec2Volumes(options), ...fleet?.volumes }))),
   hosts: lazily(() => import('./hosts.ts').then((m) => ({ ...m.ssmHosts(options), ...fleet?.hosts }))),
   metrics: lazily(() => import('./cloudwatch.ts').then((m) => m.cloudWatchMetrics(options))),
   trails: lazily(() => import('./trails.ts').then((m) => m.cloudTrails(options))),

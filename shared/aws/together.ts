@@ -8,6 +8,7 @@ import { NotFound } from '../core/errors.ts';
 import type { Issues } from '../core/issues.ts';
 import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
 import { hours, seconds, type Time } from '../core/time.ts';
+import type { VolumeTrouble } from '../core/volumes.ts';
 import type { ManyGroups } from './groups.ts';
 import { ABSENT, type ManyHosts } from './hosts.ts';
 import type { ManyInstances } from './instances.ts';
@@ -28,6 +29,7 @@ export interface Fleet {
   readonly groups: Pick<ManyGroups, 'members' | 'groups'>;
   readonly hosts: Pick<ManyHosts, 'agents'>;
   readonly health: Ports['health'];
+  readonly volumes: Pick<Ports['volumes'], 'troubled'>;
 }
 export interface Together {
   readonly now: () => Time;
@@ -74,9 +76,10 @@ export interface FleetReads {
   readonly groups: Pick<Ports['groups'], 'memberOf' | 'describe'>;
   readonly hosts: Pick<Ports['hosts'], 'agent'>;
   readonly health: Ports['health'];
+  readonly volumes: Pick<Ports['volumes'], 'troubled'>;
 }
 
-export const together = ({ instances, groups, hosts, health }: Fleet, how: Together): FleetReads => {
+export const together = ({ instances, groups, hosts, health, volumes }: Fleet, how: Together): FleetReads => {
   const record = async <V>(found: Promise<Readonly<Record<string, V>>>) => new Map(Object.entries(await found));
   const instance = loader<Instance>(how, { most: 200, keep: SAME_LOOK }, (ids) => instances.many(ids));
   const checks = loader<Checks>(how, { most: 100, keep: NEIGHBOURS }, (ids) => record(instances.checks(ids)));
@@ -88,6 +91,11 @@ export const together = ({ instances, groups, hosts, health }: Fleet, how: Toget
     how,
     { most: 1, keep: ISSUES },
     async ([all = '']) => new Map([[all, await health.issues()]]),
+  );
+  const troubled = loader<readonly VolumeTrouble[]>(
+    how,
+    { most: 1, keep: SAME_LOOK },
+    async ([all = '']) => new Map([[all, await volumes.troubled()]]),
   );
   const tagged = loader<readonly Instance[]>(
     how,
@@ -127,6 +135,7 @@ export const together = ({ instances, groups, hosts, health }: Fleet, how: Toget
       },
     },
     groups: { memberOf: (id) => member(id), describe: (name) => group(name) },
+    volumes: { troubled: async () => (await troubled('all')) ?? [] },
     health: { issues: async () => (await issues('all')) ?? [] },
     hosts: { agent: async (id) => (await agent(id)) ?? ABSENT },
   };

@@ -208,11 +208,15 @@ const inMode: Guard = (p) => {
         now + minutes(15),
       );
     case 'act':
+      if (act.asks !== undefined) return allowed(p, `must approve it, for ${act.asks}`);
       return `the policy lets ${p.remediation.name} act`;
     case 'ask':
-      return (act.recovers && putsBack(p)) || (approved(p) ?? ask(p, 'must approve it'));
+      return allowed(p, 'must approve it');
   }
 };
+
+/** By a person, or because it ends an interruption that one allowed. */
+const allowed = (p: Proposal, must: string) => (p.act.recovers && putsBack(p)) || (approved(p) ?? ask(p, must));
 
 /** Who said yes to exactly this step, and may. */
 const approved = ({ incident, act, now, policy }: Proposal): string | undefined => {

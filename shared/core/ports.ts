@@ -15,6 +15,7 @@ import type { LogGroups } from './logs.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
 import type { Trails } from './trails.ts';
+import type { Snapshot, VolumeTrouble } from './volumes.ts';
 import type { Watches } from './watch.ts';
 
 export interface Instance {
@@ -118,6 +119,12 @@ export interface Volumes {
   attachedTo(id: string): Promise<string | undefined>;
   /** Asks for a size. AWS has no token here; naming the absolute size makes a repetition harmless. */
   grow(id: string, toGiB: number): Promise<void>;
+  /** Of all in the region those that AWS says are lost, or whose I/O it has disabled. */
+  troubled(): Promise<readonly VolumeTrouble[]>;
+  /** Complete ones that this account has of it, newest first. The volume need not be there any more. */
+  snapshots(id: string): Promise<readonly Snapshot[]>;
+  /** Naming the end state makes a repetition harmless. */
+  enableIo(id: string): Promise<void>;
 }
 
 /** A command that was sent to a host. */

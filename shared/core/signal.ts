@@ -23,6 +23,9 @@ export type SignalKind =
   | 'instance.ebs-check-failed'
   /** AWS Health says that what it runs on is degraded; no status check shows that. */
   | 'instance.hardware-degraded'
+  /** AWS has lost the data of one of its volumes, or disabled its I/O. */
+  | 'volume.lost'
+  | 'volume.io-off'
   /** AWS will stop, reboot or retire it at a known time. */
   | 'instance.scheduled-event'
   /** A spot instance goes in two minutes. */

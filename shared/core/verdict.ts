@@ -13,6 +13,8 @@ export interface Act<Step> {
   readonly continues?: boolean;
   /** It ends an interruption that an effective step of this very incident began: nothing but a pause keeps it from that. */
   readonly recovers?: boolean;
+  /** A person decides, whatever the mode: why. */
+  readonly asks?: string;
   /** What it adds to the bill. Absent means nothing. */
   readonly cost?: { readonly usdPerMonth: number; readonly what: string };
   /** In words, for people: "grow /data from 20 to 30 GiB". */

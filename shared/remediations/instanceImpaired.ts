@@ -22,9 +22,10 @@ import {
 } from '../core/power.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look } from '../core/remediation.ts';
 import type { Signal, SignalKind } from '../core/signal.ts';
-import { idOf, instanceTarget, partitionOf, type Target } from '../core/target.ts';
+import { idOf, instanceTarget, partitionOf, type Target, volumeTarget } from '../core/target.ts';
 import { days, hours, iso, minutes, seconds, span } from '../core/time.ts';
 import type { Act, Json, Verdict } from '../core/verdict.ts';
+import { type EnableIo, enablingIo, type IllVolume, illText, illVolumes, lostVolume } from '../core/volumes.ts';
 
 const options = z.strictObject({
   patienceMinutes: option(
@@ -37,6 +38,11 @@ const options = z.strictObject({
     10,
     'What AWS repairs by itself (automatic recovery, Auto Scaling) has so long before Steward does it',
   ),
+  enableVolumeIo: option(
+    z.boolean(),
+    false,
+    'May it enable the I/O of a volume that AWS disabled, for its data may be inconsistent, without asking a person?',
+  ),
 });
 type Options = z.output<typeof options>;
 
@@ -45,6 +51,7 @@ type Step =
   | Stop
   | Start
   | { readonly do: 'replace'; readonly instance: string; readonly group: string }
+  | EnableIo
   | Leave;
 
 interface Seen {
@@ -61,6 +68,8 @@ interface Seen {
   readonly member: Member | undefined;
   /** Its Auto Scaling group, by its tag: that stays when it is no member any more. */
   readonly scaling: ScalingGroup | undefined;
+  /** Of its volumes those that AWS has lost or switched off. */
+  readonly volumes: readonly IllVolume[];
   readonly issue: Facts['issue'];
   /** Asked for only when AWS takes it. */
   readonly duties: Duties;
@@ -70,8 +79,9 @@ interface Seen {
 
 const isLeaving = (look: Look<Options>): boolean => isTaken(look) || tried(look, 'drain') !== undefined;
 /** Well, or ill for so short a time that nothing is done yet. */
-const mayMendItself = (checks: Checks | undefined, look: Look<Options>): boolean =>
+const mayMendItself = (checks: Checks | undefined, volumes: readonly IllVolume[], look: Look<Options>): boolean =>
   checks !== undefined &&
+  volumes.length === 0 &&
   look.attempts.length === 0 &&
   !isLeaving(look) &&
   look.signal.kind !== 'instance.hardware-degraded' &&
@@ -79,7 +89,27 @@ const mayMendItself = (checks: Checks | undefined, look: Look<Options>): boolean
   checks.state === 'running' &&
   (checks.impairedSince === undefined || look.now - checks.impairedSince < minutes(look.options.patienceMinutes));
 
+/** What is not looked into. */
+const NOTHING = {
+  checks: undefined,
+  traits: undefined,
+  agent: 'absent',
+  member: undefined,
+  keys: [],
+  serving: undefined,
+  volumes: [],
+  issue: undefined,
+  scaling: undefined,
+  duties: NO_DUTIES,
+} as const;
 const NO_CHECKS: Readonly<Record<string, Checks>> = {};
+
+const issueFor = async (instance: Instance, { health }: Ports): Promise<Facts['issue']> =>
+  isGone(instance) ? undefined : issueAt(await health.issues(), instance);
+
+/** The volume that AWS Health told of, while it is news. */
+const toldLost = ({ signal, now, openedAt }: Look<Options>): string | undefined =>
+  signal.kind === 'volume.lost' && now - openedAt < DEGRADED_FOR ? /vol-[0-9a-f]+/.exec(signal.cause)?.[0] : undefined;
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
@@ -87,29 +117,16 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   const uncovered = look.uncovered(instance.tags);
   const name = instance.tags[ASG_TAG];
   const gone = isGone(instance);
-  const nothing = { checks: undefined, traits: undefined, agent: 'absent' as const, member: undefined };
-  if (uncovered !== undefined || (gone && !name)) {
-    if (gone) throw new NotFound(`${id} is ${instance.state}`);
-    return {
-      target,
-      instance,
-      uncovered,
-      ...nothing,
-      keys: [],
-      group: aloneGroup(instance),
-      serving: undefined,
-      issue: undefined,
-      scaling: undefined,
-      duties: NO_DUTIES,
-    };
-  }
-  const [scaling, checks] = await Promise.all([
+  if (gone && (uncovered !== undefined || !name)) throw new NotFound(`${id} is ${instance.state}`);
+  if (uncovered !== undefined) return { target, instance, uncovered, ...NOTHING, group: aloneGroup(instance) };
+  const [scaling, checks, volumes] = await Promise.all([
     name ? ports.groups.describe(name) : undefined,
     gone ? NO_CHECKS : ports.instances.checks([id]),
+    gone ? [] : illVolumes(instance, ports, toldLost(look)),
   ]);
   const leaves = !gone && isLeaving(look);
-  const early = mayMendItself(checks[id], look);
-  const [traits, agent, { group, serving }, member, keys, issues] = await Promise.all([
+  const early = mayMendItself(checks[id], volumes, look);
+  const [traits, agent, { group, serving }, member, keys, issue] = await Promise.all([
     ports.instances.traits([instance.type]),
     early ? ('absent' as const) : ports.hosts.agent(id).then((a) => a.state),
     // Who of its group serves matters to an act only, and is the dearest question.
@@ -118,7 +135,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       : membershipOf(instance, ports, look.tags.group, scaling?.targetGroups),
     gone ? undefined : ports.groups.memberOf(id),
     instance.state === 'stopped' ? keysOf(instance, ports) : [],
-    early || gone ? [] : ports.health.issues(),
+    early ? undefined : issueFor(instance, ports),
   ]);
   return {
     target,
@@ -131,7 +148,8 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     // What AWS takes is no repair of Steward's: it spends no budget of the group.
     group: leaves ? aloneGroup(instance) : group,
     serving,
-    issue: issueAt(issues, instance),
+    volumes,
+    issue,
     member,
     scaling,
     duties: leaves ? await dutiesOf(id, scaling, ports) : NO_DUTIES,
@@ -182,6 +200,7 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
     checks?.system === 'ok' &&
     checks.instance === 'ok' &&
     failing(seen).length === 0 &&
+    seen.volumes.length === 0 &&
     announced(seen, look).length === 0 &&
     !isTaken(look) &&
     !stillDrains(seen, look) &&
@@ -194,7 +213,8 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   if (uncovered !== undefined) return `not looked into: ${uncovered}`;
   if (isGone(seen.instance))
     return `it is ${instance.state}; asg/${scaling?.name} has ${scaling?.inService} of ${scaling?.desired} in service`;
-  if (instance.state !== 'running') return `it is ${instance.state}`;
+  const volumes = seen.volumes.map(illText);
+  if (instance.state !== 'running') return [`it is ${instance.state}`, ...volumes].join('; ');
   const fails = failing(seen);
   const events = announced(seen, look).map((e) => `AWS will ${wordsOf(e)} at ${iso(e.notBefore)}`);
   const state = fails.length > 0 ? [`its ${fails.join(' and ')} fails`] : [];
@@ -202,7 +222,7 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   const place = member && member.lifecycle !== 'InService' ? [`Auto Scaling has it ${member.lifecycle}`] : [];
   const taken = isTaken(look) ? ['AWS is about to take it back'] : [];
   const worn = isDegraded(seen, look) ? [`what it runs on is degraded (${look.signal.cause})`] : [];
-  const all = [...state, ...events, ...taken, ...worn, ...waits, ...place];
+  const all = [...volumes, ...state, ...events, ...taken, ...worn, ...waits, ...place];
   const known = issue && !('unknown' in issue) ? [issueText(issue)] : [];
   return all.length > 0 ? [...all, ...known].join('; ') : 'it runs and its status checks pass';
 };
@@ -228,6 +248,10 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { now } = look;
   if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
   if (isGone(seen.instance)) return succession(seen.instance, seen.scaling, { now, since: look.openedAt });
+  const lost = seen.volumes.find((v) => v.is === 'lost');
+  // What this incident stopped is started again first.
+  if (lost && !(instance.state === 'stopped' && awaitsStart(instance, tried(look, 'stop'))))
+    return lostVolume(lost, instance.zoneName);
   const last = lastOf(look);
   switch (instance.state) {
     case 'stopping':
@@ -244,6 +268,9 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if ((last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous') && last.effect === undefined)
     return { do: 'wait', until: now + seconds(15), because: `${describe(seen, look)}: ${last.plan} is not over yet` };
   if (!checks) return { do: 'wait', until: now + minutes(1), because: 'EC2 tells nothing of its status checks' };
+  // Neither a reboot nor other hardware enables it.
+  const [off] = seen.volumes;
+  if (off) return enablingIo(instance.id, off, look, look.options.enableVolumeIo);
   return failing(seen).length > 0 ? impaired(seen, checks, look) : forewarned(seen, look);
 };
 
@@ -419,6 +446,9 @@ const act = async (step: Step, ports: Ports): Promise<Json> => {
     case 'drain':
       await takeLeave(step, ports);
       break;
+    case 'enable-io':
+      await ports.volumes.enableIo(step.volume);
+      break;
     case 'reboot':
       await instances.reboot(step.instance);
       break;
@@ -451,6 +481,8 @@ const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, { now }: Look<O
       return instance.state === 'stopped' ? 'effective' : within(STOP_LIMIT);
     case 'drain':
       return isGone(instance) || leaveOf(instance.id, seen.duties) === undefined ? 'effective' : within(minutes(1));
+    case 'enable-io':
+      return seen.volumes.some((v) => v.volume === step.volume) ? within(minutes(5)) : 'effective';
     case 'replace':
       return isGone(seen.instance) || (member && member.lifecycle !== 'InService') ? 'effective' : within(minutes(5));
     case 'start':
@@ -470,6 +502,27 @@ const kindOf = (c: Checks): SignalKind =>
   (['system', 'instance', 'ebs'] as const).flatMap((k) => (c[k] === 'impaired' ? (KINDS[k] ?? []) : []))[0] ??
   'instance.scheduled-event';
 
+const survey = async (
+  { instances, volumes, where }: Ports,
+  { now }: { readonly now: number },
+): Promise<readonly Signal[]> => {
+  const [troubled, ill] = await Promise.all([instances.troubled(), volumes.troubled()]);
+  const ofVolumes = ill.flatMap(({ volume, is, instance }): Signal[] => {
+    const kind = is === 'lost' ? 'volume.lost' : 'volume.io-off';
+    const cause = `survey: EC2 reports ${kind} of ${volume}`;
+    const eventId = `survey:${volume}:${kind}`;
+    return instance ? [{ kind, target: instanceTarget(where, instance), at: now, cause, eventId }] : [];
+  });
+  const ofChecks = troubled.map(({ id, checks }) => ({
+    kind: kindOf(checks),
+    target: instanceTarget(where, id),
+    at: now,
+    cause: `survey: EC2 reports ${kindOf(checks)} of ${id}`,
+    eventId: `survey:${id}:${kindOf(checks)}@${checks.impairedSince ?? checks.events[0]?.notBefore ?? iso(now).slice(0, 13)}`,
+  }));
+  return [...ofVolumes, ...ofChecks];
+};
+
 export const instanceImpaired = defineRemediation<Seen, Step, Options>({
   name: 'instance-impaired',
   title: 'ends failed status checks of EC2 instances, and moves them before AWS retires them',
@@ -480,12 +533,15 @@ or AWS's own announcement. What AWS Health calls **degraded** (a drive of the in
 hardware. What would lose instance-store data or a public address is a rung of its own, which destroys: a person says yes to exactly that. It is over when
 both checks pass again, or the group is whole. It never forces a stop, never terminates anything itself, never touches the last member that serves without a person. A spot instance that AWS
 takes is **drained** first: its ECS tasks start elsewhere, and it leaves its group's target groups where others serve. On a mere recommendation only where its group launches another
-(Capacity Rebalancing), and once that one is there. While AWS has an open issue of EC2 or EBS in the zone or the region, nothing is rebooted, moved or replaced: a person is told which issue it is.`,
+(Capacity Rebalancing), and once that one is there. While AWS has an open issue of EC2 or EBS in the zone or the region, nothing is rebooted, moved or replaced: a person is told which issue it is. A volume whose hardware has failed for good is never 'repaired': a person is told at once, with its snapshots, newest first
+(one that is attached to nothing is nobody's here). A volume whose I/O AWS disabled, for its data may be inconsistent, takes it again at a person's word, or without if `enableVolumeIo` says so; until then neither a reboot nor other hardware is tried.`,
   answers: [
     'instance.status-check-failed',
     'instance.system-check-failed',
     'instance.ebs-check-failed',
     'instance.hardware-degraded',
+    'volume.lost',
+    'volume.io-off',
     'instance.scheduled-event',
     'instance.interruption',
     'instance.rebalance-recommended',
@@ -497,10 +553,17 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
     restart: 'stop it, to start it on other hardware',
     'restart-with-loss': 'the same, where instance-store data or the public address is lost',
     start: 'start what was stopped for that',
+    'enable-io': 'its volume takes I/O again that AWS disabled, for its data may be inconsistent',
     replace: 'its Auto Scaling group launches another',
     drain: 'AWS takes it: its tasks start elsewhere, it takes no new requests',
   },
-  risks: { start: 'harmless', drain: 'harmless', 'restart-with-loss': 'destroys', replace: 'destroys' },
+  risks: {
+    start: 'harmless',
+    drain: 'harmless',
+    'enable-io': 'interrupts',
+    'restart-with-loss': 'destroys',
+    replace: 'destroys',
+  },
   permissions: [
     {
       for: 'look',
@@ -510,6 +573,8 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
         'ec2:DescribeInstanceTypes',
         'ec2:DescribeVolumes',
         'ec2:DescribeVolumesModifications',
+        'ec2:DescribeVolumeStatus',
+        'ec2:DescribeSnapshots',
         'ssm:DescribeInstanceInformation',
         'autoscaling:DescribeAutoScalingInstances',
         'autoscaling:DescribeAutoScalingGroups',
@@ -538,17 +603,17 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
       actions: ['elasticloadbalancing:DeregisterTargets'],
       resources: ['arn:*:elasticloadbalancing:*:*:targetgroup/*'],
     },
+    { for: 'act', actions: ['ec2:EnableVolumeIO'], resources: ['arn:*:ec2:*:*:volume/*'] },
     GRANTS_OF_START,
   ],
   options,
-  survey: async ({ instances, where }, { now }): Promise<readonly Signal[]> =>
-    (await instances.troubled()).map(({ id, checks }) => ({
-      kind: kindOf(checks),
-      target: instanceTarget(where, id),
-      at: now,
-      cause: `survey: EC2 reports ${kindOf(checks)} of ${id}`,
-      eventId: `survey:${id}:${kindOf(checks)}@${checks.impairedSince ?? checks.events[0]?.notBefore ?? iso(now).slice(0, 13)}`,
-    })),
+  survey,
+  locate: {
+    volume: async (changed, ports) => {
+      const instance = await ports.volumes.attachedTo(idOf(changed));
+      return instance ? [instanceTarget(changed, instance)] : [];
+    },
+  },
   observe,
   facts: ({ instance, group, serving, issue }) => ({
     tags: instance.tags,
@@ -567,6 +632,8 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
         return [groupArn(target, partitionOf(target.region), step.group)];
       case 'start':
         return step.keys;
+      case 'enable-io':
+        return [volumeTarget(target, step.volume).arn];
       case 'drain':
         return [...(step.unit === null ? [] : [step.unit]), ...step.targetGroups];
       default:

@@ -296,6 +296,27 @@ const expectations: readonly Expectation[] = [
     is: () => 'NotFound',
   },
   {
+    name: 'volumes.troubled: none is',
+    run: ({ ports }) => ports.volumes.troubled(),
+    is: () => [],
+    onMoto: {
+      because: 'moto has no DescribeVolumeStatus: that nothing could be seen is told',
+      is: () => 'Unavailable',
+    },
+  },
+  {
+    name: 'volumes.snapshots: none, of what is there and of what is not',
+    run: ({ ports }, { one }) =>
+      Promise.all([ports.volumes.snapshots(one.root), ports.volumes.snapshots(MISSING_VOLUME)]),
+    is: () => [[], []],
+  },
+  {
+    name: 'volumes.enableIo: no such volume',
+    run: ({ ports }) => failure(ports.volumes.enableIo(MISSING_VOLUME)),
+    is: () => 'NotFound',
+    onMoto: { because: 'moto has no EnableVolumeIO: what was not done is not known', is: () => 'Unavailable' },
+  },
+  {
     name: 'metrics.series: oldest first',
     run: ({ ports }, fleet) => ports.metrics.series(usage(fleet.one.id, '/data'), window(fleet)),
     is: ({ now }) => [

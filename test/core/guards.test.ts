@@ -232,6 +232,13 @@ const refusals: readonly (readonly [string, Partial<Proposal>, string, Refusal['
     'escalate',
     /open issue of EC2 in eu-central-1a since .* stands back/,
   ],
+  [
+    'what a person decides, whatever the mode',
+    { act: { ...aProposal.act, asks: 'its data may be inconsistent' } },
+    'mode',
+    'ask',
+    /must approve it, for its data may be inconsistent: grow/,
+  ],
   ['just after a storm', breaker(NOW - minutes(9)), 'breaker', 'wait', /over for 10 min/],
   ['too dear', cost(100.01), 'cost', 'escalate', /\$100 allowed/],
   ['price unknown', cost(Number.NaN), 'cost', 'escalate', /not known/],
@@ -279,6 +286,10 @@ const passes: readonly (readonly [string, Partial<Proposal>])[] = [
       troubled: { 'euc1-az1': 2 },
       facts: { ...aProposal.facts, group: { id: 'asg/web', size: 2, zones: { 'euc1-az1': 2 } } },
     },
+  ],
+  [
+    'what a person decides, at his word',
+    { act: { ...aProposal.act, asks: 'of its data' }, incident: { ...anIncident, approval } },
   ],
   ['what is harmless, while AWS has an issue there', withIssue(ISSUE)],
   [

@@ -297,6 +297,12 @@ const notices: readonly (readonly [string, string, string, readonly string[]])[]
     'AWS Health: AWS_EC2_PERSISTENT',
     [WEB1, `arn:aws:ec2:${HOME}:instance/i-0123456789abcdef0`],
   ],
+  [
+    'ec2-health/volume-lost',
+    'volume.lost',
+    'AWS Health: AWS_EBS_VOLUME_LOST of vol-cd424e42a851214aa',
+    [`arn:aws:ec2:${HOME}:volume/vol-cd424e42a851214aa`],
+  ],
   ['ec2-health/degraded', 'instance.hardware-degraded', 'AWS Health: AWS_EC2_INSTANCE_STORE', [WEB1]],
   [
     'ecs-container-instance/cut-off',

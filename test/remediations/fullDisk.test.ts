@@ -79,6 +79,9 @@ const ports = (): Ports => {
       setCredits: changes,
     },
     volumes: {
+      troubled: async () => [],
+      snapshots: async () => [],
+      enableIo: changes,
       describe: async (ids) => host.volumes.filter((v) => ids.includes(v.id)),
       attachedTo: async () => ID,
       grow: changes,

@@ -6,6 +6,7 @@ import { makeTargetGroup, registerTarget } from '../../world/elb.ts';
 import { beginIssue, endIssue } from '../../world/health.ts';
 import { setAgent } from '../../world/hosts.ts';
 import { impair, makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
+import { addSnapshot, disableIo, loseVolume } from '../../world/volumeTroubles.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type AccountOptions, createAccount } from './account.ts';
 
@@ -45,12 +46,13 @@ const started = async ({
       .join('\n') ?? '';
   const state = () => world.ec2.instances.get(id)?.state;
   const calls = (operation: string) => world.calls.filter((c) => c.operation === operation);
+  const volume = () => [...world.ec2.volumes.values()].find((v) => v.attachment?.instanceId === id)?.id ?? '';
   const host = () => {
     const found = world.hosts.get(id);
     if (!found) throw new Error(`no host ${id}`);
     return found;
   };
-  return { ...account, id, web, last, over, rungs, words, state, calls, host };
+  return { ...account, id, web, volume, last, over, rungs, words, state, calls, host };
 };
 
 describe('one that stands alone', () => {
@@ -346,6 +348,144 @@ describe('what AWS Health calls degraded, and no check shows', () => {
   test('one that is over opens nothing', async () => {
     const s = await degraded({}, 'closed');
     expect(s.last()).toBeUndefined();
+  });
+});
+
+describe('a volume that AWS has lost', () => {
+  const DAY = hours(24);
+  const CHANGES = ['RebootInstances', 'StopInstances', 'StartInstances', 'SetInstanceHealth', 'EnableVolumeIO'];
+
+  test('a person is told at once, with its snapshots, newest first; nothing is done to the instance', async () => {
+    const s = await started();
+    const now = s.clock.now();
+    const [old, latest] = [
+      addSnapshot(s.world, s.volume(), { startTime: now - 3 * DAY }),
+      addSnapshot(s.world, s.volume(), { startTime: now - DAY }),
+    ];
+    addSnapshot(s.world, s.volume(), { state: 'pending' });
+    addSnapshot(s.world, 'vol-0123456789abcdef0');
+    const id = s.volume();
+    loseVolume(s.world, id);
+    await s.run(minutes(1), s.over);
+    expect(s.last()).toMatchObject({
+      state: 'escalated',
+      because: `AWS has lost its volume ${id} (/dev/xvda): what was on it cannot be recovered`,
+    });
+    expect(s.last()?.remedy).toBe(
+      `restore it from its latest snapshot, ${latest.id} of ${new Date(latest.startTime).toISOString()}: aws ec2 create-volume --snapshot-id ${latest.id} --availability-zone eu-central-1a; older ones: ${old.id} of ${new Date(old.startTime).toISOString()}`,
+    );
+    await s.run(hours(2));
+    expect(CHANGES.flatMap(s.calls)).toEqual([]);
+  });
+
+  test('without a snapshot that is said; and it is over when a person has put another in its place', async () => {
+    const s = await started();
+    const id = s.volume();
+    loseVolume(s.world, id);
+    await s.run(minutes(1), s.over);
+    expect(s.last()?.remedy).toMatch(/it has no snapshot in this account/);
+    s.world.ec2.volumes.delete(id);
+    const instance = s.world.ec2.instances.get(s.id);
+    if (instance)
+      Object.assign(instance, { impaired: { system: false, instance: false, ebs: false }, impairedSince: undefined });
+    await s.run(minutes(20), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+
+  test('its event is lost: the survey finds it', async () => {
+    const s = await started({ deaf: true });
+    loseVolume(s.world, s.volume());
+    await s.run(minutes(6), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringContaining('AWS has lost its volume') });
+  });
+
+  test('Health tells of it, and EC2 does not show it yet: it is told all the same', async () => {
+    const s = await started();
+    loseVolume(s.world, s.volume());
+    const volume = s.world.ec2.volumes.get(s.volume());
+    if (volume) volume.state = 'in-use';
+    await s.run(minutes(1), s.over);
+    expect(s.last()?.because).toContain('AWS has lost its volume');
+  });
+
+  test('its snapshots cannot be listed: that it is lost is told, and that they could not', async () => {
+    const s = await started();
+    s.world.faults.failNext('ec2', 'DescribeSnapshots', { kind: 'denied', times: 99 });
+    loseVolume(s.world, s.volume());
+    await s.run(minutes(2), s.over);
+    expect(s.last()?.because).toContain('AWS has lost its volume');
+    expect(s.last()?.remedy).toMatch(/could not be listed: cannot list the snapshots of vol-.*not authorized/);
+  });
+});
+
+describe('a volume whose I/O AWS has disabled', () => {
+  const mayEnable = { ...automatic, remediations: { 'instance-impaired': { mode: 'act', enableVolumeIo: true } } };
+
+  test('a person is asked, even where the policy lets the remediation act; at his word it is enabled, and nothing else is done', async () => {
+    const s = await started({ policy: mayReplace });
+    disableIo(s.world, s.volume());
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'asking', ask: { rung: `enable-io ${s.volume()}` }, attempts: [] });
+    expect(s.last()?.because).toMatch(/may be inconsistent, and AWS advises to check them first/);
+    const i = s.last();
+    if (!i?.ask) throw new Error('nothing is asked');
+    const step = JSON.stringify(i.ask.step, Object.keys(i.ask.step as object).sort());
+    await s.store.write({ put: { ...i, approval: { by: 'ben', at: s.clock.now(), step, until: i.ask.until } } });
+    await s.run(minutes(30), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([[`enable-io ${s.volume()}`, 'effective']]);
+    expect(s.calls('StopInstances')).toEqual([]);
+  });
+
+  test('where the policy says so it is not asked', async () => {
+    const s = await started({ policy: mayEnable });
+    disableIo(s.world, s.volume());
+    await s.run(minutes(30), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([[`enable-io ${s.volume()}`, 'effective']]);
+    expect(s.calls('EnableVolumeIO')).toHaveLength(1);
+  });
+
+  test('it does not help: a person is told, and it is not done again', async () => {
+    const s = await started({ policy: mayEnable });
+    const volume = s.world.ec2.volumes.get(s.volume());
+    if (volume)
+      Object.defineProperty(volume, 'ioDisabledAt', { get: () => s.clock.now() - 1, set: () => {}, enumerable: true });
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({
+      state: 'escalated',
+      because: expect.stringContaining('enabling it did not help'),
+    });
+    expect(s.calls('EnableVolumeIO')).toHaveLength(1);
+  });
+
+  test('AWS declines it: a person reads why', async () => {
+    const s = await started({ policy: mayEnable });
+    s.world.faults.failNext('ec2', 'EnableVolumeIO', { code: 'IncorrectState', message: 'not now', status: 400 });
+    disableIo(s.world, s.volume());
+    await s.run(minutes(30), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated' });
+    expect(s.words()).toContain('not now');
+  });
+
+  test('which volumes there are cannot be seen: nothing is done to the instance either', async () => {
+    const s = await started();
+    impair(s.world, s.id, { ebs: true }, 'restart');
+    await s.run(minutes(10), () => s.last() !== undefined);
+    s.world.faults.failNext('ec2', 'DescribeVolumeStatus', { kind: 'denied', times: 999 });
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [], remedy: expect.stringContaining('grant') });
+  });
+
+  test('an EBS check that fails for another reason: AWS first, then other hardware, as ever', async () => {
+    const s = await started();
+    impair(s.world, s.id, { ebs: true }, 'restart');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([
+      ['restart', 'effective'],
+      ['start', 'effective'],
+    ]);
   });
 });
 

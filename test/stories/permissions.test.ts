@@ -22,6 +22,7 @@ import { impair, makeInstance } from '../../world/instances.ts';
 import { addKey } from '../../world/kms.ts';
 import { makeLogGroup } from '../../world/logs.ts';
 import { addBucket } from '../../world/s3.ts';
+import { disableIo, loseVolume } from '../../world/volumeTroubles.ts';
 import { createDesk } from '../cli/desk.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
@@ -102,6 +103,16 @@ const crowd = ({ world, fleet }: Account) => {
   return { crowded, stolen, thrashing };
 };
 
+/** One volume is lost, of another AWS disables the I/O. */
+const breakVolumes = ({ world }: Account): void => {
+  const ids = [0, 1].map(() => makeInstance(world, { running: true, type: 'm6i.large', tags: MANAGED }).id);
+  const [lost = '', off = ''] = ids.map(
+    (id) => [...world.ec2.volumes.values()].find((v) => v.attachment?.instanceId === id)?.id ?? '',
+  );
+  loseVolume(world, lost);
+  disableIo(world, off);
+};
+
 /** A burstable one without credits, and a group that is busy but for one, on which something runs away. */
 const wear = ({ world, fleet }: Account) => {
   const burst = makeInstance(world, { running: true, type: 't3.medium', tags: { 'steward:managed': 'true' } });
@@ -126,7 +137,7 @@ const workedThrough = async (): Promise<Account> => {
       },
       remediations: {
         'unwatched-instance': { mode: 'act' },
-        'instance-impaired': { mode: 'act' },
+        'instance-impaired': { mode: 'act', enableVolumeIo: true },
         'memory-exhausted': { mode: 'act', restartable: ['shop'] },
         'cpu-exhausted': { mode: 'act', restartable: ['spin'], costCapUsdPerMonth: 1_000 },
         ...DECLARED.remediations,
@@ -158,6 +169,7 @@ const workedThrough = async (): Promise<Account> => {
         eventId: `memory-${id}`,
       }),
     );
+  breakVolumes(account);
   const { burst, spinning } = wear(account);
   await account.run(minutes(6));
   for (const id of [burst, crowded, stolen, spinning, account.fleet.workers[3]?.id ?? ''])

@@ -251,6 +251,8 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'ssm:GetCommandInvocation': 'SSM has no resource-level permission for it',
   'cloudwatch:GetMetricData': 'CloudWatch has no resource-level permission for metrics',
   'cloudwatch:ListMetrics': 'CloudWatch has no resource-level permission for metrics',
+  'ec2:DescribeVolumeStatus': 'EC2 has no resource-level permission for describing',
+  'ec2:DescribeSnapshots': 'EC2 has no resource-level permission for describing',
   'ec2:DescribeFlowLogs': 'EC2 has no resource-level permission for describing',
   'ec2:DescribeVpcs': 'EC2 has no resource-level permission for describing',
   'logs:CreateLogDelivery': 'AWS gives it no resource; CreateFlowLogs asks for it',

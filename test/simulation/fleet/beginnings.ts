@@ -12,6 +12,7 @@ import { usedCpu, usedMemory } from '../../../world/hosts.ts';
 import { impair } from '../../../world/instances.ts';
 import { addKey, isUsable } from '../../../world/kms.ts';
 import { usedPercent } from '../../../world/publish.ts';
+import { disableIo } from '../../../world/volumeTroubles.ts';
 import type { World } from '../../../world/world.ts';
 import { BUCKET, type Field, KEY, type Patient } from './fleet.ts';
 
@@ -72,6 +73,16 @@ const fullDisk = (f: Field): Begun => {
   return ofMachine(f, instance, { well: () => fullest() < 82, ill: () => fullest() > 88 });
 };
 
+/** AWS disables the I/O of its root volume, until somebody enables it. */
+const switchedOff = (f: Field, instance: Instance): Begun => {
+  const { world } = f;
+  const volume = [...world.ec2.volumes.values()].find((v) => v.attachment?.instanceId === instance.id);
+  if (!volume) throw new Error(`${instance.id} has no volume`);
+  disableIo(world, volume.id);
+  const off = () => volume.ioDisabledAt !== undefined && world.ec2.volumes.has(volume.id);
+  return ofMachine(f, instance, { well: () => !off(), ill: off });
+};
+
 const impaired = (f: Field): Begun => {
   const { world, random } = f;
   const instance = random.pick(managed(f));
@@ -87,6 +98,7 @@ const impaired = (f: Field): Begun => {
       description: 'The instance is running on degraded hardware',
       notBefore: world.clock.now() + 3 * 86_400_000,
     });
+  else if (random.fork('volume').chance(0.15)) return switchedOff(f, instance);
   else impair(world, instance.id, checks, random.pick(['reboot', 'restart', 'nothing']));
   const ails = () => instance.impairedSince !== undefined || instance.scheduled.length > 0;
   return ofMachine(

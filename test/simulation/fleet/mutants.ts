@@ -65,6 +65,14 @@ export const mutants: readonly Mutant[] = [
     '.filter(({ zone }) => zone === undefined || ',
     '.filter(({ zone }) => ',
   ]),
+  mutant('what AWS has switched off is rebooted and moved', IMPAIRED, 'instance-impaired:9', [
+    'if (off) return enablingIo(',
+    "if (off && checks.ebs !== 'impaired') return enablingIo(",
+  ]),
+  mutant('nobody is asked before I/O is enabled', 'shared/core/volumes.ts', 'instance-impaired:9', [
+    '...(mayWithoutAsking ? {} : {',
+    '...(!mayWithoutAsking ? {} : {',
+  ]),
   mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:16', [
     'new EC2Client(clientConfig(options, 1))',
     'new EC2Client(clientConfig(options, 3))',

@@ -97,6 +97,18 @@ const standsBack: Rule = (sent, { world }) => {
   return issue && `${id} is in ${zone}, and AWS has told of ${issue.arn}`;
 };
 
+/** Data that may be inconsistent are a person's to let anything write to. */
+const enabledByAYes: Rule = (sent, { isApproved }) => (isApproved(sent) ? undefined : 'nobody has said yes');
+/** Neither a reboot nor other hardware enables it. */
+const notWhileSwitchedOff: Rule = (sent, { world }) => {
+  if (sent.remediation !== 'instance-impaired') return undefined;
+  const [id = ''] = instancesOf(sent);
+  const off = [...world.ec2.volumes.values()].find(
+    (v) => v.attachment?.instanceId === id && world.clock.now() - (v.ioDisabledAt ?? Number.NaN) > PASS_TIME,
+  );
+  return off && `AWS has disabled the I/O of ${off.id}`;
+};
+
 const ofNoGroup: Rule = (sent, { world }) =>
   instancesOf(sent).some((id) => groupOf(world, id)) ? 'its group would replace what is stopped' : undefined;
 
@@ -159,10 +171,16 @@ const neverFewer: Rule = ({ input }, { world }) => {
 };
 
 const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
-  RebootInstances: { 'never-the-last-that-serves': neverTheLast, 'stands-back-from-aws': standsBack },
+  RebootInstances: {
+    'never-the-last-that-serves': neverTheLast,
+    'stands-back-from-aws': standsBack,
+    'not-while-switched-off': notWhileSwitchedOff,
+  },
+  EnableVolumeIO: { 'io-is-enabled-by-a-yes': enabledByAYes },
   StopInstances: {
     'never-the-last-that-serves': neverTheLast,
     'no-stop-in-a-group': ofNoGroup,
+    'not-while-switched-off': notWhileSwitchedOff,
     'stands-back-from-aws': standsBack,
   },
   StartInstances: { 'what-others-stop-stays-stopped': ownStop },
