@@ -77,6 +77,7 @@ interface Seen {
 
 // ---- observe ----------------------------------------------------------------------------------------------------------------------------
 
+const isFailing = ({ system, instance, ebs }: Checks): boolean => [system, instance, ebs].includes('impaired');
 const isLeaving = (look: Look<Options>): boolean => isTaken(look) || tried(look, 'drain') !== undefined;
 /** Well, or ill for so short a time that nothing is done yet. */
 const mayMendItself = (checks: Checks | undefined, volumes: readonly IllVolume[], look: Look<Options>): boolean =>
@@ -87,7 +88,9 @@ const mayMendItself = (checks: Checks | undefined, volumes: readonly IllVolume[]
   look.signal.kind !== 'instance.hardware-degraded' &&
   checks.events.length === 0 &&
   checks.state === 'running' &&
-  (checks.impairedSince === undefined || look.now - checks.impairedSince < minutes(look.options.patienceMinutes));
+  // EC2 may say that it fails, and not since when.
+  look.now - (checks.impairedSince ?? (isFailing(checks) ? look.openedAt : look.now)) <
+    minutes(look.options.patienceMinutes);
 
 /** What is not looked into. */
 const NOTHING = {
@@ -534,7 +537,7 @@ hardware. What would lose instance-store data or a public address is a rung of i
 both checks pass again, or the group is whole. It never forces a stop, never terminates anything itself, never touches the last member that serves without a person. A spot instance that AWS
 takes is **drained** first: its ECS tasks start elsewhere, and it leaves its group's target groups where others serve. On a mere recommendation only where its group launches another
 (Capacity Rebalancing), and once that one is there. While AWS has an open issue of EC2 or EBS in the zone or the region, nothing is rebooted, moved or replaced: a person is told which issue it is. A volume whose hardware has failed for good is never 'repaired': a person is told at once, with its snapshots, newest first
-(one that is attached to nothing is nobody's here). A volume whose I/O AWS disabled, for its data may be inconsistent, takes it again at a person's word, or without if `enableVolumeIo` says so; until then neither a reboot nor other hardware is tried.`,
+(one that is attached to nothing is nobody's here). A volume whose I/O AWS disabled, for its data may be inconsistent, takes it again at a person's word, or without if *enableVolumeIo* says so; until then neither a reboot nor other hardware is tried.`,
   answers: [
     'instance.status-check-failed',
     'instance.system-check-failed',
