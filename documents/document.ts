@@ -43,13 +43,18 @@ export const parameters = {
   },
   Action: {
     description: 'What to do with it',
-    allowedPattern: '^(install|configure|restart)$',
+    allowedPattern: '^(install|configure|prove|restart)$',
     variable: 'STEWARD_ACTION',
   },
   Config: {
     description: 'Its configuration, base64; empty for a restart. SSM takes at most 4 KiB',
     allowedPattern: '^[A-Za-z0-9+/]{0,4000}={0,2}$',
     variable: 'STEWARD_CONFIG',
+  },
+  Group: {
+    description: 'The log group of our proof; empty: the agent is not given it',
+    allowedPattern: '^[A-Za-z0-9/_.-]{0,200}$',
+    variable: 'STEWARD_GROUP',
   },
   Token: {
     description: 'The same token does its work once',

@@ -67,10 +67,20 @@ export const documents: readonly { readonly name: DocumentName; readonly content
     name: 'mend-agent',
     content: command(
       'mend-agent',
-      'Steward: installs, configures or restarts the CloudWatch agent; restarts the ECS agent.',
-      ['Agent', 'Action', 'Config', 'Token'],
+      'Steward: installs, configures or restarts the CloudWatch agent, or lets it ship a line that proves it; restarts the ECS agent.',
+      ['Agent', 'Action', 'Config', 'Group', 'Token'],
       ['common.sh', 'agents.sh', 'mend-agent/script.sh'],
       600,
+    ),
+  },
+  {
+    name: 'beat-agent',
+    content: command(
+      'beat-agent',
+      'Steward: writes a line into a file of its own, where the CloudWatch agent ships that file. Run each half hour by State Manager.',
+      [],
+      ['common.sh', 'agents.sh', 'beat-agent/script.sh'],
+      60,
     ),
   },
 ];

@@ -92,7 +92,15 @@ export type Host = {
     errors: string[];
     /** What is asked of it does not help. */
     broken: boolean;
+    /** The log group to which it ships our file. Undefined: it does not. */
+    proof: string | undefined;
+    /** What keeps its logs, not its metrics, from arriving. hung: until a restart · section: until its part is given again · denied: its role. */
+    logs: 'arrive' | 'hung' | 'section' | 'denied';
+    /** Lines come so much later, milliseconds. */
+    logsLate: number;
   };
+  /** Lines of our file, and how many of them were shipped. */
+  readonly proof: { readonly lines: { readonly at: number; readonly text: string }[]; shipped: number };
   /** The ECS agent. hung: it runs and does not work · absent: this is no container instance. */
   readonly ecs: {
     state: 'connected' | 'hung' | 'stopped' | 'absent';
@@ -266,7 +274,16 @@ export const makeHost = (world: World, instanceId: string, rootVolumeId: string)
     unreachableSince: undefined,
     downUntil: 0,
     publishes: true,
-    cloudwatch: { installed: true, configHash: null, errors: [], broken: false },
+    cloudwatch: {
+      installed: true,
+      configHash: null,
+      errors: [],
+      broken: false,
+      proof: undefined,
+      logs: 'arrive',
+      logsLate: 0,
+    },
+    proof: { lines: [], shipped: 0 },
     ecs: { state: 'absent', errors: [], broken: false },
     fileSystems: [makeFileSystem({ path: '/', source: '/dev/nvme0n1p1', layers: [partition, disk] })],
     grownUntil: world.clock.now(),
@@ -324,4 +341,10 @@ export const setAgent = (world: World, host: Host, agent: AgentState) => {
 export const hear = (world: World, host: Host) => {
   const reachable = host.agent !== 'silent' && world.ec2.instances.get(host.instanceId)?.state === 'running';
   host.unreachableSince = reachable ? undefined : (host.unreachableSince ?? world.clock.now());
+};
+
+/** A line into the file that the agent ships, as documents/agents.sh writes it. */
+export const writeProof = (world: World, { proof }: Host, word: string) => {
+  const at = world.clock.now();
+  proof.lines.push({ at, text: `${new Date(at).toISOString().slice(0, 19)}Z ${word}` });
 };

@@ -1,4 +1,4 @@
-/** CloudWatch Logs: groups, how long they keep, who reads along. Events themselves are not modelled. */
+/** CloudWatch Logs: groups, how long they keep, who reads along; streams, and the lines that came into them. */
 import * as api from '@aws-sdk/client-cloudwatch-logs';
 import { emitApiCall } from './apiCalls.ts';
 import { logGroupArn } from './arns.ts';
@@ -22,6 +22,9 @@ export type SubscriptionFilter = {
   readonly createdAt: number;
 };
 
+export type LogLine = { readonly at: number; readonly ingestedAt: number; readonly message: string };
+export type LogStream = { readonly name: string; readonly createdAt: number; readonly lines: LogLine[] };
+
 export type LogGroup = {
   readonly name: string;
   readonly createdAt: number;
@@ -30,6 +33,7 @@ export type LogGroup = {
   kmsKey: string | undefined;
   tags: Record<string, string>;
   subscriptions: SubscriptionFilter[];
+  readonly streams: Map<string, LogStream>;
 };
 
 export type LogsState = {
@@ -49,7 +53,15 @@ const MOST_SUBSCRIPTIONS = 2;
 export type NewLogGroup = { name: string; retention?: number; kmsKey?: string; tags?: Record<string, string> };
 
 export const makeLogGroup = (world: World, { name, retention, kmsKey, tags = {} }: NewLogGroup): LogGroup => {
-  const group: LogGroup = { name, createdAt: world.clock.now(), retention, kmsKey, tags, subscriptions: [] };
+  const group: LogGroup = {
+    name,
+    createdAt: world.clock.now(),
+    retention,
+    kmsKey,
+    tags,
+    subscriptions: [],
+    streams: new Map(),
+  };
   world.logs.groups.set(name, world.lag.create(group));
   return group;
 };
@@ -65,6 +77,29 @@ const groupOf = (world: World, name: string | undefined): LogGroup => {
 /** Tags are asked for by ARN, without the `:*` that policies need elsewhere. */
 const byArn = (world: World, arn: string | undefined): LogGroup =>
   groupOf(world, (arn ?? '').split(':').slice(6).join(':'));
+
+const makeStream = (world: World, group: LogGroup, name: string): LogStream => {
+  const stream: LogStream = { name, createdAt: world.clock.now(), lines: [] };
+  group.streams.set(name, stream);
+  return stream;
+};
+
+const putLine = (world: World, stream: LogStream, at: number, message: string) =>
+  void stream.lines.push({ at, ingestedAt: world.clock.now(), message });
+
+/** As PutLogEvents by an agent, which makes its stream when there is none. Answers false where the group is gone. */
+export const shipLine = (world: World, groupName: string, streamName: string, message: string): boolean => {
+  const group = world.logs.groups.get(groupName);
+  if (!group) return false;
+  putLine(world, group.streams.get(streamName) ?? makeStream(world, group, streamName), world.clock.now(), message);
+  return true;
+};
+
+/** "It typically updates in less than an hour from ingestion": what DescribeLogStreams says of a stream's last line. */
+const INDEX_LAG = 40 * 60_000;
+const DAY = 86_400_000;
+const kept = (world: World, group: LogGroup, stream: LogStream): LogLine[] =>
+  stream.lines.filter((l) => group.retention === undefined || world.clock.now() - l.at < group.retention * DAY);
 
 const usableKey = (world: World, key: string) => {
   if (!/^arn:aws[\w-]*:kms:/.test(key) || world.logs.unusableKeys.has(key))
@@ -195,6 +230,74 @@ const operations: Operations<typeof api> = {
     };
   },
 
+  CreateLogStream: ({ logGroupName, logStreamName = '' }, { world }) => {
+    const group = groupOf(world, logGroupName);
+    if (!/^[^:*]{1,512}$/.test(logStreamName))
+      throw new AwsError('InvalidParameterException', `Invalid log stream name: ${logStreamName}`);
+    if (group.streams.has(logStreamName))
+      throw new AwsError('ResourceAlreadyExistsException', 'The specified log stream already exists');
+    makeStream(world, group, logStreamName);
+    return {};
+  },
+
+  DescribeLogStreams: (
+    { logGroupName, logStreamNamePrefix = '', orderBy, descending, limit, nextToken },
+    { world },
+  ) => {
+    const group = groupOf(world, logGroupName);
+    if (orderBy === 'LastEventTime' && logStreamNamePrefix !== '')
+      throw new AwsError('InvalidParameterException', 'Cannot order by LastEventTime with a logStreamNamePrefix.');
+    if (limit !== undefined && (limit < 1 || limit > 50))
+      throw new AwsError('InvalidParameterException', 'limit must be between 1 and 50');
+    const shown = (stream: LogStream) => stream.lines.findLast((l) => world.clock.now() - l.ingestedAt >= INDEX_LAG);
+    const found = [...group.streams.values()]
+      .filter(({ name }) => name.startsWith(logStreamNamePrefix))
+      .map((stream) => ({ stream, last: shown(stream) }))
+      .sort((a, b) =>
+        orderBy === 'LastEventTime' ? (a.last?.at ?? 0) - (b.last?.at ?? 0) : a.stream.name < b.stream.name ? -1 : 1,
+      );
+    const { items, nextToken: next } = page(descending ? found.reverse() : found, {
+      max: limit,
+      token: nextToken,
+      otherwise: 50,
+    });
+    return {
+      logStreams: items.map(({ stream, last }) => ({
+        logStreamName: stream.name,
+        creationTime: stream.createdAt,
+        arn: `${logGroupArn(world, group.name)}:log-stream:${stream.name}`,
+        storedBytes: 0,
+        ...(last && { lastEventTimestamp: last.at, lastIngestionTime: last.ingestedAt }),
+      })),
+      nextToken: next,
+    };
+  },
+
+  PutLogEvents: ({ logGroupName, logStreamName = '', logEvents }, { world }) => {
+    const stream = groupOf(world, logGroupName).streams.get(logStreamName);
+    if (!stream) throw new AwsError('ResourceNotFoundException', 'The specified log stream does not exist.');
+    for (const { timestamp = 0, message = '' } of logEvents ?? []) putLine(world, stream, timestamp, message);
+    return {};
+  },
+
+  /** One page holds all; asked again with its token, it says so by giving the same. */
+  GetLogEvents: ({ logGroupName, logStreamName = '', startTime = 0, limit = 10_000, nextToken }, { world }) => {
+    const group = groupOf(world, logGroupName);
+    const stream = group.streams.get(logStreamName);
+    if (!stream) throw new AwsError('ResourceNotFoundException', 'The specified log stream does not exist.');
+    const found =
+      nextToken === undefined
+        ? kept(world, group, stream)
+            .filter((l) => l.at >= startTime)
+            .slice(-limit)
+        : [];
+    return {
+      events: found.map(({ at, ingestedAt, message }) => ({ timestamp: at, ingestionTime: ingestedAt, message })),
+      nextForwardToken: nextToken ?? `f/${stream.lines.length}/s`,
+      nextBackwardToken: nextToken ?? `b/${stream.lines.length}/s`,
+    };
+  },
+
   ListTagsForResource: ({ resourceArn }, { world }) => {
     const group = world.lag.seen(byArn(world, resourceArn));
     if (!group) throw missing();
@@ -214,6 +317,12 @@ const stream = (input: { logGroupName?: string | undefined }, world: World): Res
     arn: `${logGroupArn(world, input.logGroupName ?? '')}:log-stream:`,
     tags: world.logs.groups.get(input.logGroupName ?? '')?.tags ?? {},
   },
+];
+const oneStream = (
+  input: { logGroupName?: string | undefined; logStreamName: string | undefined },
+  world: World,
+): Resource[] => [
+  { arn: `${logGroupArn(world, input.logGroupName ?? '')}:log-stream:${input.logStreamName ?? ''}`, tags: {} },
 ];
 const plain = (input: { resourceArn: string | undefined }, world: World): Resource[] => {
   const arn = input.resourceArn ?? '*';
@@ -241,6 +350,10 @@ export const logsService = defineService<typeof api>({
     DisassociateKmsKey: stream,
     DeleteSubscriptionFilter: stream,
     DescribeSubscriptionFilters: stream,
+    CreateLogStream: oneStream,
+    DescribeLogStreams: stream,
+    GetLogEvents: oneStream,
+    PutLogEvents: oneStream,
     PutSubscriptionFilter: (input, world) => [
       ...stream(input, world),
       ...(/:logs:.*:destination:/.test(input.destinationArn ?? '') ? [{ arn: input.destinationArn ?? '' }] : []),

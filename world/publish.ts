@@ -1,5 +1,7 @@
 /** What the CloudWatch agent on each host publishes, each minute. */
-import { available, catchUp, type FileSystem, type Host, isUp, usedCpu, usedMemory } from './hosts.ts';
+import { BEAT_MINUTES } from '../shared/core/agents.ts';
+import { available, catchUp, type FileSystem, type Host, isUp, usedCpu, usedMemory, writeProof } from './hosts.ts';
+import { shipLine } from './logs.ts';
 import { putPoint, valuePoint } from './metrics.ts';
 import type { World } from './world.ts';
 
@@ -73,10 +75,31 @@ const publishInstance = (world: World, host: Host) => {
     put('CPUCreditBalance', instance.creditBalance, { InstanceId: instance.id });
 };
 
+/** Lines of our file, as far as the agent has got. What cannot be shipped is tried again. */
+const ship = (world: World, { instanceId, cloudwatch, proof }: Host) => {
+  if (cloudwatch.proof === undefined || cloudwatch.logs !== 'arrive') return;
+  for (const line of proof.lines.slice(proof.shipped)) {
+    if (world.clock.now() - line.at < cloudwatch.logsLate) return;
+    if (!shipLine(world, cloudwatch.proof, instanceId, line.text)) return;
+    proof.shipped++;
+  }
+};
+
+/** State Manager lets each host that it reaches write a line. */
+const beat = (world: World, host: Host) => {
+  const slot = Number.parseInt(host.instanceId.slice(-4), 16) % BEAT_MINUTES;
+  const isDue = Math.floor(world.clock.now() / 60_000) % BEAT_MINUTES === slot;
+  if (isDue && host.agent === 'online' && host.cloudwatch.proof !== undefined) writeProof(world, host, 'beat');
+};
+
 export const publishHostMetrics = (world: World) => {
   for (const host of world.hosts.values()) {
     if (!isUp(world, host)) continue;
-    if (host.publishes) publish(world, host);
+    beat(world, host);
+    if (host.publishes) {
+      publish(world, host);
+      ship(world, host);
+    }
     publishInstance(world, host);
   }
 };

@@ -1,7 +1,7 @@
 /** The host documents' scripts, as the model plays them: the same output as documents/<name>/script.sh (shared/core/disk.ts). */
 
 import { createHash } from 'node:crypto';
-import type { AgentsReport, MendReport } from '../shared/core/agents.ts';
+import type { AgentsReport, BeatReport, MendReport } from '../shared/core/agents.ts';
 import type { CleanReport, DiskReport, GrowReport, HostFailure, Layer, Mount } from '../shared/core/disk.ts';
 import type { LoadReport, RestartReport } from '../shared/core/load.ts';
 import { restartEcsAgent } from './ecsInstances.ts';
@@ -19,6 +19,7 @@ import {
   restartUnit,
   usedCpu,
   usedMemory,
+  writeProof,
 } from './hosts.ts';
 import type { World } from './world.ts';
 
@@ -288,6 +289,7 @@ const inspectAgents: Script = (world, host): AgentsReport => ({
       configHash: host.cloudwatch.configHash,
       errors: [...host.cloudwatch.errors],
       connected: null,
+      proof: host.cloudwatch.proof === undefined ? null : { lines: host.proof.lines.slice(-5).map((l) => l.text) },
       ageSeconds: 0,
     },
     {
@@ -299,23 +301,24 @@ const inspectAgents: Script = (world, host): AgentsReport => ({
       errors: [...host.ecs.errors],
       // It has registered once, whatever it hears now: that is all its introspection says.
       connected: host.ecs.state === 'connected' || host.ecs.state === 'hung' ? true : null,
+      proof: null,
       ageSeconds: 0,
     },
   ],
 });
 
 const mendAgent: Script = (world, host, parameters): MendReport =>
-  one(parameters, 'Agent') === 'ecs' ? mendEcs(world, host, parameters) : mendCloudWatch(host, parameters);
+  one(parameters, 'Agent') === 'ecs' ? mendEcs(world, host, parameters) : mendCloudWatch(world, host, parameters);
 
 const mendEcs = (world: World, host: Host, parameters: Parameters): MendReport => {
   if (one(parameters, 'Action') !== 'restart')
     throw new Refusal('unsupported', 'Steward only restarts the ECS agent', 'install or configure it by hand');
   if (host.ecs.state === 'absent') throw new Refusal('not-found', 'no ECS agent is here', 'install it');
   const running = restartEcsAgent(world, host);
-  return { version: 1, name: 'ecs', repeated: false, running, steps: ['restarted'] };
+  return { version: 1, name: 'ecs', repeated: false, running, proves: false, steps: ['restarted'] };
 };
 
-const mendCloudWatch = (host: Host, parameters: Parameters): MendReport => {
+const mendCloudWatch = (world: World, host: Host, parameters: Parameters): MendReport => {
   const { cloudwatch } = host;
   const action = one(parameters, 'Action');
   if (action === 'install' && host.os.startsWith('debian'))
@@ -328,11 +331,31 @@ const mendCloudWatch = (host: Host, parameters: Parameters): MendReport => {
     throw new Refusal('not-found', 'the CloudWatch agent is not installed', 'let Steward install it');
   cloudwatch.installed = true;
   const config = Buffer.from(one(parameters, 'Config'), 'base64').toString('utf8');
-  if (action !== 'restart') cloudwatch.configHash = createHash('sha256').update(config).digest('hex');
+  if (action === 'install' || action === 'configure')
+    cloudwatch.configHash = createHash('sha256').update(config).digest('hex');
   host.publishes = !cloudwatch.broken;
+  const group = one(parameters, 'Group');
+  if (action !== 'restart' && group !== '') cloudwatch.proof = group;
+  if (cloudwatch.logs === 'hung' || (cloudwatch.logs === 'section' && group !== '')) cloudwatch.logs = 'arrive';
+  const proves = cloudwatch.proof !== undefined;
+  if (proves) writeProof(world, host, one(parameters, 'Token'));
   const steps =
     { install: ['installed', 'configured'], configure: ['configured'], restart: ['restarted'] }[action] ?? [];
-  return { version: 1, name: 'cloudwatch', repeated: false, running: host.publishes, steps };
+  const proving = action !== 'restart' && group !== '' ? ['proving'] : [];
+  return {
+    version: 1,
+    name: 'cloudwatch',
+    repeated: false,
+    running: host.publishes,
+    proves,
+    steps: [...steps, ...proving],
+  };
+};
+
+const beatAgent: Script = (world, host): BeatReport => {
+  const written = host.cloudwatch.proof !== undefined;
+  if (written) writeProof(world, host, 'beat');
+  return { version: 1, written };
 };
 
 /** By the end of the document's name: the deployed ones carry a prefix. */
@@ -344,6 +367,7 @@ const scripts: readonly { suffix: string; script: Script; once: boolean }[] = [
   { suffix: 'restart-unit', script: restart, once: true },
   { suffix: 'inspect-agents', script: inspectAgents, once: false },
   { suffix: 'mend-agent', script: mendAgent, once: true },
+  { suffix: 'beat-agent', script: beatAgent, once: false },
 ];
 
 export const knowsDocument = (document: string) => scripts.some(({ suffix }) => document.endsWith(suffix));

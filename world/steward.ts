@@ -4,6 +4,7 @@
  */
 import { read } from '../events/read.ts';
 import { ssmParameters } from '../shared/aws/parameters.ts';
+import { proofGroup } from '../shared/core/agents.ts';
 import type { ChannelConfig } from '../shared/core/channels.ts';
 import { InvalidInput } from '../shared/core/errors.ts';
 import type { Incident } from '../shared/core/incident.ts';
@@ -18,6 +19,7 @@ import { answerMessage, type Outcome } from '../shared/runtime/heal.ts';
 import { sweep } from '../shared/runtime/sweep.ts';
 import { reachAws, surveyed, type Wired } from '../shared/runtime/wire.ts';
 import { addRole, addUser } from './iam.ts';
+import { makeLogGroup } from './logs.ts';
 import { memoryStore } from './memoryStore.ts';
 import { requestHandler } from './wire.ts';
 import type { World } from './world.ts';
@@ -54,6 +56,7 @@ export const runSteward = (
     addRole(world, `steward-${stage}-remedy-${r.name}`, [
       rolePolicy(r.permissions, { stage, optInTag: policy.tags.managed }),
     ] as never);
+  makeLogGroup(world, { name: proofGroup(stage), retention: 1 });
   const credentials = addUser(world, 'heal', [
     {
       Statement: [

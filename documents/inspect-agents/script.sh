@@ -1,10 +1,13 @@
 # Whether the CloudWatch agent and the ECS agent are there, run, and why not. Changes nothing.
 begin
 
+# strings_of LENGTH: the lines as JSON strings with commas between, cut to so many bytes
+strings_of() { awk -v most="$1" "$AWK_TEXT"'{ printf "%s%s", (NR > 1 ? "," : ""), json(substr($0, 1, most)) }'; }
+
 # last_errors FILE: its last error lines as JSON strings
 last_errors() {
   [ -r "$1" ] || return 0
-  tail -n 400 "$1" | grep -E 'E!|[Ee]rror' | tail -n 5 | awk "$AWK_TEXT"'{ printf "%s%s", (NR > 1 ? "," : ""), json(substr($0, 1, 300)) }'
+  tail -n 400 "$1" | grep -E 'E!|[Ee]rror' | tail -n 5 | strings_of 300
 }
 
 # quoted TEXT: a JSON string, or null for nothing
@@ -16,16 +19,17 @@ age_of() { # NAME: seconds since its oldest process started
 }
 
 cloudwatch() {
-  installed=false running=false version='' hash=''
+  installed=false running=false version='' hash='' proof=null
   if [ -x "$CW_CTL" ]; then
     installed=true
     cw_running && running=true
     version=$(cw_status | sed -n 's/.*"version": *"\([^"]*\)".*/\1/p')
+    cw_proves && proof="{\"lines\":[$(tail -n 5 "$PROOF" 2>/dev/null | strings_of 120)]}"
     [ -r "$CW_OWN" ] && hash=$(sha256sum "$CW_OWN" | cut -d' ' -f1)
   fi
   age=$(age_of "$CW/bin/amazon-cloudwatch-agent")
-  printf '{"name":"cloudwatch","installed":%s,"running":%s,"version":%s,"configHash":%s,"errors":[%s],"connected":null,"ageSeconds":%s}' \
-    "$installed" "$running" "$(quoted "$version")" "$(quoted "$hash")" "$(last_errors "$CW_LOG")" "${age:-0}"
+  printf '{"name":"cloudwatch","installed":%s,"running":%s,"version":%s,"configHash":%s,"errors":[%s],"connected":null,"proof":%s,"ageSeconds":%s}' \
+    "$installed" "$running" "$(quoted "$version")" "$(quoted "$hash")" "$(last_errors "$CW_LOG")" "$proof" "${age:-0}"
 }
 
 ecs() {
@@ -39,7 +43,7 @@ ecs() {
     *'"ContainerInstanceArn"'*) connected=false ;;
   esac
   version=$(printf '%s' "$metadata" | sed -n 's/.*"Version":"\([^"]*\)".*/\1/p')
-  printf '{"name":"ecs","installed":%s,"running":%s,"version":%s,"configHash":null,"errors":[%s],"connected":%s,"ageSeconds":0}' \
+  printf '{"name":"ecs","installed":%s,"running":%s,"version":%s,"configHash":null,"errors":[%s],"connected":%s,"proof":null,"ageSeconds":0}' \
     "$installed" "$running" "$(quoted "$version")" "$(last_errors /var/log/ecs/ecs-agent.log)" "$connected"
 }
 

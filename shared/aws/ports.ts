@@ -48,5 +48,6 @@ export const awsPorts = (options: HostOptions, fleet?: FleetReads): Ports => ({
   flowLogs: lazily(() => import('./flowLogs.ts').then((m) => m.ec2FlowLogs(options))),
   health: lazily(() => import('./health.ts').then((m) => ({ ...m.awsHealth(options), ...fleet?.health }))),
   logGroups: lazily(() => import('./logs.ts').then((m) => m.cloudWatchLogGroups(options))),
+  agentProofs: lazily(() => import('./agentProofs.ts').then((m) => m.logAgentProofs(options))),
   parameters: lazily(() => import('./parameters.ts').then((m) => m.ssmParameters(options))),
 });

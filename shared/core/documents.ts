@@ -1,6 +1,6 @@
 /** What runs on a host: these documents and nothing else. Each answers with one JSON object of its schema; `inspect-…` change nothing. */
 import type * as z from 'zod/mini';
-import { agentsReport, mendReport } from './agents.ts';
+import { agentsReport, beatReport, mendReport } from './agents.ts';
 import { cleanReport, diskReport, growReport } from './disk.ts';
 import { loadReport, restartReport } from './load.ts';
 
@@ -12,6 +12,7 @@ export const reports = {
   'grow-filesystem': growReport,
   'restart-unit': restartReport,
   'mend-agent': mendReport,
+  'beat-agent': beatReport,
 } as const;
 
 export type DocumentName = keyof typeof reports;

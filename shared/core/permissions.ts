@@ -3,14 +3,14 @@
  * it calls exactly this.
  */
 import type { Change, Inspection } from './documents.ts';
-import { matchesArn, type Target } from './target.ts';
+import { idOf, matchesArn, type Target } from './target.ts';
 
 export interface Permission {
   /** `look`: held by every pass. `act`: held only while a step runs, after the gate has let it through. */
   readonly for: 'look' | 'act';
   readonly actions: readonly string[];
   /**
-   * ARN patterns with `*`, and `{stage}` for the stage's name. The role has them as they are; a session has, in place of each pattern, the
+   * ARN patterns with `*`, `{stage}` for the stage's name, and `{id}` for the target's id (in the role: any). The role has them as they are; a session has, in place of each pattern, the
    * target (and what the step touches) where it matches. '*' is for calls to which AWS gives no resource.
    */
   readonly resources: readonly string[];
@@ -44,13 +44,14 @@ export interface PolicyDocument {
   readonly Statement: readonly Statement[];
 }
 
-/** Our own documents: not touched by the target, so they stay, exact but for account and region, which are the target's. */
-const isOwnDocument = (pattern: string): boolean => pattern.includes(':document/steward-{stage}-');
+/** Our own documents and log groups: not touched by the target, so they stay, exact but for account and region, which are the target's. */
+const isOwn = (pattern: string): boolean =>
+  pattern.includes(':document/steward-{stage}-') || pattern.includes(':log-group:/steward/{stage}/');
 
 const narrow = (given: string, stage: string, target: Target, touched: readonly string[]): string[] => {
   if (given === '*') return ['*'];
-  const pattern = given.replace('{stage}', stage);
-  if (!isOwnDocument(given)) return [target.arn, ...touched].filter((arn) => matchesArn(pattern, arn));
+  const pattern = given.replace('{stage}', stage).replace('{id}', idOf(target));
+  if (!isOwn(given)) return [target.arn, ...touched].filter((arn) => matchesArn(pattern, arn));
   // arn:*:ssm:*:*:document/steward-prod-x → the one of the target's account and region
   const [arn, , service, , , ...rest] = pattern.split(':');
   const partition = target.arn.split(':')[1] ?? 'aws';
@@ -94,7 +95,7 @@ export const rolePolicy = (
   Statement: permissions.map((p) => ({
     Effect: 'Allow' as const,
     Action: p.actions,
-    Resource: p.resources.map((r) => r.replace('{stage}', stack.stage)),
+    Resource: p.resources.map((r) => r.replace('{stage}', stack.stage).replace('{id}', '*')),
     ...conditionOf(p, stack.optInTag),
   })),
 });

@@ -3,6 +3,7 @@
  * that nothing beyond the target can be changed through them.
  * Every method may throw: NotFound, Forbidden, Throttled, Unavailable, Refused, InvalidInput (an answer that we cannot read).
  */
+import type { AgentProofs } from './agents.ts';
 import type { Containers } from './containers.ts';
 import type { Buckets, Keys } from './delivery.ts';
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
@@ -203,6 +204,7 @@ export interface Ports {
   readonly loadBalancers: LoadBalancers;
   readonly watches: Watches;
   readonly logGroups: LogGroups;
+  readonly agentProofs: AgentProofs;
   readonly flowLogs: FlowLogs;
   readonly health: Health;
   /** Where these ports reach. */

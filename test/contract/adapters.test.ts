@@ -9,6 +9,7 @@ import {
   PutMetricDataCommand,
   SetAlarmStateCommand,
 } from '@aws-sdk/client-cloudwatch';
+import { CloudWatchLogsClient, CreateLogGroupCommand, PutLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { EC2Client, RunInstancesCommand, StopInstancesCommand, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
 import {
   CreateClusterCommand,
@@ -20,6 +21,7 @@ import { CreateQueueCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/c
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { cloudWatchAlarms } from '../../shared/aws/cloudwatch.ts';
 import { sqsQueue } from '../../shared/aws/queue.ts';
+import { proofGroup } from '../../shared/core/agents.ts';
 import { Refused, StewardError } from '../../shared/core/errors.ts';
 import { instanceTarget, targetOf } from '../../shared/core/target.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
@@ -342,6 +344,48 @@ const expectations: readonly Expectation[] = [
       }),
     ],
     is: () => [[], []],
+  },
+  {
+    name: 'agentProofs: no stream, an empty one, lines among what others wrote there; and who has been quiet',
+    run: async ({ ports, client, now, pass }, { one, two, star }) => {
+      const logs = new CloudWatchLogsClient(client);
+      const logGroupName = proofGroup('test');
+      const nowhere = [await ports.agentProofs.arrived(one.id, 0), await failure(ports.agentProofs.quietSince(0, 1))];
+      await logs.send(new CreateLogGroupCommand({ logGroupName }));
+      const before = await ports.agentProofs.arrived(one.id, 0);
+      for (const { id } of [one, two, star]) await ports.agentProofs.expect(id);
+      await ports.agentProofs.expect(one.id);
+      const from = now() - hours(4);
+      const empty = await ports.agentProofs.arrived(one.id, from);
+      const put = (logStreamName: string, ...said: readonly (readonly [number, string])[]) =>
+        logs.send(
+          new PutLogEventsCommand({
+            logGroupName,
+            logStreamName,
+            logEvents: said.map(([ago, message]) => ({ timestamp: now() - ago, message })),
+          }),
+        );
+      await put(one.id, [hours(3), '2026-01-15T05:00:00Z beat'], [hours(2), 'beat'], [hours(1), '{"a":1}']);
+      await put(one.id, [minutes(1), '2026-01-15T06:00:00Z 01ABC-1']);
+      await put(two.id, [hours(3), '2026-01-15T05:00:00Z beat']);
+      await pass(hours(1));
+      const came = (await ports.agentProofs.arrived(one.id, from))?.map(({ word, arrivedAt }) => [
+        word,
+        arrivedAt > from,
+      ]);
+      const quiet = await ports.agentProofs.quietSince(now() - hours(6), now() - hours(2));
+      return { nowhere, before, empty, came, quiet: quiet.map((id) => id === two.id) };
+    },
+    is: () => ({
+      nowhere: [undefined, 'NotFound'],
+      before: undefined,
+      empty: [],
+      came: [
+        ['beat', true],
+        ['01ABC-1', true],
+      ],
+      quiet: [true],
+    }),
   },
   {
     name: 'alarms.firing: as the signal of its event; one with an odd dimension hides no other',

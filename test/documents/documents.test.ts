@@ -1,11 +1,21 @@
 /** The host documents without a kernel of their own: their text, their parameters, and what can be run in a made-up cgroup tree. Real disks: test/host. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { parameters } from '../../documents/document.ts';
 import { documents } from '../../documents/index.ts';
+import { type AgentsReport, agentsReport, beatReport, mendReport, proofLineOf } from '../../shared/core/agents.ts';
 import { hostFailure } from '../../shared/core/disk.ts';
 import { reports } from '../../shared/core/documents.ts';
 import { type LoadReport, loadReport } from '../../shared/core/load.ts';
@@ -196,5 +206,129 @@ describe('inspect-load and restart-unit', () => {
     expect(names.map((n, i) => [n, said[i] !== ''])).toEqual(
       names.map((n) => [n, whyNot({ name: `${n}.service`, protected: null }, policy) !== undefined]),
     );
+  });
+});
+
+describe('the documents of the agents, beside an agent made up of its control script', () => {
+  const tree = mkdtempSync(join(tmpdir(), 'agent-'));
+  afterAll(() => rmSync(tree, { recursive: true }));
+  const parts = join(tree, 'etc/amazon-cloudwatch-agent.d');
+  const proof = join(tree, 'proof/agent-proof');
+  const lines = () => (existsSync(proof) ? readFileSync(proof, 'utf8').split('\n').slice(0, -1) : []);
+  const part = () => JSON.parse(readFileSync(join(parts, 'file_steward-proof.json'), 'utf8'));
+
+  /** As AWS's own: fetch-config leaves one part, append-config puts one beside the others, and what is no JSON is refused. */
+  const CONTROL = `#!/bin/sh
+etc=${tree}/etc
+while [ $# -gt 0 ]; do case $1 in -a) action=$2; shift ;; -c) from=\${2#file:}; shift ;; esac; shift; done
+case $action in
+  status) printf '{ "status": "running", "version": "1.300063.0" }' ;;
+  stop | start) echo "$action" >>${tree}/did ;;
+  fetch-config | append-config)
+    python3 -m json.tool <"$from" >/dev/null || exit 1
+    for other in "$etc"/amazon-cloudwatch-agent.d/*; do [ -e "$other" ] && { python3 -m json.tool <"$other" >/dev/null 2>&1 || { echo "E! $other is no JSON"; exit 1; }; }; done
+    [ "$action" = append-config ] || rm -f "$etc"/amazon-cloudwatch-agent.d/*
+    cp "$from" "$etc/amazon-cloudwatch-agent.d/file_$(basename "$from")"
+    : >"$etc/amazon-cloudwatch-agent.toml"
+    echo "$action" >>${tree}/did ;;
+esac
+`;
+  beforeEach(() => {
+    rmSync(tree, { recursive: true });
+    for (const dir of ['bin', 'logs', 'etc/amazon-cloudwatch-agent.d']) mkdirSync(join(tree, dir), { recursive: true });
+    writeFileSync(join(tree, 'bin/amazon-cloudwatch-agent-ctl'), CONTROL);
+    chmodSync(join(tree, 'bin/amazon-cloudwatch-agent-ctl'), 0o755);
+  });
+  let tokens = 0;
+  const run = (name: string, env: Readonly<Record<string, string>> = {}) => {
+    const script = textOf(name)
+      .replace('CW=/opt/aws/amazon-cloudwatch-agent', `CW=${tree}`)
+      .replace('PROOF=/var/lib/steward/agent-proof', `PROOF=${proof}`)
+      .replace('sleep 3', ':')
+      .replaceAll(
+        /^(STEWARD_\w+)='\{\{ \w+ \}\}'$/gm,
+        (_all, variable: string) => `${variable}='${env[variable] ?? ''}'`,
+      );
+    const { stdout, status } = spawnSync('sh', { input: script });
+    return { status, answer: JSON.parse(stdout.toString()) as unknown };
+  };
+  const mend = (action: string, group = '/steward/prod/agent-proof', token = `agent-${process.pid}-${++tokens}`) => ({
+    token,
+    ...run('mend-agent', {
+      STEWARD_AGENT: 'cloudwatch',
+      STEWARD_ACTION: action,
+      STEWARD_CONFIG: action === 'configure' ? Buffer.from('{"agent":{}}').toString('base64') : '',
+      STEWARD_GROUP: group,
+      STEWARD_TOKEN: token,
+    }),
+  });
+  const seen = () => {
+    const report: AgentsReport = agentsReport.parse(run('inspect-agents').answer);
+    return report.agents.find((a) => a.name === 'cloudwatch')?.proof;
+  };
+
+  asRoot('configure: our part stands beside theirs, and a line with the token is written', () => {
+    writeFileSync(join(parts, 'ssm_theirs'), '{"logs":{}}');
+    writeFileSync(join(tree, 'etc/amazon-cloudwatch-agent.toml'), '');
+    expect(seen()).toBeNull();
+    const { answer, token } = mend('configure');
+    expect(mendReport.parse(answer)).toMatchObject({ proves: true, steps: ['configured', 'proving'] });
+    expect(readdirSync(parts).sort()).toEqual(['file_steward-proof.json', 'file_steward.json', 'ssm_theirs']);
+    // No section that another part may have with another value: the agent would refuse both.
+    expect(part()).toEqual({
+      logs: {
+        logs_collected: {
+          files: {
+            collect_list: [
+              {
+                file_path: proof,
+                log_group_name: '/steward/prod/agent-proof',
+                log_stream_name: '{instance_id}',
+                timezone: 'UTC',
+              },
+            ],
+          },
+        },
+      },
+    });
+    expect(lines().map((l) => proofLineOf(l)?.word)).toEqual([token]);
+    expect(seen()).toEqual({ lines: lines() });
+    // The same command again gives the first answer, and writes nothing.
+    expect(mend('configure', '/steward/prod/agent-proof', token).answer).toMatchObject({ repeated: true });
+    expect(lines()).toHaveLength(1);
+  });
+
+  asRoot('restart: a line only where the agent ships them; prove: our part alone', () => {
+    writeFileSync(join(tree, 'etc/amazon-cloudwatch-agent.toml'), '');
+    expect(mendReport.parse(mend('restart', '').answer)).toMatchObject({ proves: false, steps: ['restarted'] });
+    expect(beatReport.parse(run('beat-agent').answer).written).toBe(false);
+    expect(lines()).toEqual([]);
+    expect(mendReport.parse(mend('prove').answer)).toMatchObject({ proves: true, steps: ['proving'] });
+    expect(readdirSync(parts)).toEqual(['file_steward-proof.json']);
+    expect(mendReport.parse(mend('restart', '').answer)).toMatchObject({ proves: true, steps: ['restarted'] });
+    expect(beatReport.parse(run('beat-agent').answer).written).toBe(true);
+    expect(lines()).toHaveLength(3);
+    expect(proofLineOf(lines().at(-1) ?? '')?.word).toBe('beat');
+  });
+
+  asRoot('what the agent refuses, and an agent without a configuration, are said; theirs is left as it is', () => {
+    expect(hostFailure.parse(mend('prove').answer).error).toMatchObject({ code: 'not-found' });
+    writeFileSync(join(tree, 'etc/amazon-cloudwatch-agent.toml'), '');
+    writeFileSync(join(parts, 'ssm_theirs'), '{"logs":');
+    expect(hostFailure.parse(mend('prove').answer).error).toMatchObject({
+      code: 'failed',
+      message: expect.stringContaining('the agent takes its proof: E! '),
+    });
+    expect(readFileSync(join(parts, 'ssm_theirs'), 'utf8')).toBe('{"logs":');
+    expect(lines()).toEqual([]);
+  });
+
+  asRoot('the file does not grow for ever, and whatever stands in it is told as text', () => {
+    mkdirSync(join(tree, 'proof'));
+    writeFileSync(join(parts, 'file_steward-proof.json'), JSON.stringify({ file_path: proof }));
+    writeFileSync(proof, `${'x'.repeat(70_000)}\n"\\\u0001\n`);
+    expect(seen()?.lines).toEqual(['x'.repeat(120), '"\\\u0001']);
+    run('beat-agent');
+    expect(lines()).toHaveLength(1);
   });
 });

@@ -185,6 +185,7 @@ const workedThrough = async (): Promise<Account> => {
   const mute = account.fleet.workers[4]?.id ?? '';
   const host = hostOf(account.world, mute);
   host.publishes = false;
+  host.cloudwatch.installed = false;
   await account.run(minutes(6));
   account.deliver(
     signalMessage({

@@ -376,6 +376,30 @@ describe('what it is made from', () => {
     );
     expect(deployed).toEqual(Object.fromEntries(documents.map((d) => [`steward-prod-${d.name}`, d.content])));
   });
+  describe('where agents prove their logs', () => {
+    test('a group that keeps a day, and a schedule for managed hosts', () => {
+      expect(one('AgentProofLogGroup').Properties).toMatchObject({
+        LogGroupName: '/steward/prod/agent-proof',
+        RetentionInDays: 1,
+      });
+      expect(all('AWS::SSM::Association').map(([, r]) => r.Properties)).toEqual([
+        expect.objectContaining({
+          Name: { Ref: 'BeatAgentDocument' },
+          Targets: [{ Key: 'tag:steward:managed', Values: ['true'] }],
+          ScheduleExpression: 'rate(30 minutes)',
+        }),
+      ]);
+      expect(one('BeatAgentDocument').Properties.Name).toBe('steward-prod-beat-agent');
+    });
+    test('a policy that wants no proof has no schedule', () => {
+      const file = join(folder, 'unproven.yml');
+      writeFileSync(file, 'remediations:\n  log-agent-silent: { proveLogs: "off" }\n');
+      const script = `require('./resources/agent-proof.cjs')({ resolveVariable: async () => 'prod' }).then((r) => console.log(JSON.stringify(r)))`;
+      const { PATH = '' } = process.env;
+      const said = execFileSync(process.execPath, ['-e', script], { env: { PATH, STEWARD_POLICY: file } }).toString();
+      expect(Object.keys(JSON.parse(said).Resources)).toEqual(['AgentProofLogGroup']);
+    });
+  });
   test('twice the same', () => {
     const plain = (t: Template) => text(t).replaceAll(/serverless\/steward\/prod\/[^/"]+/g, '');
     expect(plain(pack(join(folder, 'two')))).toBe(plain(template));
