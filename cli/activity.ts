@@ -1,10 +1,11 @@
 /** `steward activity`: who did what, and that the log of it is whole. Searching asks the function; checking reads the log itself, so that nobody has to believe Steward. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Checkpoint } from '../shared/activity/checkpoint.ts';
+import type { WholeCoverage } from '../shared/activity/coverage.ts';
 import type { LogTable, Objects } from '../shared/activity/log.ts';
 import type { Report } from '../shared/activity/verify.ts';
-import { iso, type Time } from '../shared/core/time.ts';
-import type { ActivityPage, ActivityRow, ActivityWhere } from '../shared/runtime/activityQuestions.ts';
+import { days, iso, type Time } from '../shared/core/time.ts';
+import type { ActivityPage, ActivityPlace, ActivityRow, ActivityWhere } from '../shared/runtime/activityQuestions.ts';
 import { Failure } from './failure.ts';
 import { ago, type Cell, clock, type Paint, table, timeOf, who } from './paint.ts';
 import type { Session } from './session.ts';
@@ -58,6 +59,7 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
   const rows: ActivityRow[] = [];
   const absent: string[] = [];
   let page: ActivityPage;
+  let coverage: ActivityPage['coverage'];
   let cursor: string | undefined;
   do {
     page = await s.ask<ActivityPage>({
@@ -68,9 +70,17 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
     rows.push(...page.rows);
     absent.push(...page.absent);
     cursor = page.cursor;
+    coverage ??= page.coverage;
   } while (cursor !== undefined && rows.length < wanted);
   const { at, signedAt } = page;
-  return { at, rows, absent, more: cursor !== undefined, ...(signedAt === undefined ? {} : { signedAt }) };
+  return {
+    at,
+    rows,
+    absent,
+    more: cursor !== undefined,
+    ...(signedAt === undefined ? {} : { signedAt }),
+    ...(coverage ? { coverage } : {}),
+  };
 };
 
 const actorOf = ({ who: [first = 'unknown'] }: ActivityRow): string => who(first);
@@ -84,7 +94,34 @@ const rowOf = (r: ActivityRow, now: Time, p: Paint): Cell[] => [
   r.resources.slice(0, 4).join(' ') + (r.resources.length > 4 ? ' …' : ''),
 ];
 
-const tail = ({ at, rows, absent, more, signedAt }: Found, p: Paint): string[] => [
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+const placesIn = (places: readonly string[]): string =>
+  places.length > 3 ? `${places.length} regions` : places.map((name) => name.replace('/', ' ')).join(', ');
+
+/** What may be missing, in a line, and each gap with its reason. */
+export const showCoverage = (
+  { from, to, places, hours, states, gaps, moreGaps }: WholeCoverage,
+  p: Paint,
+): string[] => {
+  if (places.length === 0)
+    return [p.yellow('Nobody can say whether that is all: no trail and no history has been read yet.')];
+  const said = [
+    [states['digest-verified'], 'vouched for by CloudTrail’s digests'],
+    [states.reconciled, 'with all files that there are'],
+    [states.provisional + states.pending, 'not settled yet'],
+    [states.gap, 'from which events may be missing'],
+  ] as const;
+  const parts = said.filter(([n]) => n > 0).map(([n, words]) => `${n} ${words}`);
+  return [
+    (states.gap > 0 ? p.yellow : p.dim)(
+      `From ${clock(from)} to ${timeOf(to, from)}, ${count(hours, 'hour')} of ${placesIn(places)}: ${parts.join(', ')}.`,
+    ),
+    ...gaps.map((g) => p.yellow(`  ${clock(g.from)} to ${timeOf(g.to, g.from)}, ${placesIn(g.places)}: ${g.because}`)),
+    ...(moreGaps > 0 ? [p.yellow(`  and ${count(moreGaps, 'gap')} more: --json has more, or ask for less time`)] : []),
+  ];
+};
+
+const tail = ({ at, rows, absent, more, signedAt, coverage }: Found, p: Paint): string[] => [
   ...(absent.length > 0
     ? [p.yellow(`${absent.length} segments that may hold more have left the table; their archive has them.`)]
     : []),
@@ -93,6 +130,7 @@ const tail = ({ at, rows, absent, more, signedAt }: Found, p: Paint): string[] =
       signedAt === undefined ? 'Nothing is signed yet.' : `Signed up to ${clock(signedAt)}, ${ago(signedAt, at)}.`
     }`,
   ),
+  ...(coverage ? showCoverage(coverage, p) : []),
 ];
 
 const showFound = (found: Found, p: Paint): string[] =>
@@ -205,12 +243,22 @@ export const showReport = (r: Report, p: Paint): string[] => [
     : `Signed up to ${clock(r.signedAt)}${r.unsigned > 0 ? `; ${r.unsigned} segments wait for the next checkpoint` : ''}.`,
 ];
 
+/** So far back `verify` says what digests vouch for. */
+const VOUCHED_DAYS = 30;
+
 export const verifyLog = async (s: Session, file: string | undefined): Promise<boolean> => {
-  const { verify } = await import('../shared/activity/verify.ts');
-  const log = await s.openLog(await s.ask<ActivityWhere>({ do: 'activity-where' }));
+  const [{ verify }, { coverageIn }] = await Promise.all([
+    import('../shared/activity/verify.ts'),
+    import('../shared/activity/coverage.ts'),
+  ]);
+  const where = await s.ask<ActivityPlace>({ do: 'activity-where' });
+  const log = await s.openLog(where);
   const report = await verify({ ...log, ...(file === undefined ? {} : { kept: keptIn(file) }) });
-  await s.show(report, (r, p) => [
+  const { at: now } = where;
+  const coverage = await coverageIn(log.table, { from: now - days(VOUCHED_DAYS), to: now }, { now });
+  await s.show({ ...report, coverage }, (r, p) => [
     ...showReport(r, p),
+    ...showCoverage(r.coverage, p),
     ...(file === undefined
       ? [
           p.dim(

@@ -16,6 +16,9 @@ export type Trail = {
   validation: boolean;
   organization: boolean;
   logging: boolean;
+  /** When it was last started and stopped; undefined: never. */
+  startedAt: number | undefined;
+  stoppedAt: number | undefined;
   deliveryError: string | undefined;
   selectors: EventSelector[];
   advanced: AdvancedEventSelector[];
@@ -51,6 +54,8 @@ export const addTrail = (world: World, name: string, given: Partial<Trail> = {})
     validation: true,
     organization: false,
     logging: true,
+    startedAt: undefined,
+    stoppedAt: undefined,
     deliveryError: undefined,
     selectors: [
       { ReadWriteType: 'All', IncludeManagementEvents: true, DataResources: [], ExcludeManagementEventSources: [] },
@@ -165,8 +170,13 @@ const operations: CloudTrailOperations = {
       .map((t) => described(world, t)),
   }),
   GetTrailStatus: (input, { world }) => {
-    const { logging, deliveryError } = find(world, input.Name);
-    return { IsLogging: logging, ...(deliveryError === undefined ? {} : { LatestDeliveryError: deliveryError }) };
+    const { logging, deliveryError, startedAt, stoppedAt } = find(world, input.Name);
+    return {
+      IsLogging: logging,
+      ...(deliveryError === undefined ? {} : { LatestDeliveryError: deliveryError }),
+      ...(startedAt === undefined ? {} : { StartLoggingTime: new Date(startedAt) }),
+      ...(stoppedAt === undefined ? {} : { StopLoggingTime: new Date(stoppedAt) }),
+    };
   },
   GetEventSelectors: (input, { world }) => {
     const trail = find(world, input.TrailName);
@@ -178,12 +188,14 @@ const operations: CloudTrailOperations = {
   StartLogging: (input, call) => {
     const trail = find(call.world, input.Name);
     trail.logging = true;
+    trail.startedAt = call.at;
     tell(call, { call: 'StartLogging', trail: trail.name, asked: { Name: input.Name }, answered: null });
     return {};
   },
   StopLogging: (input, call) => {
     const trail = find(call.world, input.Name);
     trail.logging = false;
+    trail.stoppedAt = call.at;
     tell(call, { call: 'StopLogging', trail: trail.name, asked: { Name: input.Name }, answered: null });
     return {};
   },

@@ -89,7 +89,7 @@ export type Judgement = {
 /** The action and the resources of a call, and the error if it is not allowed. */
 export const authorize = async (world: World, asked: Asked): Promise<Judgement> => {
   const { service, operation, input, principal } = asked;
-  const action = `${service.iamPrefix}:${operation}`;
+  const action = `${service.iamPrefix}:${service.actions?.[operation] ?? operation}`;
   const resources = service.resources[operation]?.(input, world) ?? [{ arn: '*' }];
   const requirements = service.requires?.[operation]?.(input, world) ?? [];
   const names = resources.map(({ arn }) => arn);

@@ -156,7 +156,11 @@ const told = (v: Version & { body: Buffer }) => ({
   }),
 });
 
-const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+/** Below them, code units are in the order of their UTF-8 bytes. */
+const isPlain = (text: string): boolean => !/[\ud800-\uffff]/.test(text);
+const byUnits = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+const byBytes = (a: string, b: string): number =>
+  isPlain(a) && isPlain(b) ? byUnits(a, b) : Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 type Listed = { Key: string; version: Version & { body: Buffer } } | { Prefix: string };
 /** Keys in the order of their UTF-8 bytes; what has the delimiter after the prefix is one common prefix. Only what comes after `after`. */
@@ -455,4 +459,18 @@ export const s3Service = defineService<typeof api>({
   words: s3Words,
   operations: { ...objectOperations, ...bucketOperations },
   resources: { ...onBuckets, ...onObjects },
+  // "Actions, resources, and condition keys for Amazon S3"
+  actions: {
+    ListBuckets: 'ListAllMyBuckets',
+    ListObjectsV2: 'ListBucket',
+    ListObjectVersions: 'ListBucketVersions',
+    HeadBucket: 'ListBucket',
+    HeadObject: 'GetObject',
+  },
+  context: {
+    ListObjectsV2: ({ Prefix, Delimiter }) => ({
+      's3:prefix': Prefix ?? '',
+      ...(Delimiter === undefined ? {} : { 's3:delimiter': Delimiter }),
+    }),
+  },
 });

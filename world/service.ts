@@ -103,6 +103,8 @@ export type ServiceOf<Module> = {
   /** The SDK's module: it exports the schema of each operation as `${name}$`. */
   readonly api: Module;
   readonly operations: Operations<Module>;
+  /** IAM's name of an operation, where it is another one. */
+  readonly actions?: Readonly<Record<string, string>>;
   /** What IAM checks per operation; `*` for those not named (AWS: "actions that support no resource types"). */
   readonly resources: Inputs<Module>;
   /** Condition keys that come from the input (`ssm:…`, `cloudwatch:namespace`, `aws:RequestTag/…`). */

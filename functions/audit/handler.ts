@@ -1,18 +1,64 @@
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
+import type { Context } from 'aws-lambda';
+import type { Audited } from '../../shared/activity/audit.ts';
 import type { Numbered } from '../../shared/activity/checkpoint.ts';
+import type { Paced } from '../../shared/runtime/activity.ts';
 import { onEvent, type Telemetry } from '../../shared/runtime/lambda.ts';
 
-export interface Audited {
+export interface Audit {
   /** The last checkpoint; none: the log is empty. */
   readonly checkpoint?: { readonly number: number; readonly links: number; readonly at: number };
+  readonly trail?: Omit<Audited, 'findings'> & { readonly findings: number };
+  readonly denied?: string;
+}
+export interface AuditDeps {
+  readonly checkpoint: () => Promise<Numbered | undefined>;
+  readonly audit: (hasTime: () => boolean) => Promise<Paced>;
+  readonly now: () => number;
 }
 
-/** Each minute: what is new in the log is signed. */
-export const makeHandler = (checkpoint: () => Promise<Numbered | undefined>, telemetry: Telemetry, now: () => number) =>
-  onEvent(telemetry, async (): Promise<Audited> => {
-    const last = await checkpoint();
-    if (!last) return {};
-    const { number, statement } = last;
-    telemetry.metrics.addMetric('UnsignedFor', MetricUnit.Milliseconds, Math.max(0, now() - statement.time));
-    return { checkpoint: { number, links: statement.size, at: statement.time } };
+/** What a run leaves for its last step: a file's batch, the mark, the hours. Milliseconds. */
+const LAST_STEP = 20_000;
+
+/** A metric costs for each hour in which it is written: what is nothing is not. */
+const tellRead = ({ metrics, logger }: Telemetry, { trail, added, brought, behind, findings }: Audited): void => {
+  metrics.addMetric('ReadBehind', MetricUnit.Milliseconds, Math.max(0, behind));
+  if (added > 0) metrics.addMetric('CaughtUp', MetricUnit.Count, added);
+  if (brought > 0) metrics.addMetric('Brought', MetricUnit.Count, brought);
+  const gaps = findings.filter((f) => f.kind === 'gap').length;
+  if (gaps > 0) metrics.addMetric('ActivityGaps', MetricUnit.Count, gaps);
+  if (findings.length > gaps) metrics.addMetric('DigestFindings', MetricUnit.Count, findings.length - gaps);
+  for (const { because, ...finding } of findings) logger.warn(`${finding.kind}: ${because}`, { trail, ...finding });
+};
+
+/** Each minute: what is new in the log is signed. Each fifth: what the trail has and EventBridge did not bring is read, and its digests are checked. Neither waits for the other to succeed. */
+export const makeHandler = ({ checkpoint, audit, now }: AuditDeps, telemetry: Telemetry) =>
+  onEvent(telemetry, async (_event: unknown, context: Context): Promise<Audit> => {
+    const { metrics, logger } = telemetry;
+    const [signed, read] = await inTurn(checkpoint, () => audit(() => context.getRemainingTimeInMillis() > LAST_STEP));
+    const { audited, denied } = read ?? {};
+    if (denied !== undefined) {
+      metrics.addMetric('ReadDenied', MetricUnit.Count, 1);
+      logger.error(`the trail cannot be read: ${denied}`);
+    }
+    if (audited) tellRead(telemetry, audited);
+    if (signed) metrics.addMetric('UnsignedFor', MetricUnit.Milliseconds, Math.max(0, now() - signed.statement.time));
+    return {
+      ...(signed
+        ? { checkpoint: { number: signed.number, links: signed.statement.size, at: signed.statement.time } }
+        : {}),
+      ...(audited ? { trail: { ...audited, findings: audited.findings.length } } : {}),
+      ...(denied === undefined ? {} : { denied }),
+    };
   });
+
+/** Both, one after the other; then the first error, if there was one. */
+const inTurn = async <A, B>(first: () => Promise<A>, second: () => Promise<B>): Promise<[A, B]> => {
+  const one = await first().then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+  const other = await second();
+  if ('error' in one) throw one.error;
+  return [one.value, other];
+};

@@ -1,7 +1,10 @@
-import { checkpointer } from '../../shared/runtime/activity.ts';
-import { loadActivityConfig } from '../../shared/runtime/config.ts';
+import { auditor, checkpointer } from '../../shared/runtime/activity.ts';
+import { loadAuditConfig } from '../../shared/runtime/config.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';
 import { makeHandler } from './handler.ts';
 
-const config = loadActivityConfig();
-export const handler = makeHandler(checkpointer(config), telemetry(config.stage), () => Date.now());
+const config = loadAuditConfig();
+export const handler = makeHandler(
+  { checkpoint: checkpointer(config), audit: auditor(config), now: () => Date.now() },
+  telemetry(config.stage),
+);

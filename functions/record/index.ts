@@ -1,7 +1,10 @@
-import { activityWriter } from '../../shared/runtime/activity.ts';
+import { activityHearing, activityWriter } from '../../shared/runtime/activity.ts';
 import { loadActivityConfig } from '../../shared/runtime/config.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';
 import { makeHandler } from './handler.ts';
 
 const config = loadActivityConfig();
-export const handler = makeHandler(activityWriter(config), telemetry(config.stage), () => Date.now());
+export const handler = makeHandler(
+  { writer: activityWriter(config), hear: activityHearing(config), now: () => Date.now() },
+  telemetry(config.stage),
+);

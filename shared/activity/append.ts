@@ -5,7 +5,7 @@ import { base64, fingerprint, sha256 } from './hashing.ts';
 import { type Entry, type Found, Known } from './known.ts';
 import { type Leg, MOST_NUMBERS, makeLink, placeOf } from './link.ts';
 import { type LogTable, type Objects, PARTITION, shardName, spillKey } from './log.ts';
-import { readActivity, sameContent } from './record.ts';
+import { type Activity, readActivity, sameContent } from './record.ts';
 import { pack } from './segment.ts';
 import { nameOf, termsOf } from './terms.ts';
 
@@ -29,6 +29,13 @@ export interface Appended {
   /** Places that someone else took first; one write unit each. */
   readonly lost: number;
 }
+
+/** Told of each event, once its fate is known. */
+export type Told = (activity: Activity, isNew: boolean) => void;
+const nobody: Told = () => {};
+const tellAll = (part: readonly Entry[], told: Told): void => {
+  for (const { activity } of part) told(activity, true);
+};
 
 /** The numbers of the ADR: 100 events make 10 write units of body and 1 of link. */
 export const SEGMENT_EVENTS = 100;
@@ -77,7 +84,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
   };
 
   /** Those that the log does not have, each once. */
-  const unknown = async (view: Known, entries: readonly Entry[], tally: Tally): Promise<readonly New[]> => {
+  const unknown = async (view: Known, entries: readonly Entry[], tally: Tally, told: Told): Promise<readonly New[]> => {
     const fresh: New[] = [];
     const here = new Map<string, Entry[]>();
     for (const { raw, activity } of entries) {
@@ -86,6 +93,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
       const found = await view.find({ raw, activity });
       if (found.is === 'known' || others.some((o) => sameContent(o.raw, raw))) {
         tally.known++;
+        told(activity, false);
         continue;
       }
       here.set(name, [...others, { raw, activity }]);
@@ -124,17 +132,23 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
     return true;
   };
 
-  const appendTo = async (shard: number, leg: Leg, entries: readonly Entry[], tally: Tally): Promise<void> => {
+  const appendTo = async (
+    { shard, leg }: { shard: number; leg: Leg },
+    entries: readonly Entry[],
+    tally: Tally,
+    told: Told,
+  ): Promise<void> => {
     const view = viewOf(shard);
     let left: readonly New[] = entries;
     for (let tries = 0; left.length > 0; ) {
       await view.refresh([...new Set(left.map((e) => e.activity.time))]);
-      const fresh = await unknown(view, left, tally);
+      const fresh = await unknown(view, left, tally, told);
       if (fresh.length === 0) return;
       const segment = cut(fresh);
       const { part } = segment;
       if (await write(view, { shard, leg }, segment)) {
         tally.written += part.length;
+        tellAll(part, told);
         tally.conflicts += part.filter((e) => e.conflict !== undefined).length;
         tally.segments++;
         left = fresh.slice(part.length);
@@ -152,7 +166,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
 
   return {
     /** What cannot be read is kept too. Throws what the table throws; then some are written, and the same call again writes the rest. */
-    append: async (leg: Leg, raws: readonly Uint8Array[]): Promise<Appended> => {
+    append: async (leg: Leg, raws: readonly Uint8Array[], told: Told = nobody): Promise<Appended> => {
       const tally: Tally = { written: 0, known: 0, conflicts: 0, segments: 0, lost: 0 };
       const groups = new Map<number, Entry[]>();
       for (const raw of raws) {
@@ -162,7 +176,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
         if (group) group.push({ raw, activity });
         else groups.set(shard, [{ raw, activity }]);
       }
-      for (const [shard, entries] of groups) await appendTo(shard, leg, entries, tally);
+      for (const [shard, entries] of groups) await appendTo({ shard, leg }, entries, tally, told);
       return tally;
     },
   };

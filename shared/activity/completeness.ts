@@ -20,6 +20,8 @@ export interface HourFacts {
   readonly hour: Time;
   /** Events that EventBridge brought. */
   readonly provisional: number;
+  /** Events that it did not bring, and the files or LookupEvents did. */
+  readonly added?: number;
   /** A trail that records this account and region, as of the hour. */
   readonly trail: { readonly logging: boolean; readonly validated: boolean } | undefined;
   /** When the bucket was last listed to its end, and everything in it was in the log. */

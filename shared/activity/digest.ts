@@ -220,7 +220,7 @@ const checkFiles = async (digest: Digest, hashOf: HashOf, note: Note, sound: Dig
 /** SHA-256 of the file, unpacked, in hexadecimal; undefined: there is none. */
 export type HashOf = (file: DigestFile) => Promise<string | undefined>;
 
-const merged = (spans: readonly (readonly [Time, Time])[]): [Time, Time][] => {
+export const merged = (spans: readonly (readonly [Time, Time])[]): [Time, Time][] => {
   const result: [Time, Time][] = [];
   for (const [from, to] of [...spans].sort(([a], [b]) => a - b)) {
     const last = result.at(-1);

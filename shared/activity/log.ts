@@ -10,6 +10,10 @@
  * | index         | 16 × number + part | their terms (tile.ts)                       |
  * | shards        | number      | the shard's name                                   |
  * | archive       | number      | a receipt (retention.ts)                           |
+ * | places        | number      | an account and region whose events are here        |
+ * | mark/<place>  | time        | how far its trail has been read (marks.ts)         |
+ * | hour/<place>  | 16 × hour + revision | what is known of its completeness         |
+ * | heard/<place> | hour        | EventBridge brought something                      |
  */
 import type { Time } from '../core/time.ts';
 
@@ -42,6 +46,18 @@ export interface LogTable {
   extend(slot: Slot, expiresAt: Time): Promise<boolean>;
 }
 
+/** A trail's bucket, to be read. Throws Forbidden where IAM or the bucket says no. */
+export interface TrailFiles {
+  /** Names of the folders directly below one: 'AWSLogs/' → '111122223333'. */
+  folders(below: string): Promise<readonly string[]>;
+  /** Keys that begin so, in order, after one of them. */
+  keys(prefix: string, after?: string): AsyncIterable<string>;
+  /** Unpacked, as it streams in. @throws NotFound; InvalidInput: it is no gzip, or ends too early */
+  open(key: string): AsyncIterable<Uint8Array>;
+  /** A digest, unpacked, with the signature beside it. */
+  signed(key: string): Promise<{ readonly bytes: Uint8Array; readonly signature: string }>;
+}
+
 /** What is too large for the table, archives, and checkpoints where they cannot be deleted. */
 export interface Objects {
   put(key: string, bytes: Uint8Array): Promise<void>;
@@ -57,6 +73,10 @@ export const PARTITION = {
   node: 'node',
   shards: 'shards',
   archive: 'archive',
+  places: 'places',
+  mark: (place: string): string => `mark/${place}`,
+  hour: (place: string): string => `hour/${place}`,
+  heard: (place: string): string => `heard/${place}`,
 } as const;
 
 /** Where a body is that is too large for the table. Base 64 has signs that keys do not like. */

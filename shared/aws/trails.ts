@@ -36,7 +36,7 @@ const settingsOf = (t: AwsTrail): TrailSettings => {
 };
 
 /** Basic selectors name management events by a flag, advanced ones by a field; either may have several. */
-const recordsManagement = ({
+export const recordsManagement = ({
   EventSelectors = [],
   AdvancedEventSelectors = [],
 }: GetEventSelectorsCommandOutput): boolean =>

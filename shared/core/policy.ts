@@ -116,6 +116,7 @@ export interface Policy {
   readonly accounts: readonly string[];
   readonly trusted: readonly string[];
   readonly trails: Readonly<Record<string, DeclaredTrail>>;
+  readonly activity: { readonly backfillDays: number };
   readonly freeze: readonly Window[];
   readonly maintenance: readonly Window[];
   readonly breaker: {
@@ -186,6 +187,16 @@ export const policySchema = (remediations: readonly Configurable[]) =>
       z.record(z.string(), declaredTrail),
       {},
       'What CloudTrail trails must be, by name: { audit: { bucket: my-logs } }. A trail named here is Steward’s to restore, tagged or not. What is not declared is taken from the trail’s own history of 90 days',
+    ),
+    activity: said(
+      section({
+        backfillDays: option(
+          int(0, 90),
+          1,
+          'So far back the activity log begins: by the trail’s files, or by LookupEvents where there is no trail',
+        ),
+      }),
+      'The log of who did what in the account',
     ),
     freeze: option(z.array(window), [], 'Times in which nothing is done'),
     maintenance: option(

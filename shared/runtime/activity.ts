@@ -1,9 +1,14 @@
 /** The activity log, wired: its table, its bucket and its key behind the ports. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createWriter, type Writer } from '../activity/append.ts';
+import type { Audited } from '../activity/audit.ts';
 import { createCheckpointer, type Numbered } from '../activity/checkpoint.ts';
 import type { LogTable, Objects } from '../activity/log.ts';
+import { createHearing } from '../activity/marks.ts';
 import { activityTable } from '../aws/activityTable.ts';
-import type { ActivityConfig } from './config.ts';
+import { Forbidden } from '../core/errors.ts';
+import { hours, minutes, type Time } from '../core/time.ts';
+import type { ActivityConfig, AuditConfig } from './config.ts';
 
 /**
  * Never changed once a log has begun: an account's events stay in its shard. One shard takes what one writer at a time can write, some thousand events a second; more
@@ -42,6 +47,73 @@ export const activityLog = ({
 
 export const activityWriter = (config: ActivityConfig): Writer =>
   createWriter({ ...activityLog(config), now: () => Date.now(), shards: SHARDS, hotDays: HOT_DAYS });
+
+/** In which hours EventBridge brought something. */
+export const activityHearing = (config: ActivityConfig): ReturnType<typeof createHearing> =>
+  createHearing(activityLog(config).table);
+
+/** The trail is looked at so often; at once again while there is more. CloudTrail delivers about every five minutes. */
+const READ_EVERY = minutes(5);
+/** After a no of IAM nothing is asked for so long: each retry costs, and a permission does not come by itself. */
+const DENIED_FOR = hours(1);
+
+export interface Paced {
+  /** Undefined: it was not its time. */
+  readonly audited?: Audited;
+  /** What IAM refused, and until when nothing is asked. */
+  readonly denied?: string;
+}
+
+/** Runs the auditor when it is due. */
+export const paced = (audit: (hasTime: () => boolean) => Promise<Audited>, now: () => Time) => {
+  let due = 0;
+  let denied: string | undefined;
+  return async (hasTime: () => boolean): Promise<Paced> => {
+    if (now() < due) return denied === undefined ? {} : { denied };
+    try {
+      const started = now();
+      const audited = await audit(hasTime);
+      denied = undefined;
+      // A little early, so that a schedule of whole minutes does not miss every other.
+      due = audited.whole ? started + READ_EVERY - minutes(0.5) : 0;
+      return { audited };
+    } catch (e) {
+      if (!(e instanceof Forbidden)) throw e;
+      due = now() + DENIED_FOR;
+      denied = e.message;
+      return { denied };
+    }
+  };
+};
+
+/** Reads the trail; its clients load when it is first due. */
+export const auditor = (config: AuditConfig): ((hasTime: () => boolean) => Promise<Paced>) => {
+  let made: Promise<(hasTime: () => boolean) => Promise<Audited>> | undefined;
+  const make = async () => {
+    const [{ createAuditor }, { trailSource }] = await Promise.all([
+      import('../activity/audit.ts'),
+      import('../aws/trailSource.ts'),
+    ]);
+    const { account, region, policy } = config;
+    return createAuditor({
+      source: trailSource({ region }),
+      table: activityLog(config).table,
+      writer: activityWriter(config),
+      now: () => Date.now(),
+      sleep,
+      home: { account, region },
+      declared: Object.keys(policy.trails),
+      backfillDays: policy.activity.backfillDays,
+    });
+  };
+  return paced(
+    async (hasTime) => {
+      made ??= make();
+      return (await made)(hasTime);
+    },
+    () => Date.now(),
+  );
+};
 
 /** The log's own name, which its checkpoints carry. */
 export const originOf = ({ account, stage }: Pick<ActivityConfig, 'account' | 'stage'>): string =>

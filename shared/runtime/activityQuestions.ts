@@ -1,8 +1,9 @@
 /** What people ask of the activity log by way of the function: who did what, and where the log lies, for whoever checks it himself. */
 import * as z from 'zod/mini';
 import { lastCheckpoint } from '../activity/checkpoint.ts';
+import { coverageIn, type WholeCoverage } from '../activity/coverage.ts';
 import { createSearch, type Page, type Query } from '../activity/search.ts';
-import type { Time } from '../core/time.ts';
+import { days, type Time } from '../core/time.ts';
 import type { ActivityLog } from './activity.ts';
 import type { ActivityConfig } from './config.ts';
 
@@ -47,13 +48,29 @@ export interface ActivityPage {
   readonly absent: readonly string[];
   /** Until when the log is signed. */
   readonly signedAt?: Time;
+  /** What may be missing from the time that was asked for; without one, from the oldest line on. Of the first page. */
+  readonly coverage?: WholeCoverage;
 }
+/** Where the log lies, for whoever reads it himself. */
 export type ActivityWhere = Pick<ActivityConfig, 'account' | 'region' | 'stage' | 'table' | 'bucket' | 'key'>;
+
+/** With the time by Steward's clock. */
+export type ActivityPlace = ActivityWhere & { readonly at: Time };
 
 /** Lambda answers 6 MB at most; JSON in JSON grows by its quotes. */
 const LARGEST = 2_500_000;
 
 const bytesOf = ({ rows }: Page): number => rows.reduce((sum, r) => sum + r.raw.length, 0);
+
+/** Hours are counted so far back: bodies are in the table no longer either. */
+const COUNTED = days(92);
+
+/** The time that was asked for; as far as nothing was said, that of the lines. */
+const rangeOf = ({ from, to = Number.POSITIVE_INFINITY }: Query, { rows }: Page, now: Time) => {
+  const oldest = rows.reduce((t, { activity: { time: at } }) => (at > 0 ? Math.min(t, at) : t), now);
+  const end = Math.min(to, now);
+  return { from: Math.min(end, Math.max(from ?? oldest, end - COUNTED)), to: end };
+};
 
 /** A page that fits. */
 const pageOf = async (
@@ -73,8 +90,10 @@ export const searchActivity = async (
 ): Promise<ActivityPage> => {
   const query = Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== undefined)) as Query;
   const [page, last] = await Promise.all([pageOf(createSearch(log), query, limit, cursor), lastCheckpoint(log.table)]);
+  const coverage = cursor === undefined ? await coverageIn(log.table, rangeOf(query, page, now), { now }) : undefined;
   return {
     at: now,
+    ...(coverage ? { coverage } : {}),
     rows: page.rows.map(({ place, raw, activity: { time: at, cut: _cut, ...rest } }) => ({
       place,
       at,

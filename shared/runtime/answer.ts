@@ -168,7 +168,7 @@ const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
     case 'activity':
       return searchActivity(q, (await deps.activity()).log, deps.now());
     case 'activity-where':
-      return (await deps.activity()).where;
+      return { ...(await deps.activity()).where, at: deps.now() };
   }
 };
 

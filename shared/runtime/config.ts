@@ -67,3 +67,11 @@ const ACTIVITY = {
 
 /** @throws StateUnusable naming every variable that is missing */
 export const loadActivityConfig = (env: Env = process.env): ActivityConfig => Object.freeze(values(ACTIVITY, env));
+
+/** Of audit, which reads the trail as well. */
+export interface AuditConfig extends ActivityConfig {
+  readonly policy: Pick<Policy, 'trails' | 'activity'>;
+}
+/** @throws StateUnusable naming every variable that is missing */
+export const loadAuditConfig = (env: Env = process.env): AuditConfig =>
+  Object.freeze({ ...values(ACTIVITY, env), policy: JSON.parse(STEWARD_POLICY) as Policy });

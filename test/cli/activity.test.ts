@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createWriter } from '../../shared/activity/append.ts';
 import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
-import { seconds } from '../../shared/core/time.ts';
+import type { HourFacts } from '../../shared/activity/completeness.ts';
+import { addPlaces, type Mark, putMark, settle } from '../../shared/activity/marks.ts';
+import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import { SIGNER, someEvents } from '../activity/setting.ts';
 import { createDesk } from './desk.ts';
 
@@ -119,4 +121,44 @@ test('a proof for a stranger: Python and openssl say that the event is in the lo
   expect((await anna('activity', 'prove', 'stop-9', '--out', file)).code).toBe(4);
   const said = execFileSync('python3', ['docs/check-proof.py', file, `${file}.pem`], { encoding: 'utf8' });
   expect(said).toMatch(/stop-3|in the log/);
+});
+
+test('search and verify say what may be missing, from which hours, and why', async () => {
+  const { anna, log, account } = await begin();
+  const home = { account: account.world.account, region: account.world.region };
+  expect((await anna('activity', 'search', '--action', 'StopLogging')).out).toContain(
+    'Nobody can say whether that is all: no trail and no history has been read yet.',
+  );
+  const now = account.clock.now();
+  const hour = Math.floor(now / hours(1)) * hours(1);
+  await addPlaces(log.table, [home]);
+  const facts = (ago: number): HourFacts => ({
+    hour: hour - hours(ago),
+    provisional: 1,
+    trail: { logging: true, validated: true },
+    ingestedAt: now,
+    covered: [[hour - hours(8), hour - hours(3) + minutes(20)]],
+    troubles: ago === 5 ? ['file x: it was deleted'] : [],
+  });
+  for (const ago of [7, 6, 5, 4]) await settle(log.table, home, facts(ago), 0);
+  const mark: Mark = {
+    v: 1,
+    readTo: now,
+    files: [],
+    counts: [],
+    covered: [],
+    troubles: [],
+    since: hour - hours(7),
+    settledTo: hour - hours(3),
+    relookedAt: now,
+    trail: { logging: true, validated: true },
+  };
+  await putMark(log.table, { place: home, mark, after: 0, now });
+  const { out } = await anna('activity', 'search', '--from', '2026-01-15T00:30:00Z', '--action', 'StopLogging');
+  expect(out).toMatch(
+    /8 hours of 111122223333 eu-central-1: 3 vouched for by CloudTrail’s digests, 1 with all files that there are, 1 not settled yet, 3 from which events may be missing\./,
+  );
+  expect(out).toMatch(/03:00:00 UTC to 04:00:00, 111122223333 eu-central-1: file x: it was deleted/);
+  expect(out).toContain('nobody looked: Steward was not there');
+  expect((await anna('activity', 'verify')).out).toMatch(/3 vouched for by CloudTrail’s digests/);
 });

@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { documents } from '../../documents/index.ts';
+import { lastMark } from '../../shared/activity/marks.ts';
 import { type PolicyDocument, rolePolicy } from '../../shared/core/permissions.ts';
 import { remediations } from '../../shared/remediations/index.ts';
+import { anAccount } from '../activity/account.ts';
 
 interface Resource {
   readonly Type: string;
@@ -155,6 +157,36 @@ describe('the activity log cannot be altered by whoever writes it', () => {
     const signers = roles.filter(([, role]) => text(policiesOf(role)).includes('kms:Sign')).map(([id]) => id);
     expect(signers).toEqual(['AuditRole']);
   });
+  test('audit reads what CloudTrail writes, and nothing else of anybody’s', () => {
+    const granted = statements(policiesOf(one('AuditRole'))[0] as never);
+    const reads = granted.filter((s) => list(s.Action).some((a) => /^(s3:GetObject|kms:Decrypt)$/.test(a)));
+    const others = reads.filter((s) => !text(s.Resource).includes('Activity'));
+    expect(others.map((s) => [list(s.Action), filled(s.Resource), s.Condition])).toEqual([
+      [['s3:GetObject'], ['arn:aws:s3:::*/*AWSLogs/*'], undefined],
+      [['kms:Decrypt'], 'arn:aws:kms:*:*:key/*', { Null: { 'kms:EncryptionContext:aws:cloudtrail:arn': 'false' } }],
+    ]);
+    const declared = join(folder, 'trails.yml');
+    writeFileSync(declared, 'trails:\n  audit: { bucket: my-logs, prefix: of/us }\n');
+    const own = pack(join(folder, 'declared'), { STEWARD_POLICY: declared }).Resources['AuditRole'] as Resource;
+    const narrow = statements(policiesOf(own)[0] as never).map((s) => [list(s.Action).join(' '), filled(s.Resource)]);
+    expect(narrow).toContainEqual(['s3:GetObject', ['arn:aws:s3:::my-logs/of/us/AWSLogs/*']]);
+    expect(narrow).toContainEqual(['s3:ListBucket', ['arn:aws:s3:::my-logs']]);
+  });
+  test('with its role, and no more, audit reads a trail and checks its digests', async () => {
+    const policy = filled(policiesOf(one('AuditRole'))[0]) as PolicyDocument;
+    const account = anAccount({ policy });
+    const sums = { files: 0, findings: 0 };
+    await account.pass(30, async () => {
+      const { files, findings } = await account.audit();
+      sums.files += files;
+      sums.findings += findings.length;
+    });
+    expect(sums).toEqual({ files: expect.any(Number), findings: 0 });
+    expect(sums.files).toBeGreaterThan(20);
+    expect((await lastMark(account.memory.table, account.home))?.mark.vouched).toBeDefined();
+    const history = anAccount({ policy, without: true });
+    expect(await history.audit()).toMatchObject({ whole: true, files: 0 });
+  });
   test('the bucket: locked, versioned, private, and left when the stack is removed', () => {
     const { DeletionPolicy, Properties } = one('ActivityBucket');
     expect(DeletionPolicy).toBe('Retain');
@@ -205,6 +237,10 @@ describe('Steward is watched', () => {
     'audit-fails',
     'activity-waits',
     'audit-silent',
+    'trail-denied',
+    'trail-behind',
+    'digests',
+    'activity-gaps',
     'heal-throttled',
     'sweep-silent',
     'behind',
@@ -274,6 +310,7 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'cloudtrail:DescribeTrails': 'a survey lists all of them; AWS gives it no resource',
   'cloudtrail:GetTrailStatus': 'a survey asks each trail that it listed, before it knows which is in trouble',
   'cloudtrail:LookupEvents': 'AWS gives it no resource',
+  'cloudtrail:ListPublicKeys': 'AWS gives it no resource',
   'kms:DescribeKey': 'the key of a trail is known when the trail was looked at',
   's3:GetBucketPolicy': 'the bucket of a trail is known when the trail was looked at',
   'cloudwatch:DescribeAlarms': 'a survey lists all of them; composite alarms need the wildcard',

@@ -1,0 +1,83 @@
+/** Its role: it adds to the log, signs it, and reads the trail. Nothing in the log can be deleted or changed by it. */
+const { policy } = require('../../resources/from-source.cjs');
+
+const sub = (text) => ({ 'Fn::Sub': text });
+/** CloudFormation's own placeholder. */
+const filled = (name) => ['$', '{', name, '}'].join('');
+const OWN = `arn:${filled('AWS::Partition')}`;
+const HERE = `${filled('AWS::Region')}:${filled('AWS::AccountId')}`;
+const attribute = (id, name) => ({ 'Fn::GetAtt': [id, name] });
+const allow = (Action, Resource, Condition) => ({
+  Effect: 'Allow',
+  Action,
+  Resource,
+  ...(Condition ? { Condition } : {}),
+});
+
+/** Buckets that steward.yml declares; where it declares none, the trail is found when it runs, and only what CloudTrail writes may be read. */
+const trailBuckets = () => {
+  const declared = Object.values(policy().trails);
+  const buckets = declared.length > 0 ? declared : [{ bucket: '*' }];
+  return {
+    buckets: buckets.map(({ bucket }) => sub(`arn:${filled('AWS::Partition')}:s3:::${bucket}`)),
+    files: buckets.map(({ bucket, prefix }) =>
+      sub(`${OWN}:s3:::${bucket}/${prefix ? `${prefix}/` : declared.length > 0 ? '' : '*'}AWSLogs/*`),
+    ),
+  };
+};
+
+const reading = () => {
+  const { buckets, files } = trailBuckets();
+  return [
+    allow(['cloudtrail:DescribeTrails', 'cloudtrail:ListPublicKeys', 'cloudtrail:LookupEvents'], '*'),
+    // An organisation's trail is of another account.
+    allow(['cloudtrail:GetTrailStatus', 'cloudtrail:GetEventSelectors'], sub(`${OWN}:cloudtrail:*:*:trail/*`)),
+    allow('s3:ListBucket', buckets, { StringLike: { 's3:prefix': '*AWSLogs/*' } }),
+    allow('s3:GetObject', files),
+    // Files of a trail only: CloudTrail encrypts each with its trail's name.
+    allow('kms:Decrypt', sub(`${OWN}:kms:*:*:key/*`), {
+      Null: { 'kms:EncryptionContext:aws:cloudtrail:arn': 'false' },
+    }),
+  ];
+};
+
+module.exports = ({ resolveVariable }) =>
+  resolveVariable('sls:stage').then((stage) => {
+    const Statement = [
+      allow(
+        ['logs:CreateLogStream', 'logs:PutLogEvents'],
+        sub(`${OWN}:logs:${HERE}:log-group:/aws/lambda/steward-${stage}-audit:*`),
+      ),
+      allow(
+        ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query', 'dynamodb:PutItem'],
+        attribute('ActivityTable', 'Arn'),
+      ),
+      allow(
+        ['s3:GetObject', 's3:PutObject'],
+        ['checkpoints', 'spilled'].map((folder) => sub(`${filled('ActivityBucket.Arn')}/${folder}/*`)),
+      ),
+      // Without it S3 says "denied" of what is not there.
+      allow('s3:ListBucket', attribute('ActivityBucket', 'Arn')),
+      allow(['kms:GetPublicKey', 'kms:Sign'], attribute('ActivityKey', 'Arn')),
+      ...reading(),
+      allow('sqs:SendMessage', attribute('DeadLetters', 'Arn')),
+      allow(['xray:PutTraceSegments', 'xray:PutTelemetryRecords'], '*'),
+    ];
+    return {
+      Resources: {
+        AuditRole: {
+          Type: 'AWS::IAM::Role',
+          Properties: {
+            RoleName: `steward-${stage}-audit`,
+            AssumeRolePolicyDocument: {
+              Version: '2012-10-17',
+              Statement: [
+                { Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' }, Action: 'sts:AssumeRole' },
+              ],
+            },
+            Policies: [{ PolicyName: 'own', PolicyDocument: { Version: '2012-10-17', Statement } }],
+          },
+        },
+      },
+    };
+  });

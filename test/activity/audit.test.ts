@@ -1,0 +1,372 @@
+/** The trail's files are the authority: whatever either leg loses, doubles or delays, what was recorded is in the log once, and what may be missing is said. */
+import { gzipSync } from 'node:zlib';
+import { StartLoggingCommand, StopLoggingCommand } from '@aws-sdk/client-cloudtrail';
+import { type Audited, chooseTrail, foldersOf } from '../../shared/activity/audit.ts';
+import { completenessOf, DELIVERY, type HourFacts } from '../../shared/activity/completeness.ts';
+import { coverageIn } from '../../shared/activity/coverage.ts';
+import type { TrailFiles } from '../../shared/activity/log.ts';
+import { lastMark, settledHours } from '../../shared/activity/marks.ts';
+import { deliveredAt, type TrailInUse } from '../../shared/activity/trailLayout.ts';
+import { Forbidden } from '../../shared/core/errors.ts';
+import { days, hours, iso, minutes } from '../../shared/core/time.ts';
+import { paced } from '../../shared/runtime/activity.ts';
+import { type Mishap, memoryLog } from '../../world/memoryLog.ts';
+import { createRandom } from '../../world/random.ts';
+import { putObject } from '../../world/s3.ts';
+import { anAccount } from './account.ts';
+import { allRows, someEvents } from './setting.ts';
+
+const floor = (time: number) => Math.floor(time / hours(1)) * hours(1);
+const stateOf = (facts: HourFacts, now: number) => completenessOf(facts, now).state;
+const statesOf = async ({ memory, home, now }: ReturnType<typeof anAccount>) => {
+  const settled = await settledHours(memory.table, home, { from: 0, to: now() + hours(1) });
+  return [...settled.values()].map(({ facts }) => stateOf(facts, now()));
+};
+const idsOf = async ({ memory }: ReturnType<typeof anAccount>) =>
+  (await allRows(memory, {})).map((r) => r.activity.id).sort();
+
+test('what EventBridge did not bring is read from the files; hours are vouched for by digests', async () => {
+  const account = anAccount();
+  const { recorder, now } = account;
+  recorder.trouble.late = 0.3;
+  recorder.trouble.doubled = 0.3;
+  const sums = { added: 0, brought: 0, files: 0 };
+  await account.pass(72, async () => {
+    await account.record();
+    const { added, brought, files, findings, whole } = await account.audit();
+    expect({ findings, whole }).toEqual({ findings: [], whole: true });
+    sums.added += added;
+    sums.brought += brought;
+    sums.files += files;
+  });
+  const certain = recorder.records.filter((r) => Date.parse(String(r['eventTime'])) < now() - minutes(25));
+  const ids = await idsOf(account);
+  expect(ids).toEqual([...new Set(ids)]);
+  for (const { eventID } of certain) expect(ids).toContain(eventID);
+  expect(sums.added).toBeGreaterThan(40);
+  expect(sums.brought).toBeGreaterThan(20);
+  expect(sums.files).toBeGreaterThan(50);
+  expect(await statesOf(account)).toEqual(expect.arrayContaining(['digest-verified']));
+});
+
+const MISHAPS: readonly Mishap[] = ['throttled', 'lost-request', 'lost-reply', 'crash'];
+test.each(Array.from({ length: 12 }, (_, n) => n + 1))('seed %i: set(in) = set(out), whatever fails', async (seed) => {
+  const random = createRandom(seed);
+  let calm = false;
+  const fails = (chance: number) => !calm && random.chance(chance);
+  const memory = memoryLog(() => (fails(0.02) ? random.pick(MISHAPS) : undefined));
+  const account = anAccount({
+    seed,
+    memory,
+    around: (source) => ({
+      ...source,
+      files: (trail) => {
+        const files = source.files(trail);
+        return {
+          ...files,
+          async *open(key) {
+            for await (const chunk of files.open(key)) {
+              yield chunk;
+              if (fails(0.03)) throw new Error('the connection broke');
+            }
+          },
+          async *keys(prefix, after) {
+            for await (const key of files.keys(prefix, after)) {
+              if (fails(0.02)) throw new Error('the connection broke');
+              yield key;
+            }
+          },
+        };
+      },
+    }),
+  });
+  const { recorder, events } = account;
+  Object.assign(recorder.trouble, { late: 0.3, doubled: 0.3 });
+  const attempt = async (work: () => Promise<unknown>) => {
+    await work().catch(() => random.chance(0.7) && account.restart());
+  };
+  await account.pass(50, async () => {
+    // EventBridge is best effort: it loses some, and gives some twice.
+    for (const event of events.splice(0))
+      if (random.chance(0.8)) events.push(...(random.chance(0.2) ? [event, event] : [event]));
+    if (random.chance(0.8)) await attempt(account.record);
+    let steps = random.chance(0.3) ? random.integer(4) : 1_000;
+    if (random.chance(0.8)) await attempt(() => account.audit(() => steps-- > 0));
+  });
+  calm = true;
+  account.world.clock.advance(minutes(150));
+  await account.record();
+  expect(await account.audit()).toMatchObject({ whole: true, findings: [] });
+  const ids = await idsOf(account);
+  const inFiles = recorder.records.filter((r) => Date.parse(String(r['eventTime'])) < account.now() - minutes(25));
+  expect(ids).toEqual([...new Set(ids)]);
+  expect(inFiles.map((r) => r.eventID).filter((id) => !ids.includes(id))).toEqual([]);
+  expect(ids.filter((id) => !recorder.records.some((r) => r.eventID === id))).toEqual([]);
+  const states = await statesOf(account);
+  expect([...new Set(states)]).toEqual(['digest-verified']);
+  expect(states.length).toBeGreaterThanOrEqual(4);
+});
+
+/** What goes wrong within a month, at its time; and the hours that cannot be whole for it, with what must be said of them. */
+const aMonth = (account: ReturnType<typeof anAccount>) => {
+  const { world, bucket, now, clients, events } = account;
+  const began = now();
+  const day = (n: number) => began + days(n);
+  const wrong: (readonly [from: number, to: number, because: RegExp])[] = [];
+  const newest = (folder: string, count: number): string[] =>
+    [...bucket.objects.keys()]
+      .filter((key) => key.includes(`/${folder}/`))
+      .sort()
+      .slice(-count);
+  const digestHour = (time: number) => [floor(time - 1), floor(time - 1) + hours(1)] as const;
+  const outages: { readonly at: number; readonly happens: () => unknown }[] = [
+    {
+      at: day(5),
+      happens: () => {
+        wrong.push([now(), now() + hours(5), /not logging/]);
+        return clients.cloudtrail.send(new StopLoggingCommand({ Name: 'audit' }));
+      },
+    },
+    { at: day(5) + hours(5), happens: () => clients.cloudtrail.send(new StartLoggingCommand({ Name: 'audit' })) },
+    {
+      at: day(9),
+      happens: () => {
+        for (const key of newest('CloudTrail-Digest', 2)) {
+          bucket.objects.delete(key);
+          wrong.push([...digestHour(deliveredAt(key) ?? 0), /no digest vouches/]);
+        }
+      },
+    },
+    {
+      at: day(12) + hours(2),
+      happens: () => {
+        for (const key of newest('CloudTrail', 1)) {
+          bucket.objects.delete(key);
+          wrong.push([...digestHour(deliveredAt(key) ?? 0), /it was deleted/]);
+        }
+      },
+    },
+    {
+      at: day(14) + hours(2),
+      happens: () => {
+        for (const key of newest('CloudTrail', 1)) {
+          putObject(world, bucket, key, gzipSync('{"Records":[]}'), {});
+          wrong.push([...digestHour(deliveredAt(key) ?? 0), /not what was delivered/]);
+        }
+      },
+    },
+  ];
+  const isDuring = (...stretches: readonly (readonly [from: number, length: number])[]) =>
+    stretches.some(([from, length]) => now() >= from && now() < from + length);
+  return {
+    began,
+    wrong,
+    isOver: () => now() >= day(30),
+    goWrong: async () => {
+      while (outages[0] && now() >= outages[0].at) await outages.shift()?.happens();
+    },
+    /** EventBridge loses some always, and all of one day. */
+    lose: () => {
+      const heard = isDuring([day(17), days(1)]) ? [] : events.filter(() => world.random.chance(0.9));
+      events.splice(0, events.length, ...heard);
+    },
+    /** Nobody audits: before those digests and files were looked at, and for two days. */
+    isAway: () => isDuring([day(9) - hours(3), hours(4)], [day(12), hours(3)], [day(14), hours(3)], [day(20), days(2)]),
+  };
+};
+
+test('a month with outages of each leg: each hour says what is known of it, and no more', async () => {
+  const account = anAccount({ seed: 7 });
+  const { world, recorder, home, memory, now } = account;
+  const { wrong, ...month } = aMonth(account);
+  Object.assign(recorder.trouble, { late: 0.2, doubled: 0.1 });
+  const kinds = new Set<string>();
+  while (!month.isOver()) {
+    await account.call(recorder.records.length);
+    world.clock.advance(minutes(55));
+    await month.goWrong();
+    month.lose();
+    await account.record();
+    if (month.isAway()) continue;
+    for (const { kind } of (await account.audit()).findings) kinds.add(kind);
+    if (world.random.chance(0.05)) account.restart();
+  }
+
+  const settled = await settledHours(memory.table, home, { from: month.began, to: now() });
+  expect(settled.size).toBeGreaterThan(30 * 24 - 12);
+  const said = [...settled].map(([hour, { facts }]) => {
+    const is = completenessOf(facts, now());
+    return [iso(hour), is.state, is.state === 'gap' ? is.because : ''];
+  });
+  const expected = [...settled.keys()].map((hour) => {
+    const inIt = wrong.find(([from, to]) => from < hour + hours(1) && to > hour);
+    if (inIt) return [iso(hour), 'gap', expect.stringMatching(inIt[2])];
+    // Its last files came, and were vouched for, in the quarter of an hour after it.
+    const after = wrong.some(([from, to]) => from < hour + hours(1) + DELIVERY && to > hour);
+    return after ? [iso(hour), 'gap', expect.stringMatching(/no digest vouches/)] : [iso(hour), 'digest-verified', ''];
+  });
+  expect(said).toEqual(expected);
+  expect([...kinds].sort()).toEqual(['file-changed', 'file-missing', 'gap', 'missing', 'restarted']);
+  const ids = await idsOf(account);
+  expect(ids).toEqual([...new Set(ids)]);
+}, 120_000);
+
+describe('which trail is read', () => {
+  const trail = (name: string, more: Partial<TrailInUse> = {}): TrailInUse => ({
+    name,
+    home: 'eu-central-1',
+    bucket: name,
+    organization: false,
+    multiRegion: false,
+    validation: true,
+    logging: true,
+    ...more,
+  });
+  test.each<[string, TrailInUse[], string[], string | undefined]>([
+    ['none', [], ['audit'], undefined],
+    [
+      'the declared one, whatever the others see',
+      [trail('a', { organization: true }), trail('audit')],
+      ['audit'],
+      'audit',
+    ],
+    ['the organisation’s', [trail('a', { multiRegion: true }), trail('b', { organization: true })], [], 'b'],
+    ['the one of all regions', [trail('a'), trail('b', { multiRegion: true })], [], 'b'],
+    ['one that logs', [trail('a', { multiRegion: true, logging: false }), trail('b')], ['a'], 'b'],
+    ['always the same of equals', [trail('b'), trail('a')], [], 'a'],
+  ])('%s', (_name, trails, declared, name) => expect(chooseTrail(trails, declared)?.name).toBe(name));
+
+  test('an organisation’s files lie by account; others in the bucket are not its', async () => {
+    const tree: Readonly<Record<string, readonly string[]>> = {
+      'p/AWSLogs/': ['111122223333', '999900001111', 'o-abc'],
+      'p/AWSLogs/o-abc/': ['111122223333', '555566667777', 'readme'],
+      'p/AWSLogs/111122223333/CloudTrail/': ['us-east-1'],
+      'p/AWSLogs/o-abc/111122223333/CloudTrail/': ['eu-central-1', 'us-east-1'],
+      'p/AWSLogs/o-abc/555566667777/CloudTrail/': ['eu-central-1'],
+    };
+    const files = { folders: async (below: string) => tree[below] ?? [] } as unknown as TrailFiles;
+    const home = { account: '111122223333', region: 'eu-central-1' };
+    const namesIn = async (more: Partial<TrailInUse>) =>
+      (await foldersOf(trail('t', { prefix: 'p', ...more }), files, home)).map((f) => `${f.root} ${f.region}`);
+    expect(await namesIn({})).toEqual(['p/AWSLogs/111122223333/ us-east-1']);
+    expect(await namesIn({ organization: true })).toEqual([
+      'p/AWSLogs/111122223333/ us-east-1',
+      'p/AWSLogs/o-abc/111122223333/ eu-central-1',
+      'p/AWSLogs/o-abc/111122223333/ us-east-1',
+      'p/AWSLogs/o-abc/555566667777/ eu-central-1',
+    ]);
+  });
+});
+
+test('a file that is no whole gzip stops nothing, is said, and is read once it is whole', async () => {
+  const account = anAccount();
+  const { bucket, world, now, memory, home } = account;
+  await account.pass(15, async () => void (await account.audit()));
+  const key = [...bucket.objects.keys()].filter((k) => k.includes('/CloudTrail/')).at(-1) ?? '';
+  const whole = bucket.objects.get(key)?.at(-1)?.body ?? Buffer.of();
+  const broken = key.replace(/_[0-9a-f]{16}\.json/, '_0000000000000000.json');
+  putObject(world, bucket, broken, whole.subarray(0, whole.length - 20), {});
+  await account.audit();
+  const said = async () => (await lastMark(memory.table, home))?.mark.troubles.map(([, , because]) => because);
+  expect(await said()).toEqual([expect.stringMatching(/_0000000000000000\.json\.gz: it is no whole gzip/)]);
+  const [hour = 0] = [floor(now())];
+  expect((await coverageIn(memory.table, { from: hour, to: now() }, { now: now() })).gaps).toMatchObject([
+    { because: expect.stringContaining('no whole gzip') },
+  ]);
+  putObject(world, bucket, broken, whole, {});
+  await account.audit();
+  expect(await said()).toEqual([]);
+});
+
+test('a file too long for one run goes on where it ended', async () => {
+  const account = anAccount();
+  const { bucket, world, home, now, memory } = account;
+  const events = someEvents(4_500, 5, home.account, now());
+  world.clock.advance(minutes(1));
+  const stamp = iso(now()).replaceAll(/[-:]/g, '').slice(0, 13);
+  const folder = `AWSLogs/${home.account}/CloudTrail/${home.region}/${iso(now()).slice(0, 10).replaceAll('-', '/')}`;
+  const key = `${folder}/${home.account}_CloudTrail_${home.region}_${stamp}Z_0123456789abcdef.json.gz`;
+  putObject(world, bucket, key, gzipSync(`{"Records":[${events.join(',')}]}`), {});
+  const runs: Audited[] = [];
+  do {
+    let steps = 2;
+    runs.push(await account.audit(() => steps-- > 0));
+  } while (!runs.at(-1)?.whole && runs.length < 20);
+  expect(runs.map((r) => r.whole)).toEqual([false, false, true]);
+  expect(runs.reduce((n, r) => n + r.added, 0)).toBe(4_500);
+  expect(await allRows(memory, {})).toHaveLength(4_500);
+});
+
+test('without a trail, LookupEvents: by the hour, at its pace, resumed where it ended, each event once', async () => {
+  const history: { at: number; raw: Buffer }[] = [];
+  let slept = 0;
+  let asked = 0;
+  const account = anAccount({
+    around: (source) => ({
+      ...source,
+      trails: async () => [],
+      // Newest first, by pages of 50; both ends included, in whole seconds.
+      lookup: async ({ from, to }, token = '0') => {
+        asked++;
+        const found = history.filter((e) => e.at >= from && e.at <= to).sort((a, b) => b.at - a.at);
+        const at = Number(token);
+        return {
+          events: found.slice(at, at + 50),
+          ...(found.length > at + 50 ? { next: String(at + 50) } : {}),
+        };
+      },
+    }),
+    onSleep: (ms) => {
+      slept += ms;
+    },
+  });
+  const { now, memory, home, world } = account;
+  const began = floor(now());
+  // Ten hours of the day before, one of them busy.
+  for (let n = 0; n < 40; n++)
+    history.push({ at: began - hours(10) + n * minutes(15), raw: someEvents(40)[n] as Buffer });
+  const busy = someEvents(700, 2, home.account, began - hours(4));
+  for (const [n, raw] of busy.entries()) history.push({ at: began - hours(4) + Math.floor(n / 3) * 1_000, raw });
+  const runs: Audited[] = [];
+  do {
+    let steps = 9;
+    runs.push(await account.audit(() => steps-- > 0));
+    if (runs.length % 3 === 0) account.restart();
+  } while (!runs.at(-1)?.whole && runs.length < 40);
+  expect(runs.length).toBeGreaterThan(3);
+  expect(slept).toBe(asked * 500);
+  expect(runs.reduce((n, r) => n + r.added, 0)).toBe(740);
+  expect(await allRows(memory, {})).toHaveLength(740);
+  world.clock.advance(hours(2));
+  await account.audit();
+  const { states, gaps } = await coverageIn(memory.table, { from: began - hours(20), to: began }, { now: now() });
+  expect([states, gaps]).toEqual([expect.objectContaining({ reconciled: 20, gap: 0 }), []]);
+});
+
+test('a no of IAM is asked again after an hour, not each minute', async () => {
+  let now = 0;
+  let asked = 0;
+  let denied = true;
+  const nothing: Audited = { files: 0, added: 0, brought: 0, behind: 0, whole: true, findings: [] };
+  const run = paced(
+    async () => {
+      asked++;
+      if (denied) throw new Forbidden('cannot list AWSLogs/ of bucket logs: not authorized');
+      return { ...nothing, whole: asked !== 5 };
+    },
+    () => now,
+  );
+  const forMinutes = async (count: number) => {
+    const said = [];
+    for (let n = 0; n < count; n++, now += minutes(1)) said.push(await run(() => true));
+    return said;
+  };
+  const said = await forMinutes(120);
+  expect(asked).toBe(2);
+  expect(said.every((s) => s.denied?.includes('bucket logs'))).toBe(true);
+  denied = false;
+  // Each fifth minute; at once where there is more.
+  const then = await forMinutes(21);
+  expect(then.flatMap((s, n) => (s.audited ? [n] : []))).toEqual([0, 5, 10, 11, 16]);
+  expect(then.some((s) => s.denied)).toBe(false);
+});
