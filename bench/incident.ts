@@ -65,6 +65,7 @@ export const measured = (table: Table, options: AccountOptions = {}) => {
   };
   const account = createAccount({
     ...options,
+    wire: true,
     around: (what, wait) => network.around(() => (what === 'call' ? wait() : calls.around(() => sleep.around(wait)))),
     store: dynamoStore({
       region: 'eu-central-1',

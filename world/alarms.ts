@@ -4,7 +4,7 @@ import { type AlarmAction, alarmEvent, lambdaPayload, snsMessage, stamp } from '
 import { alarmArn } from './arns.ts';
 import type { CloudWatchOperations } from './cloudwatch.ts';
 import { page } from './describe.ts';
-import { fromDimensions, metricKey, series, toDimensions } from './metrics.ts';
+import { between, fromDimensions, metricKey, type Point, statistic, toDimensions } from './metrics.ts';
 import { AwsError } from './service.ts';
 import type { World } from './world.ts';
 
@@ -90,11 +90,10 @@ const lookBack = (world: World, alarm: Alarm): Datapoint[] => {
   const to = Math.floor(world.clock.now() / period) * period;
   const from = to - (alarm.evaluationPeriods + 1) * period;
   const metric = world.cloudwatch.metrics.get(metricKey(alarm.namespace, alarm.metric, alarm.dimensions));
-  const values = new Map(series(metric, { from, to, period, stat: alarm.stat }).map(({ at, value }) => [at, value]));
-  const all = Array.from({ length: alarm.evaluationPeriods + 1 }, (_, i) => ({
-    at: to - (i + 1) * period,
-    value: values.get(to - (i + 1) * period),
-  }));
+  const inPeriods = Array.from({ length: alarm.evaluationPeriods + 1 }, (): Point[] => []);
+  for (const point of between(metric?.points ?? [], from, to))
+    inPeriods[Math.ceil((to - point.at) / period) - 1]?.push(point);
+  const all = inPeriods.map((points, i) => ({ at: to - (i + 1) * period, value: statistic(alarm.stat, points) }));
   const late = all[0]?.value === undefined && all[1]?.value !== undefined;
   return late ? all.slice(1) : all.slice(0, alarm.evaluationPeriods);
 };

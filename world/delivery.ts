@@ -39,6 +39,8 @@ const isAllowed = ({ account }: World, policy: PolicyDocument, { action, resourc
   );
 };
 
+const judged = new Map<string, boolean>();
+
 const mayWrite = (world: World, name: string): boolean => {
   const { account, region } = world;
   const trail = world.cloudtrail.trails.get(name);
@@ -61,8 +63,14 @@ const mayWrite = (world: World, name: string): boolean => {
       context: { ...context, 's3:x-amz-acl': 'bucket-owner-full-control' },
     },
   ];
+  // Judged again only when something that it rests on has changed.
+  const question = JSON.stringify([policy, account, asked]);
+  const known = judged.get(question);
+  if (known !== undefined) return known;
   const document = JSON.parse(policy) as PolicyDocument;
-  return asked.every((a) => isAllowed(world, document, a));
+  const may = asked.every((a) => isAllowed(world, document, a));
+  judged.set(question, may);
+  return may;
 };
 
 const errorOf = (world: World, name: string): string | undefined => {

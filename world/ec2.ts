@@ -94,6 +94,8 @@ export type Ec2State = {
   readonly instances: Map<string, Instance>;
   readonly volumes: Map<string, Volume>;
   readonly snapshots: Map<string, Snapshot>;
+  /** Instance → volumes that were ever attached to it: `attachment` says which are. */
+  readonly attached: Map<string, Set<string>>;
   readonly vpcs: Map<string, Vpc>;
   readonly flowLogs: Map<string, FlowLog>;
   /** Destinations that flow logs cannot write to, and what AWS says of it. */
@@ -106,6 +108,7 @@ export const createEc2State = (): Ec2State => ({
   instances: new Map(),
   volumes: new Map(),
   snapshots: new Map(),
+  attached: new Map(),
   vpcs: new Map(),
   flowLogs: new Map(),
   unreachable: new Map(),

@@ -18,7 +18,7 @@ import {
   makeUnit,
   PARTITION_OVERHEAD,
 } from './hosts.ts';
-import { makeInstance } from './instances.ts';
+import { attach, attached, makeInstance } from './instances.ts';
 import { AGENT_NAMESPACE, diskDimensions, hostDimensions } from './publish.ts';
 import type { World } from './world.ts';
 
@@ -60,9 +60,7 @@ export const addDisk = (
   { path, gib, filesystem = 'ext4', on = 'disk', ...options }: DiskOptions,
 ): FileSystem => {
   const host = hostOf(world, instance.id);
-  const number = [...world.ec2.volumes.values()].filter(
-    ({ attachment }) => attachment?.instanceId === instance.id,
-  ).length;
+  const number = attached(world, instance.id).length;
   const managed = instance.tags[MANAGED_TAG];
   const volume = makeVolume(world, {
     zone: instance.zone,
@@ -70,13 +68,12 @@ export const addDisk = (
     type: options.type ?? 'gp3',
     tags: { Name: `${instance.tags['Name'] ?? instance.id}${path}`, ...(managed && { [MANAGED_TAG]: managed }) },
   });
-  volume.state = 'in-use';
-  volume.attachment = {
+  attach(world, volume, {
     instanceId: instance.id,
     device: options.device ?? `/dev/sd${String.fromCharCode(101 + number)}`,
     attachTime: world.clock.now(),
     deleteOnTermination: false,
-  };
+  });
   const name = `nvme${number}n1`;
   const disk = diskLayer(world, volume.id, name);
   const group = path.replaceAll('/', '') || 'root';

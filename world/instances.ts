@@ -56,8 +56,16 @@ const statusFilters: FilterTable<Instance> = {
   'event.code': ({ scheduled }) => scheduled.map((e) => e.code),
 };
 
-const attached = (world: World, instanceId: string) =>
-  [...world.ec2.volumes.values()].filter(({ attachment }) => attachment?.instanceId === instanceId);
+/** Puts a volume on an instance. */
+export const attach = (world: World, volume: Volume, attachment: NonNullable<Volume['attachment']>): void => {
+  Object.assign(volume, { state: 'in-use', attachment });
+  const { attached: all } = world.ec2;
+  all.set(attachment.instanceId, (all.get(attachment.instanceId) ?? new Set()).add(volume.id));
+};
+export const attached = (world: World, instanceId: string): Volume[] =>
+  [...(world.ec2.attached.get(instanceId) ?? [])]
+    .map((id) => world.ec2.volumes.get(id))
+    .filter((volume) => volume?.attachment?.instanceId === instanceId) as Volume[];
 
 /** Instances by id as one read sees them, with EC2's words for those that are not there. */
 const find = (world: World, ids: readonly string[] | undefined): Instance[] => {
@@ -75,10 +83,6 @@ const find = (world: World, ids: readonly string[] | undefined): Instance[] => {
     throw new AwsError('InvalidInstanceID.NotFound', `The instance IDs '${missing.join(', ')}' do not exist`);
   return found.filter((instance) => instance !== undefined);
 };
-
-/** The volumes of all instances, by instance: asked for once in an answer, not for each instance in it. */
-const attachments = (world: World) =>
-  groupBy([...world.ec2.volumes.values()], ({ attachment }) => attachment?.instanceId);
 
 const describeInstance = (world: World, instance: Instance, volumes: readonly Volume[]): ApiInstance => ({
   InstanceId: instance.id,
@@ -132,15 +136,13 @@ const describeInstance = (world: World, instance: Instance, volumes: readonly Vo
   Tags: toTags(instance.tags),
 });
 
-const reservations = (world: World, instances: readonly Instance[]): Reservation[] => {
-  const volumes = attachments(world);
-  return [...groupBy(instances, ({ reservationId }) => reservationId)].map(([ReservationId, members]) => ({
+const reservations = (world: World, instances: readonly Instance[]): Reservation[] =>
+  [...groupBy(instances, ({ reservationId }) => reservationId)].map(([ReservationId, members]) => ({
     ReservationId,
     OwnerId: world.account,
     Groups: [],
-    Instances: members.map((instance) => describeInstance(world, instance, volumes.get(instance.id) ?? [])),
+    Instances: members.map((instance) => describeInstance(world, instance, attached(world, instance.id))),
   }));
-};
 
 /** Those that a filter names by id need not be found among all. */
 const named = (world: World, { InstanceIds, Filters }: DescribeInstancesCommandInput): readonly Instance[] => {
@@ -261,13 +263,12 @@ export const makeInstance = (world: World, options: NewInstance = {}): Instance 
   };
   world.ec2.instances.set(instance.id, world.lag.create(instance));
   const root = makeVolume(world, { zone, size: options.rootGiB ?? 8 });
-  root.state = 'in-use';
-  root.attachment = {
+  attach(world, root, {
     instanceId: instance.id,
     device: instance.rootDevice,
     attachTime: clock.now(),
     deleteOnTermination: true,
-  };
+  });
   world.hosts.set(instance.id, makeHost(world, instance.id, root.id));
   return instance;
 };

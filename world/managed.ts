@@ -62,7 +62,10 @@ export const managedOperations: SsmOperations = {
         "Value at 'maxResults' failed to satisfy constraint: Member must have value between 5 and 50",
       );
     }
-    const known = [...world.hosts.values()]
+    // Those that a filter names need not be found among all.
+    const ids = filters.find(({ key }) => key === 'InstanceIds')?.values;
+    const hosts = ids ? [...new Set(ids)].flatMap((id) => world.hosts.get(id) ?? []) : [...world.hosts.values()];
+    const known = hosts
       .filter(({ agent }) => agent !== 'absent')
       .map((host) => information(world, host))
       .filter((info) => filters.every(({ key, values }) => matches(world, info, key, values)));

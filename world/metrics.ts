@@ -5,7 +5,15 @@ import { groupBy, page } from './describe.ts';
 import { AwsError } from './service.ts';
 import type { World } from './world.ts';
 
-export type Point = { at: number; min: number; max: number; sum: number; count: number; values: readonly number[] };
+export type Point = {
+  at: number;
+  min: number;
+  max: number;
+  sum: number;
+  count: number;
+  /** Undefined: the sum is the one value. */
+  values?: readonly number[];
+};
 export type Metric = {
   readonly namespace: string;
   readonly name: string;
@@ -17,19 +25,20 @@ export type Metric = {
 const KEPT = 8 * 86_400_000;
 
 /** Keys by the very object that holds the dimensions: an alarm, or a host's metrics of one minute, ask again and again. */
-const dimensionKeys = new WeakMap<object, string>();
-const dimensionKey = (dimensions: Readonly<Record<string, string>>): string => {
-  const known = dimensionKeys.get(dimensions);
-  if (known !== undefined) return known;
-  const key = Object.keys(dimensions)
+const keys = new WeakMap<object, Map<string, string>>();
+const dimensionKey = (dimensions: Readonly<Record<string, string>>): string =>
+  Object.keys(dimensions)
     .toSorted()
     .map((name) => `${name}=${dimensions[name]}`)
     .join('\n');
-  dimensionKeys.set(dimensions, key);
+export const metricKey = (namespace: string, name: string, dimensions: Readonly<Record<string, string>>): string => {
+  const known = keys.get(dimensions) ?? new Map<string, string>();
+  const asked = `${namespace}\n${name}`;
+  const key = known.get(asked) ?? `${asked}\n${dimensionKey(dimensions)}`;
+  if (known.size === 0) keys.set(dimensions, known);
+  known.set(asked, key);
   return key;
 };
-export const metricKey = (namespace: string, name: string, dimensions: Readonly<Record<string, string>>) =>
-  `${namespace}\n${name}\n${dimensionKey(dimensions)}`;
 
 export const toDimensions = (dimensions: readonly Dimension[] | undefined): Record<string, string> =>
   Object.fromEntries((dimensions ?? []).map(({ Name = '', Value = '' }) => [Name, Value]));
@@ -41,8 +50,9 @@ type Put = { namespace: string; name: string; dimensions: Record<string, string>
 
 export const putPoint = (world: World, { namespace, name, dimensions, point }: Put) => {
   const key = metricKey(namespace, name, dimensions);
-  const metric = world.cloudwatch.metrics.get(key) ?? { namespace, name, dimensions, points: [] };
-  world.cloudwatch.metrics.set(key, metric);
+  const known = world.cloudwatch.metrics.get(key);
+  const metric = known ?? { namespace, name, dimensions, points: [] };
+  if (!known) world.cloudwatch.metrics.set(key, metric);
   const last = metric.points.at(-1);
   metric.points.push(point);
   if (last && last.at > point.at) metric.points.sort((a, b) => a.at - b.at);
@@ -57,7 +67,6 @@ export const valuePoint = (at: number, value: number): Point => ({
   max: value,
   sum: value,
   count: 1,
-  values: [value],
 });
 
 const toPoint = (datum: MetricDatum, now: number): Point => {
@@ -109,7 +118,7 @@ export const statistic = (name: string, points: readonly Point[]): number | unde
   const percent = /^p(\d+(?:\.\d+)?)$/.exec(name)?.[1];
   if (percent !== undefined)
     return percentile(
-      points.flatMap(({ values }) => values),
+      points.flatMap(({ values, sum }) => values ?? [sum]),
       Number(percent),
     );
   const compute = STATISTICS[name];
@@ -118,7 +127,7 @@ export const statistic = (name: string, points: readonly Point[]): number | unde
 };
 
 /** Points are in order of time, and one mostly asks for the latest. */
-const between = (points: readonly Point[], from: number, to: number): readonly Point[] => {
+export const between = (points: readonly Point[], from: number, to: number): readonly Point[] => {
   let first = points.length;
   while (first > 0 && (points[first - 1]?.at ?? 0) >= from) first--;
   let last = points.length;

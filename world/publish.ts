@@ -32,6 +32,17 @@ export const diskDimensions = (
   fstype: filesystem,
 });
 
+/** The same object as the minute before, while it says the same: its metrics are found by it. */
+const same = new WeakMap<object, Record<string, string>>();
+const again = (of: object, dimensions: Record<string, string>): Record<string, string> => {
+  const known = same.get(of);
+  const names = Object.keys(dimensions);
+  if (known && Object.keys(known).length === names.length && names.every((n) => known[n] === dimensions[n]))
+    return known;
+  same.set(of, dimensions);
+  return dimensions;
+};
+
 /** As `df` counts: used / (used + what a process can still write). */
 export const usedPercent = (fileSystem: FileSystem) =>
   (100 * fileSystem.usedBytes) / (fileSystem.usedBytes + available(fileSystem));
@@ -57,8 +68,11 @@ const publish = (world: World, host: Host) => {
     }
   };
   for (const fileSystem of host.fileSystems)
-    put(diskMetrics(fileSystem), diskDimensions(world, host.instanceId, fileSystem));
-  put({ mem_used_percent: (100 * usedMemory(host)) / host.memory.totalBytes }, hostDimensions(world, host.instanceId));
+    put(diskMetrics(fileSystem), again(fileSystem, diskDimensions(world, host.instanceId, fileSystem)));
+  put(
+    { mem_used_percent: (100 * usedMemory(host)) / host.memory.totalBytes },
+    again(host, hostDimensions(world, host.instanceId)),
+  );
 };
 
 /** What EC2 itself publishes, agent or not. */
@@ -68,7 +82,7 @@ const publishInstance = (world: World, host: Host) => {
   const at = world.clock.now();
   const put = (name: string, value: number, dimensions: Record<string, string>) =>
     putPoint(world, { namespace: 'AWS/EC2', name, dimensions, point: valuePoint(at, value) });
-  put('CPUUtilization', usedCpu(host), { InstanceId: instance.id });
+  put('CPUUtilization', usedCpu(host), again(instance, { InstanceId: instance.id }));
   const group = instance.tags['aws:autoscaling:groupName'];
   if (group) put('CPUUtilization', usedCpu(host), { AutoScalingGroupName: group });
   if (instance.type.startsWith('t') && instance.publishesCredits)

@@ -19,6 +19,8 @@ const hash = (text: string): number => {
   return value >>> 0;
 };
 
+const DIGITS = '0123456789abcdef';
+
 /** mulberry32: small, fast, and good enough for a simulation; never for secrets. */
 export const createRandom = (seed: number | string): Random => {
   const start = typeof seed === 'number' ? seed >>> 0 : hash(seed);
@@ -31,7 +33,11 @@ export const createRandom = (seed: number | string): Random => {
     return ((t ^ (t >>> 14)) >>> 0) / 0x100000000;
   };
   const integer = (below: number) => Math.floor(next() * below);
-  const hex = (digits: number) => Array.from({ length: digits }, () => integer(16).toString(16)).join('');
+  const hex = (digits: number) => {
+    let text = '';
+    for (let i = 0; i < digits; i++) text += DIGITS[integer(16)];
+    return text;
+  };
   return {
     next,
     integer,

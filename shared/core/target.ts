@@ -48,9 +48,16 @@ export const bucketTarget = (where: { account: string; region: string }, name: s
   return targetOf(`arn:${partitionOf(where.region)}:s3:${where.region}:${where.account}:bucket/${name}`);
 };
 
+/** Patterns are those of the remediations: a few, each asked thousands of times. */
+const compiled = new Map<string, RegExp>();
+
 /** Does the ARN match a pattern with `*`? */
-export const matchesArn = (pattern: string, arn: string): boolean =>
-  new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`).test(arn);
+export const matchesArn = (pattern: string, arn: string): boolean => {
+  const known = compiled.get(pattern);
+  const regexp = known ?? new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`);
+  if (!known) compiled.set(pattern, regexp);
+  return regexp.test(arn);
+};
 
 /** 'arn:…:instance/i-0abc' → 'i-0abc'; 'arn:…:parameter/steward/drill' → 'steward/drill'. */
 export const idOf = (target: Target): string => {

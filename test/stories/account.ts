@@ -27,6 +27,7 @@ export const createAccount = ({
   store,
   open,
   around,
+  wire,
   stage = STAGE,
   ...options
 }: AccountOptions = {}) => {
@@ -40,6 +41,7 @@ export const createAccount = ({
     ...(store === undefined ? {} : { store }),
     ...(open === undefined ? {} : { open }),
     ...(around === undefined ? {} : { around }),
+    ...(wire === undefined ? {} : { wire }),
   });
   return { ...steward, fleet };
 };

@@ -124,9 +124,10 @@ const wear = ({ world, fleet }: Account) => {
   return { burst: burst.id, spinning };
 };
 
-/** One account in which every remediation climbs its whole ladder. */
+/** One account in which every remediation climbs its whole ladder, over AWS's wire. */
 const workedThrough = async (): Promise<Account> => {
   const account = createAccount({
+    wire: true,
     policy: {
       preset: 'automatic',
       // Many are broken on purpose.

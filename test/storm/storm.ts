@@ -4,8 +4,6 @@
  * design promises is checked at every step of the clock.
  */
 
-import { Client } from '@smithy/core/client';
-import { ConfiguredRetryStrategy } from '@smithy/core/retry';
 import { read } from '../../events/read.ts';
 import { reports } from '../../shared/core/documents.ts';
 import { InvalidInput } from '../../shared/core/errors.ts';
@@ -17,9 +15,10 @@ import { answerMessage, type Outcome } from '../../shared/runtime/heal.ts';
 import { type Swept, sweep } from '../../shared/runtime/sweep.ts';
 import { reachAws, surveyed, type Wired } from '../../shared/runtime/wire.ts';
 import { createClock } from '../../world/clock.ts';
+import { type Asked, type Direct, directly } from '../../world/direct.ts';
 import { addDocument } from '../../world/documents.ts';
 import { addRole, addUser } from '../../world/iam.ts';
-import { requestHandler } from '../../world/wire.ts';
+import type { AwsError } from '../../world/service.ts';
 import { createWorld, type World } from '../../world/world.ts';
 import { createQueue } from './queue.ts';
 import { RATES } from './rates.ts';
@@ -39,26 +38,6 @@ export interface StormOptions {
 /** What one call takes, of AWS and of the table. The clock's grid: calls end together, and 10,000 instances stay cheap. */
 const CALL = 60;
 const TABLE_CALL = 10;
-
-/** Whoever waits before a retry waits by the world's clock (in `handle` below), not by this machine's. */
-const retryAtOnce = (): (() => void) => {
-  const { send } = Client.prototype;
-  const patched = new WeakSet<object>();
-  Client.prototype.send = function (
-    this: { config: { maxAttempts?: unknown; retryStrategy?: unknown } },
-    ...call: unknown[]
-  ) {
-    if (!patched.has(this.config)) {
-      patched.add(this.config);
-      const attempts = this.config.maxAttempts as (() => Promise<number>) | undefined;
-      this.config.retryStrategy = async () => new ConfiguredRetryStrategy((await attempts?.()) ?? 3, () => 0);
-    }
-    return (send as (...all: unknown[]) => Promise<unknown>).apply(this, call);
-  } as typeof send;
-  return () => {
-    Client.prototype.send = send;
-  };
-};
 
 export const createStorm = ({
   seed = 1,
@@ -96,23 +75,23 @@ export const createStorm = ({
       .finally(() => awake--);
   };
 
-  const wire = requestHandler(world);
+  const { handle, command } = directly(world);
   const throttles: Record<string, number> = {};
-  const transport = {
-    ...wire,
-    handle: async (request: Parameters<typeof wire.handle>[0]) => {
+  const transport: Direct = {
+    handle,
+    command: async (asked: Asked, attempt: number) => {
       await sleep(CALL);
-      const before = world.calls.length;
-      const answer = await wire.handle(request);
-      const record = world.calls[before];
-      const attempt = Number(/attempt=(\d+)/.exec(request.headers['amz-sdk-request'] ?? '')?.[1] ?? 1);
-      if (record?.error !== undefined && /Throttl|RequestLimit|Rate/.test(record.error)) {
-        const name = `${record.service}:${record.operation}`;
-        throttles[name] = (throttles[name] ?? 0) + 1;
-        // The SDK's own backoff: random up to 0.5 s × 2^n. On the grid.
-        await sleep(10 * Math.ceil(random.integer(500 * 2 ** (attempt - 1)) / 10 + 1));
+      try {
+        return await command(asked);
+      } catch (e) {
+        if (/Throttl|RequestLimit|Rate/.test((e as AwsError).code)) {
+          const name = `${asked.service.name}:${asked.operation}`;
+          throttles[name] = (throttles[name] ?? 0) + 1;
+          // The SDK's own backoff: random up to 0.5 s × 2^n. On the grid.
+          await sleep(10 * Math.ceil(random.integer(500 * 2 ** (attempt - 1)) / 10 + 1));
+        }
+        throw e;
       }
-      return answer;
     },
   };
 
@@ -241,15 +220,5 @@ const isForUs = (event: unknown): boolean => {
   } catch (e) {
     if (e instanceof InvalidInput) return true;
     throw e;
-  }
-};
-
-/** SDK clients of this process wait by the world's clock until it is undone. */
-export const withWorldTime = async <T>(run: () => Promise<T>): Promise<T> => {
-  const restore = retryAtOnce();
-  try {
-    return await run();
-  } finally {
-    restore();
   }
 };

@@ -11,7 +11,7 @@ import { perform, type World } from '../../../world/world.ts';
 import { createQueue, type MessageQueue, storeOf } from '../engine.ts';
 import type { Crowd } from '../people.ts';
 import type { Life, Schedule } from '../schedule.ts';
-import type { Asked, Direct } from './direct.ts';
+import type { Asked, Direct } from '../../../world/direct.ts';
 import type { Fleet, Patient } from './fleet.ts';
 import type { FleetWitness, Sent } from './witness.ts';
 

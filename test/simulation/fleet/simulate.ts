@@ -4,7 +4,7 @@
  * for what must hold.
  */
 import { signalMessage } from '../../../events/steward/signal.ts';
-import './direct.ts';
+import '../../../world/direct.ts';
 import { reports } from '../../../shared/core/documents.ts';
 import { rolePolicy } from '../../../shared/core/permissions.ts';
 import { defaultPolicy, type Policy } from '../../../shared/core/policy.ts';

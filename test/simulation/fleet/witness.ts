@@ -11,7 +11,7 @@ import { instanceArn } from '../../../world/arns.ts';
 import type { World } from '../../../world/world.ts';
 import type { Violation } from '../models.ts';
 import { LIFE_LIMIT, type Life, type Schedule, TRAVEL_LIMIT } from '../schedule.ts';
-import type { Asked } from './direct.ts';
+import type { Asked } from '../../../world/direct.ts';
 import type { Patient } from './fleet.ts';
 import { PASS_TIME, rulesOf, type Scene, strangersIn } from './rules.ts';
 
