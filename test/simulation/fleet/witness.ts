@@ -8,10 +8,10 @@ import { type Remediation, riskOf } from '../../../shared/core/remediation.ts';
 import type { Change, Pause } from '../../../shared/core/store.ts';
 import { hours, iso, minutes, seconds } from '../../../shared/core/time.ts';
 import { instanceArn } from '../../../world/arns.ts';
+import type { Asked } from '../../../world/direct.ts';
 import type { World } from '../../../world/world.ts';
 import type { Violation } from '../models.ts';
 import { LIFE_LIMIT, type Life, type Schedule, TRAVEL_LIMIT } from '../schedule.ts';
-import type { Asked } from '../../../world/direct.ts';
 import type { Patient } from './fleet.ts';
 import { PASS_TIME, rulesOf, type Scene, strangersIn } from './rules.ts';
 
