@@ -1,6 +1,7 @@
 /** EC2 and EBS: the state, and the one table of their operations. */
 import * as api from '@aws-sdk/client-ec2';
 import { flowLogArn, instanceArn, volumeArn, vpcArn } from './arns.ts';
+import { dedicatedHostOperations } from './dedicatedHosts.ts';
 import { volumeOperations } from './ebs.ts';
 import { type FlowLog, flowLogOperations, type Vpc } from './flowLogs.ts';
 import { instanceOperations } from './instances.ts';
@@ -50,6 +51,8 @@ export type Instance = {
   /** EC2 has its credit metrics: not in its first minutes. */
   publishesCredits: boolean;
   profileArn: string | undefined;
+  /** The Dedicated Host that it is on, and whether its affinity is that host. */
+  host: { readonly id: string; readonly pinned: boolean } | undefined;
   /** Counts starts, stops and reboots, so that a late transition of an earlier one does nothing. */
   turn: number;
 };
@@ -82,6 +85,16 @@ export type Volume = VolumeShape & {
   modifications: Modification[];
 };
 
+export type DedicatedHost = {
+  readonly id: string;
+  readonly zone: string;
+  readonly type: string;
+  readonly capacity: number;
+  autoPlacement: boolean;
+  state: 'available' | 'under-assessment' | 'permanent-failure';
+  readonly tags: Record<string, string>;
+};
+
 export type Snapshot = {
   readonly id: string;
   readonly volumeId: string;
@@ -96,6 +109,7 @@ export type Ec2State = {
   readonly snapshots: Map<string, Snapshot>;
   /** Instance → volumes that were ever attached to it: `attachment` says which are. */
   readonly attached: Map<string, Set<string>>;
+  readonly dedicatedHosts: Map<string, DedicatedHost>;
   readonly vpcs: Map<string, Vpc>;
   readonly flowLogs: Map<string, FlowLog>;
   /** Destinations that flow logs cannot write to, and what AWS says of it. */
@@ -109,6 +123,7 @@ export const createEc2State = (): Ec2State => ({
   volumes: new Map(),
   snapshots: new Map(),
   attached: new Map(),
+  dedicatedHosts: new Map(),
   vpcs: new Map(),
   flowLogs: new Map(),
   unreachable: new Map(),
@@ -156,6 +171,7 @@ export const ec2Service = defineService<typeof api>({
     ...instanceOperations,
     ...volumeOperations,
     ...volumeTroubleOperations,
+    ...dedicatedHostOperations,
     ...tagOperations,
     ...placeOperations,
     ...flowLogOperations,

@@ -6,6 +6,7 @@ import type {
   Reservation,
 } from '@aws-sdk/client-ec2';
 import { instanceArn } from './arns.ts';
+import { land } from './dedicatedHosts.ts';
 import { applyFilters, checkMaxResults, type FilterTable, fromTags, groupBy, page, toTags } from './describe.ts';
 import { makeVolume } from './ebs.ts';
 import type { Ec2Operations, Instance, InstanceState, Volume } from './ec2.ts';
@@ -94,7 +95,9 @@ const describeInstance = (world: World, instance: Instance, volumes: readonly Vo
   Placement: {
     AvailabilityZone: instance.zone,
     AvailabilityZoneId: world.zones[instance.zone],
-    Tenancy: 'default',
+    ...(instance.host
+      ? { Tenancy: 'host' as const, HostId: instance.host.id, Affinity: instance.host.pinned ? 'host' : 'default' }
+      : { Tenancy: 'default' as const }),
     GroupName: '',
   },
   LaunchTime: new Date(instance.launchTime),
@@ -259,6 +262,7 @@ export const makeInstance = (world: World, options: NewInstance = {}): Instance 
     creditBalance: 200,
     publishesCredits: true,
     profileArn: options.profileArn,
+    host: undefined,
     turn: 0,
   };
   world.ec2.instances.set(instance.id, world.lag.create(instance));
@@ -448,10 +452,11 @@ export const instanceOperations: Ec2Operations = {
       StartingInstances: changeEach(world, input.InstanceIds, (instance) => {
         if (instance.state === 'pending' || instance.state === 'running') return;
         if (instance.state !== 'stopped') refuse(instance, 'started');
+        const moves = land(world, instance);
         Object.assign(instance, { launchTime: world.clock.now(), reason: undefined });
         if (locked.has(instance.id)) return fallBack(world, instance);
         instance.scheduled = [];
-        if (instance.cure !== 'nothing') mend(instance);
+        if (moves || instance.cure !== 'nothing') mend(instance);
         start(world, instance);
       }),
     };

@@ -6,16 +6,19 @@ import {
   EC2Client,
   type Instance as Ec2Instance,
   type Filter,
+  type Host,
   type InstanceStatus,
   type InstanceTypeInfo,
   ModifyInstanceAttributeCommand,
   ModifyInstanceCreditSpecificationCommand,
+  paginateDescribeHosts,
   paginateDescribeInstanceStatus,
   paginateDescribeInstances,
   RebootInstancesCommand,
   StartInstancesCommand,
   StopInstancesCommand,
 } from '@aws-sdk/client-ec2';
+import type { DedicatedHost } from '../core/dedicatedHosts.ts';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
 import type { Check, Checks, Instance, Instances, Running, Traits } from '../core/ports.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
@@ -42,6 +45,7 @@ const asInstance = (raw: Ec2Instance): Instance => {
     spot: raw.InstanceLifecycle === 'spot',
     losesAddress: (raw.NetworkInterfaces ?? []).some((n) => n.Association?.IpOwnerId === 'amazon'),
     autoRecovery: raw.MaintenanceOptions?.AutoRecovery !== 'disabled',
+    ...(raw.Placement?.HostId ? { host: { id: raw.Placement.HostId, pinned: raw.Placement.Affinity === 'host' } } : {}),
     devices: Object.fromEntries(
       (raw.BlockDeviceMappings ?? []).flatMap((d) =>
         d.DeviceName && d.Ebs?.VolumeId ? [[d.DeviceName, d.Ebs.VolumeId]] : [],
@@ -123,6 +127,24 @@ const TROUBLED = [
     Values: ['instance-stop', 'instance-retirement', 'instance-reboot', 'system-reboot', 'system-maintenance'],
   },
 ];
+
+const asHost = (raw: Host): DedicatedHost => {
+  if (!raw.HostId || !raw.State)
+    throw new InvalidInput(`EC2 describes ${raw.HostId ?? 'a dedicated host'} without its state`);
+  return {
+    id: raw.HostId,
+    state: raw.State,
+    zoneName: raw.AvailabilityZone ?? 'unknown',
+    autoPlacement: raw.AutoPlacement === 'on',
+    instances: (raw.Instances ?? []).flatMap((i) => i.InstanceId ?? []),
+    room: Object.fromEntries(
+      (raw.AvailableCapacity?.AvailableInstanceCapacity ?? []).map((c) => [
+        c.InstanceType ?? 'unknown',
+        c.AvailableCapacity ?? 0,
+      ]),
+    ),
+  };
+};
 
 /** EC2 takes so many values of a filter. */
 const MOST_VALUES = 200;
@@ -219,6 +241,13 @@ export const ec2Instances = (options: ClientOptions): ManyInstances => {
       calling(`cannot list the instances tagged ${tag.key}=${tag.value}`, async () =>
         (await tagged(client, tag)).map((i) => i.id),
       ),
+    dedicatedHosts: () =>
+      calling('cannot list the dedicated hosts', async () => {
+        const found: DedicatedHost[] = [];
+        for await (const { Hosts = [] } of paginateDescribeHosts({ client, pageSize: 500 }, {}))
+          found.push(...Hosts.map(asHost));
+        return found;
+      }),
     countByZone: (tag) =>
       calling(`cannot count the instances tagged ${tag.key}=${tag.value}`, async () => {
         const zones: Record<string, number> = {};

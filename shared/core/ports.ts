@@ -5,6 +5,7 @@
  */
 import type { AgentProofs } from './agents.ts';
 import type { Containers } from './containers.ts';
+import type { DedicatedHost } from './dedicatedHosts.ts';
 import type { Buckets, Keys } from './delivery.ts';
 import type { Change, DocumentName, Inspection, ReportOf } from './documents.ts';
 import type { FlowLogs } from './flowLogs.ts';
@@ -35,6 +36,8 @@ export interface Instance {
   readonly losesAddress: boolean;
   /** AWS moves it to other hardware by itself, unless its type cannot (`Traits.autoRecovery`). */
   readonly autoRecovery: boolean;
+  /** The Dedicated Host that it is on. `pinned`: by its affinity it always starts there. */
+  readonly host?: { readonly id: string; readonly pinned: boolean };
   /** Device name as given at attachment (`/dev/sdf`) → volume id. */
   readonly devices: Readonly<Record<string, string>>;
 }
@@ -94,6 +97,8 @@ export interface Instances {
   setCredits(id: string, to: 'standard' | 'unlimited'): Promise<void>;
   /** Ids of the instances with this tag that are pending or running. */
   members(tag: { key: string; value: string }): Promise<readonly string[]>;
+  /** All Dedicated Hosts of the account in the region. */
+  dedicatedHosts(): Promise<readonly DedicatedHost[]>;
   /** Instances with this tag, by zone, that are pending or running. */
   countByZone(tag: { key: string; value: string }): Promise<Readonly<Record<string, number>>>;
 }

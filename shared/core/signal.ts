@@ -26,6 +26,8 @@ export type SignalKind =
   /** AWS has lost the data of one of its volumes, or disabled its I/O. */
   | 'volume.lost'
   | 'volume.io-off'
+  /** AWS has announced something for the Dedicated Host that it is on, or that has failed. */
+  | 'instance.host-announced'
   /** AWS will stop, reboot or retire it at a known time. */
   | 'instance.scheduled-event'
   /** A spot instance goes in two minutes. */

@@ -29,6 +29,7 @@ const resourceTarget =
 
 /** @throws InvalidInput when the id is not `i-` and 8 or 17 hex digits. */
 export const instanceTarget = resourceTarget('instance', /^i-([0-9a-f]{8}|[0-9a-f]{17})$/);
+export const dedicatedHostTarget = resourceTarget('dedicated-host', /^h-([0-9a-f]{8}|[0-9a-f]{17})$/);
 export const volumeTarget = resourceTarget('volume', /^vol-([0-9a-f]{8}|[0-9a-f]{17})$/);
 
 export const vpcTarget = resourceTarget('vpc', /^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/);

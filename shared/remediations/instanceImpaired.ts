@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { type DedicatedHost, movingByHand, staysOnHost } from '../core/dedicatedHosts.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import { ASG_TAG, aloneGroup, groupOfInstance, membershipOf } from '../core/group.ts';
 import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
@@ -68,6 +69,8 @@ interface Seen {
   readonly member: Member | undefined;
   /** Its Auto Scaling group, by its tag: that stays when it is no member any more. */
   readonly scaling: ScalingGroup | undefined;
+  /** All of the account, if it is on one. */
+  readonly hosts: readonly DedicatedHost[];
   /** Of its volumes those that AWS has lost or switched off. */
   readonly volumes: readonly IllVolume[];
   readonly issue: Facts['issue'];
@@ -86,6 +89,7 @@ const mayMendItself = (checks: Checks | undefined, volumes: readonly IllVolume[]
   look.attempts.length === 0 &&
   !isLeaving(look) &&
   look.signal.kind !== 'instance.hardware-degraded' &&
+  look.signal.kind !== 'instance.host-announced' &&
   checks.events.length === 0 &&
   checks.state === 'running' &&
   // EC2 may say that it fails, and not since when.
@@ -101,11 +105,25 @@ const NOTHING = {
   keys: [],
   serving: undefined,
   volumes: [],
+  hosts: [],
   issue: undefined,
   scaling: undefined,
   duties: NO_DUTIES,
 } as const;
-const NO_CHECKS: Readonly<Record<string, Checks>> = {};
+
+/** Of itself, and of what it stands on. */
+const awsSays = async (
+  instance: Instance,
+  ports: Ports,
+  look: Look<Options>,
+): Promise<Pick<Seen, 'checks' | 'volumes' | 'hosts'>> => {
+  const [checks, volumes, hosts] = await Promise.all([
+    ports.instances.checks([instance.id]),
+    illVolumes(instance, ports, toldLost(look)),
+    instance.host ? ports.instances.dedicatedHosts() : [],
+  ]);
+  return { checks: checks[instance.id], volumes, hosts };
+};
 
 const issueFor = async (instance: Instance, { health }: Ports): Promise<Facts['issue']> =>
   isGone(instance) ? undefined : issueAt(await health.issues(), instance);
@@ -122,13 +140,12 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   const gone = isGone(instance);
   if (gone && (uncovered !== undefined || !name)) throw new NotFound(`${id} is ${instance.state}`);
   if (uncovered !== undefined) return { target, instance, uncovered, ...NOTHING, group: aloneGroup(instance) };
-  const [scaling, checks, volumes] = await Promise.all([
+  const [scaling, { checks, volumes, hosts }] = await Promise.all([
     name ? ports.groups.describe(name) : undefined,
-    gone ? NO_CHECKS : ports.instances.checks([id]),
-    gone ? [] : illVolumes(instance, ports, toldLost(look)),
+    gone ? NOTHING : awsSays(instance, ports, look),
   ]);
   const leaves = !gone && isLeaving(look);
-  const early = mayMendItself(checks[id], volumes, look);
+  const early = mayMendItself(checks, volumes, look);
   const [traits, agent, { group, serving }, member, keys, issue] = await Promise.all([
     ports.instances.traits([instance.type]),
     early ? ('absent' as const) : ports.hosts.agent(id).then((a) => a.state),
@@ -144,7 +161,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     target,
     instance,
     uncovered,
-    checks: checks[id],
+    checks,
     traits: traits[instance.type],
     agent,
     keys,
@@ -152,6 +169,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     group: leaves ? aloneGroup(instance) : group,
     serving,
     volumes,
+    hosts,
     issue,
     member,
     scaling,
@@ -195,6 +213,25 @@ const isDegraded = ({ instance }: Seen, look: Look<Options>): boolean =>
   instance.launchedAt <= look.openedAt &&
   look.now - look.openedAt < DEGRADED_FOR;
 
+/** What AWS says of the Dedicated Host that it is on, and whether it must leave it. One that is under assessment may be well: its checks tell. */
+const hostTrouble = (
+  { instance: { id, host, launchedAt }, hosts }: Seen,
+  { signal, now, openedAt }: Look<Options>,
+): { readonly is: string; readonly mustLeave: boolean } | undefined => {
+  if (!host) return undefined;
+  if (hosts.find((h) => h.id === host.id)?.state === 'permanent-failure')
+    return { is: `its dedicated host ${host.id} has failed for good`, mustLeave: true };
+  if (signal.kind !== 'instance.host-announced' || now - openedAt >= DEGRADED_FOR) return undefined;
+  const named =
+    signal.cause.endsWith(` of ${host.id}`) || (signal.cause.endsWith(` of ${id}`) && launchedAt <= openedAt);
+  return named
+    ? {
+        is: `AWS has announced something for its dedicated host ${host.id} (${signal.cause})`,
+        mustLeave: /RETIREMENT|FAIL|DEGRADED/.test(signal.cause),
+      }
+    : undefined;
+};
+
 const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
   const { instance, checks } = seen;
   if (isGone(seen.instance)) return isWhole(seen);
@@ -207,7 +244,8 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
     announced(seen, look).length === 0 &&
     !isTaken(look) &&
     !stillDrains(seen, look) &&
-    !isDegraded(seen, look)
+    !isDegraded(seen, look) &&
+    hostTrouble(seen, look) === undefined
   );
 };
 
@@ -225,7 +263,8 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   const place = member && member.lifecycle !== 'InService' ? [`Auto Scaling has it ${member.lifecycle}`] : [];
   const taken = isTaken(look) ? ['AWS is about to take it back'] : [];
   const worn = isDegraded(seen, look) ? [`what it runs on is degraded (${look.signal.cause})`] : [];
-  const all = [...volumes, ...state, ...events, ...taken, ...worn, ...waits, ...place];
+  const host = hostTrouble(seen, look);
+  const all = [...volumes, ...state, ...(host ? [host.is] : []), ...events, ...taken, ...worn, ...waits, ...place];
   const known = issue && !('unknown' in issue) ? [issueText(issue)] : [];
   return all.length > 0 ? [...all, ...known].join('; ') : 'it runs and its status checks pass';
 };
@@ -288,6 +327,8 @@ const forewarned = (seen: Seen, look: Look<Options>): Verdict<Step> => {
       because: 'AWS did not take it, and it still drains',
       remedy: 'let it take tasks again with steward undo, or replace it',
     };
+  const host = hostTrouble(seen, look);
+  if (host) return leavingItsHost(seen, host, look);
   // AWS itself says so: no second sign is needed.
   if (isDegraded(seen, look)) {
     const is = describe(seen, look);
@@ -381,7 +422,23 @@ const replacing = (seen: Seen, is: string, isSure: boolean, look: Look<Options>)
   };
 };
 
+const leavingItsHost = (
+  seen: Seen,
+  { is, mustLeave }: NonNullable<ReturnType<typeof hostTrouble>>,
+  look: Look<Options>,
+): Verdict<Step> => {
+  if (!mustLeave)
+    return {
+      do: 'escalate',
+      because: is,
+      remedy: `let it happen, or move it before: ${movingByHand(seen.instance, seen.hosts)}`,
+    };
+  return seen.member ? replacing(seen, is, true, look) : restarting(seen, is, look);
+};
+
 const restarting = (seen: Seen, is: string, look: Look<Options>): Verdict<Step> =>
+  // What was moved already is told as that.
+  (tried(look, 'stop') ? undefined : staysOnHost(seen.instance, seen.hosts, is)) ??
   leavingHost(seen, look, {
     rung: 'restart',
     is,
@@ -509,7 +566,22 @@ const survey = async (
   { instances, volumes, where }: Ports,
   { now }: { readonly now: number },
 ): Promise<readonly Signal[]> => {
-  const [troubled, ill] = await Promise.all([instances.troubled(), volumes.troubled()]);
+  const [troubled, ill, hosts] = await Promise.all([
+    instances.troubled(),
+    volumes.troubled(),
+    instances.dedicatedHosts(),
+  ]);
+  const onFailed = hosts
+    .filter((h) => h.state === 'permanent-failure')
+    .flatMap(({ id, instances: guests }) =>
+      guests.map((guest) => ({
+        kind: 'instance.host-announced' as const,
+        target: instanceTarget(where, guest),
+        at: now,
+        cause: `survey: EC2 reports permanent-failure of ${id}`,
+        eventId: `survey:${guest}:host-failed`,
+      })),
+    );
   const ofVolumes = ill.flatMap(({ volume, is, instance }): Signal[] => {
     const kind = is === 'lost' ? 'volume.lost' : 'volume.io-off';
     const cause = `survey: EC2 reports ${kind} of ${volume}`;
@@ -523,7 +595,7 @@ const survey = async (
     cause: `survey: EC2 reports ${kindOf(checks)} of ${id}`,
     eventId: `survey:${id}:${kindOf(checks)}@${checks.impairedSince ?? checks.events[0]?.notBefore ?? iso(now).slice(0, 13)}`,
   }));
-  return [...ofVolumes, ...ofChecks];
+  return [...ofVolumes, ...onFailed, ...ofChecks];
 };
 
 export const instanceImpaired = defineRemediation<Seen, Step, Options>({
@@ -537,12 +609,14 @@ hardware. What would lose instance-store data or a public address is a rung of i
 both checks pass again, or the group is whole. It never forces a stop, never terminates anything itself, never touches the last member that serves without a person. A spot instance that AWS
 takes is **drained** first: its ECS tasks start elsewhere, and it leaves its group's target groups where others serve. On a mere recommendation only where its group launches another
 (Capacity Rebalancing), and once that one is there. While AWS has an open issue of EC2 or EBS in the zone or the region, nothing is rebooted, moved or replaced: a person is told which issue it is. A volume whose hardware has failed for good is never 'repaired': a person is told at once, with its snapshots, newest first
-(one that is attached to nothing is nobody's here). A volume whose I/O AWS disabled, for its data may be inconsistent, takes it again at a person's word, or without if *enableVolumeIo* says so; until then neither a reboot nor other hardware is tried.`,
+(one that is attached to nothing is nobody's here). A volume whose I/O AWS disabled, for its data may be inconsistent, takes it again at a person's word, or without if *enableVolumeIo* says so; until then neither a reboot nor other hardware is tried. On a **Dedicated Host** a stop and a start move only what is not pinned to it, once it takes nothing more and another
+with auto-placement has room: else a person has the commands; of what AWS announces for a host, each instance on it is looked at.`,
   answers: [
     'instance.status-check-failed',
     'instance.system-check-failed',
     'instance.ebs-check-failed',
     'instance.hardware-degraded',
+    'instance.host-announced',
     'volume.lost',
     'volume.io-off',
     'instance.scheduled-event',
@@ -577,6 +651,7 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
         'ec2:DescribeVolumes',
         'ec2:DescribeVolumesModifications',
         'ec2:DescribeVolumeStatus',
+        'ec2:DescribeHosts',
         'ec2:DescribeSnapshots',
         'ssm:DescribeInstanceInformation',
         'autoscaling:DescribeAutoScalingInstances',
@@ -615,6 +690,10 @@ takes is **drained** first: its ECS tasks start elsewhere, and it leaves its gro
     volume: async (changed, ports) => {
       const instance = await ports.volumes.attachedTo(idOf(changed));
       return instance ? [instanceTarget(changed, instance)] : [];
+    },
+    'dedicated-host': async (changed, { instances }) => {
+      const host = (await instances.dedicatedHosts()).find((h) => h.id === idOf(changed));
+      return (host?.instances ?? []).map((id) => instanceTarget(changed, id));
     },
   },
   observe,

@@ -224,6 +224,11 @@ const expectations: readonly Expectation[] = [
     is: () => ['NotFound', 'NotFound'],
   },
   {
+    name: 'instances.dedicatedHosts: none',
+    run: ({ ports }) => ports.instances.dedicatedHosts(),
+    is: () => [],
+  },
+  {
     name: 'instances.countByZone: what is pending or running',
     run: ({ ports }) => ports.instances.countByZone({ key: 'team', value: 'shop' }),
     is: () => ({ 'euc1-az2': 1, 'euc1-az3': 1 }),

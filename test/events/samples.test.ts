@@ -298,6 +298,12 @@ const notices: readonly (readonly [string, string, string, readonly string[]])[]
     [WEB1, `arn:aws:ec2:${HOME}:instance/i-0123456789abcdef0`],
   ],
   [
+    'ec2-health/dedicated-host',
+    'instance.host-announced',
+    'AWS Health: AWS_EC2_DEDICATED_HOST_RETIREMENT_SCHEDULED of h-0a1b2c3d4e5f60718',
+    [`arn:aws:ec2:${HOME}:dedicated-host/h-0a1b2c3d4e5f60718`],
+  ],
+  [
     'ec2-health/volume-lost',
     'volume.lost',
     'AWS Health: AWS_EBS_VOLUME_LOST of vol-cd424e42a851214aa',

@@ -66,6 +66,7 @@ const ports = (): Ports => {
         devices: { '/dev/sdb': VOLUME },
         ...host.instance,
       }),
+      dedicatedHosts: async () => [],
       countByZone: async () => ({ az1: 3, az2: 2 }),
       checks: async () => ({}),
       members: async () => [],

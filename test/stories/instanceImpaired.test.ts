@@ -2,6 +2,7 @@
 import { StopInstancesCommand } from '@aws-sdk/client-ec2';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import type { ScalingGroup } from '../../world/autoscaling.ts';
+import { addHost, announceForHost, failHost, placeOn } from '../../world/dedicatedHosts.ts';
 import { makeTargetGroup, registerTarget } from '../../world/elb.ts';
 import { beginIssue, endIssue } from '../../world/health.ts';
 import { setAgent } from '../../world/hosts.ts';
@@ -348,6 +349,106 @@ describe('what AWS Health calls degraded, and no check shows', () => {
   test('one that is over opens nothing', async () => {
     const s = await degraded({}, 'closed');
     expect(s.last()).toBeUndefined();
+  });
+});
+
+describe('a dedicated host', () => {
+  const STOPS = ['RebootInstances', 'StopInstances', 'EnableVolumeIO'];
+  /** One on a host, and another host beside. */
+  const hosted = async ({
+    pinned = false,
+    other = {},
+  }: {
+    pinned?: boolean;
+    other?: Parameters<typeof addHost>[1] | 'none';
+  } = {}) => {
+    const s = await started();
+    const host = addHost(s.world);
+    const beside = other === 'none' ? undefined : addHost(s.world, { autoPlacement: true, ...other });
+    const instance = s.world.ec2.instances.get(s.id);
+    if (!instance) throw new Error('it is gone');
+    placeOn(host, instance, pinned);
+    return { ...s, host, beside: beside?.id ?? '', instance };
+  };
+
+  test('it fails, and another one takes what runs on it: stopped, and started there', async () => {
+    const s = await hosted();
+    failHost(s.world, s.host, 'permanent-failure');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.rungs()).toEqual([
+      ['restart', 'effective'],
+      ['start', 'effective'],
+    ]);
+    expect(s.instance.host?.id).toBe(s.beside);
+  });
+
+  test('under assessment it is no trouble by itself; where checks fail it is left as one that has failed', async () => {
+    const s = await hosted();
+    s.host.state = 'under-assessment';
+    await s.run(minutes(20));
+    expect(s.last()).toBeUndefined();
+    failHost(s.world, s.host, 'under-assessment');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.instance.host?.id).toBe(s.beside);
+  });
+
+  test.each<[string, Parameters<typeof hosted>[0] & object, RegExp]>([
+    ['pinned to it', { pinned: true }, /its affinity is the dedicated host h-/],
+    ['no other is there', { other: 'none' }, /no other dedicated host in eu-central-1a has auto-placement and room/],
+    ['the other is in another zone', { other: { zone: 'eu-central-1b' } }, /no other dedicated host/],
+    ['the other is full', { other: { capacity: 0 } }, /no other dedicated host/],
+    ['the other takes only what names it', { other: { autoPlacement: false } }, /no other dedicated host/],
+  ])('%s: nothing is stopped, and a person has the commands', async (_why, options, because) => {
+    const s = await hosted(options);
+    failHost(s.world, s.host, 'permanent-failure');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringMatching(because) });
+    const fits = options.other === undefined || (options.other !== 'none' && options.other?.autoPlacement === false);
+    expect(s.last()?.remedy).toBe(
+      fits
+        ? `stop it, aws ec2 modify-instance-placement --instance-id ${s.id} --host-id ${s.beside}, and start it`
+        : `allocate another: aws ec2 allocate-hosts --instance-type m6i.large --availability-zone eu-central-1a --quantity 1; then stop it, aws ec2 modify-instance-placement --instance-id ${s.id} --host-id <the new host>, and start it`,
+    );
+    expect(STOPS.flatMap(s.calls)).toEqual([]);
+  });
+
+  test('AWS retires it while it still takes instances: EC2 would start it there again, so a person moves it', async () => {
+    const s = await hosted();
+    announceForHost(s.world, s.host, 'RETIREMENT');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', because: expect.stringContaining('EC2 tries that first') });
+    expect(s.last()?.remedy).toContain(`--host-id ${s.beside}`);
+    placeOn({ ...s.host, id: s.beside }, s.instance, false);
+    await s.run(minutes(30), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+  });
+
+  test('maintenance of its network is told, to be let happen', async () => {
+    const s = await hosted();
+    announceForHost(s.world, s.host, 'NETWORK_MAINTENANCE');
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', remedy: expect.stringMatching(/^let it happen, or move it/) });
+    expect(STOPS.flatMap(s.calls)).toEqual([]);
+  });
+
+  test('its event is lost: the survey finds a host that has failed; one that runs elsewhere is not concerned', async () => {
+    const s = await hosted({ pinned: true });
+    s.host.state = 'permanent-failure';
+    await s.run(minutes(7), s.over);
+    expect(s.incidents().map((i) => i.target.split('/')[1])).toEqual([s.id]);
+    expect(s.last()?.because).toContain('has failed for good');
+  });
+
+  test('the hosts cannot be seen: nothing is stopped', async () => {
+    const s = await hosted();
+    impair(s.world, s.id, { system: true }, 'restart');
+    await s.run(minutes(10), () => s.last() !== undefined);
+    s.world.faults.failNext('ec2', 'DescribeHosts', { kind: 'denied', times: 999 });
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', remedy: expect.stringContaining('grant') });
+    expect(STOPS.flatMap(s.calls)).toEqual([]);
   });
 });
 

@@ -288,6 +288,7 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'cloudwatch:GetMetricData': 'CloudWatch has no resource-level permission for metrics',
   'cloudwatch:ListMetrics': 'CloudWatch has no resource-level permission for metrics',
   'ec2:DescribeVolumeStatus': 'EC2 has no resource-level permission for describing',
+  'ec2:DescribeHosts': 'EC2 has no resource-level permission for describing',
   'ec2:DescribeSnapshots': 'EC2 has no resource-level permission for describing',
   'ec2:DescribeFlowLogs': 'EC2 has no resource-level permission for describing',
   'ec2:DescribeVpcs': 'EC2 has no resource-level permission for describing',
