@@ -5,6 +5,7 @@
 import { minutes } from '../../../shared/core/time.ts';
 import { instanceArn, logGroupArn, vpcArn } from '../../../world/arns.ts';
 import { addService, breakEcsAgent, loseHost, makeCluster } from '../../../world/clusters.ts';
+import { addHost, failHost, placeOn } from '../../../world/dedicatedHosts.ts';
 import type { Instance } from '../../../world/ec2.ts';
 import { containerInstanceOf } from '../../../world/ecsInstances.ts';
 import { breakDisk, breakLoad, hostOf } from '../../../world/fleet.ts';
@@ -83,6 +84,19 @@ const switchedOff = (f: Field, instance: Instance): Begun => {
   return ofMachine(f, instance, { well: () => !off(), ill: off });
 };
 
+/** The Dedicated Host under it fails: there may be another one, and it may be pinned. It is over when it runs elsewhere, or a person has moved it. */
+const hostFails = (f: Field, instance: Instance): Begun => {
+  const { world } = f;
+  const random = f.random.fork('host');
+  const { zone, type } = instance;
+  const host = addHost(world, { zone, type });
+  if (random.chance(0.6)) addHost(world, { zone, type, autoPlacement: random.chance(0.6) });
+  placeOn(host, instance, random.chance(0.3));
+  failHost(world, host, 'permanent-failure');
+  const ails = () => instance.host?.id === host.id;
+  return ofMachine(f, instance, { well: () => !ails(), ill: ails });
+};
+
 const impaired = (f: Field): Begun => {
   const { world, random } = f;
   const instance = random.pick(managed(f));
@@ -99,6 +113,7 @@ const impaired = (f: Field): Begun => {
       notBefore: world.clock.now() + 3 * 86_400_000,
     });
   else if (random.fork('volume').chance(0.15)) return switchedOff(f, instance);
+  else if (random.fork('hosted').chance(0.1)) return hostFails(f, instance);
   else impair(world, instance.id, checks, random.pick(['reboot', 'restart', 'nothing']));
   const ails = () => instance.impairedSince !== undefined || instance.scheduled.length > 0;
   return ofMachine(

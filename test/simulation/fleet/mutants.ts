@@ -37,7 +37,7 @@ export const mutants: readonly Mutant[] = [
     'const sender = new SSMClient(clientConfig(options, 1));',
     'const sender = new SSMClient(clientConfig(options, 3));',
   ]),
-  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:7', [
+  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:8', [
     "if (!isSure && agent !== 'silent')",
     "if (!isSure && agent === 'absent')",
   ]),
@@ -45,7 +45,7 @@ export const mutants: readonly Mutant[] = [
     "return awaitsStart(instance, tried(look, 'stop'))",
     "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
   ]),
-  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:48', [
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:195', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
@@ -72,6 +72,16 @@ export const mutants: readonly Mutant[] = [
   mutant('nobody is asked before I/O is enabled', 'shared/core/volumes.ts', 'instance-impaired:9', [
     '...(mayWithoutAsking ? {} : {',
     '...(!mayWithoutAsking ? {} : {',
+  ]),
+  mutant(
+    'what is pinned to its host is stopped and started',
+    'shared/core/dedicatedHosts.ts',
+    'instance-impaired:100',
+    ['if (host.pinned) return told(', 'if (host.pinned && hosts.length === 0) return told('],
+  ),
+  mutant('any other host takes it', 'shared/core/dedicatedHosts.ts', 'instance-impaired:254', [
+    '!hosts.some((h) => h.autoPlacement && takes(h, instance))',
+    '!hosts.some((h) => h.autoPlacement || takes(h, instance))',
   ]),
   mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:16', [
     'new EC2Client(clientConfig(options, 1))',

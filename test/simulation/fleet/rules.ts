@@ -109,6 +109,19 @@ const notWhileSwitchedOff: Rule = (sent, { world }) => {
   return off && `AWS has disabled the I/O of ${off.id}`;
 };
 
+/** What would start again on the host that it leaves, or nowhere, stays as it is. */
+const leavesItsHost: Rule = (sent, { world }) => {
+  if (sent.remediation !== 'instance-impaired') return undefined;
+  const [id = ''] = instancesOf(sent);
+  const i = world.ec2.instances.get(id);
+  if (!i?.host) return undefined;
+  const { host, zone, type } = i;
+  const other = [...world.ec2.dedicatedHosts.values()].some(
+    (h) => h.id !== host.id && h.zone === zone && h.type === type && h.autoPlacement && h.state === 'available',
+  );
+  return host.pinned || !other ? `a start would not take ${id} from ${host.id}` : undefined;
+};
+
 const ofNoGroup: Rule = (sent, { world }) =>
   instancesOf(sent).some((id) => groupOf(world, id)) ? 'its group would replace what is stopped' : undefined;
 
@@ -180,6 +193,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   StopInstances: {
     'never-the-last-that-serves': neverTheLast,
     'no-stop-in-a-group': ofNoGroup,
+    'leaves-its-dedicated-host': leavesItsHost,
     'not-while-switched-off': notWhileSwitchedOff,
     'stands-back-from-aws': standsBack,
   },
