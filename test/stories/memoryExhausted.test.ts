@@ -6,7 +6,7 @@ import { targetOf } from '../../shared/core/target.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
 import { addAlarm, breakLoad, hostOf, type Load } from '../../world/fleet.ts';
 import { setAgent } from '../../world/hosts.ts';
-import { makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
+import { impair, makeInstance, type NewInstance, terminateInstance } from '../../world/instances.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type AccountOptions, createAccount, following, SHOP } from './account.ts';
 
@@ -130,8 +130,8 @@ test('the last member that serves is asked for', async () => {
   const s = await started({ of: 'web' });
   // One after the other: all at once would be a storm, and another guard's business.
   for (const i of s.fleet.web.slice(1)) {
-    i.impaired.instance = true;
-    await s.run(minutes(12));
+    impair(s.world, i.id, { instance: true }, 'nothing');
+    await s.run(minutes(40));
   }
   breakLoad(s.world, s.id, LEAK);
   await s.run(hours(1), s.over);
