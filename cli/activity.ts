@@ -24,6 +24,7 @@ export interface SearchOptions {
   readonly resource?: string;
   readonly sourceIp?: string;
   readonly error?: string | true;
+  readonly around?: string;
   readonly from?: Time;
   readonly to?: Time;
   readonly limit: number;
@@ -44,6 +45,7 @@ const questionOf = (o: SearchOptions) => ({
   ...(o.resource === undefined ? {} : { resource: o.resource }),
   ...(o.sourceIp === undefined ? {} : { ip: o.sourceIp }),
   ...(o.error === undefined ? {} : { error: o.error === true ? '*' : o.error }),
+  ...(o.around === undefined ? {} : { around: o.around }),
   ...(o.from === undefined ? {} : { from: o.from }),
   ...(o.to === undefined ? {} : { to: o.to }),
 });

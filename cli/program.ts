@@ -149,11 +149,18 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     const asked = o as unknown as SearchOptions;
     await (asked.follow ? follow(s, asked, run.io.sleep) : search(s, asked));
   })
-    .option('--actor <name>', 'ARN, user, role, session, access key, or the service that called')
+    .option(
+      '--actor <name>',
+      'ARN, user, role, session, access key, or the service that called; steward: its own entries',
+    )
     .option('--action <name>', 'ec2:RunInstances, RunInstances, or ec2: for all of a service')
     .option('--resource <name>', 'ARN, id or name')
     .option('--source-ip <address>', 'from where')
     .option('--error [code]', 'what failed, or failed so')
+    .option(
+      '--around <incident>',
+      'what was done about its target, by Steward and anyone else, a little before to a little after',
+    )
     .option('--from <time>', 'from then on: 2026-11-01, 2026-11-01T12:00:00Z, or 2h, 30d (ago)', moment)
     .option('--to <time>', 'until then', moment)
     .option('--limit <n>', 'at most so many', count, 50)

@@ -273,6 +273,22 @@ const factsOf = ({ incident: i, now: look }: Explained, at: Time, p: Paint): Cel
   ];
 };
 
+const CALLS = 12;
+const showCalls = ({ calls = [], noCalls }: Explained, at: Time, p: Paint): string[] => {
+  if (noCalls !== undefined) return [p.yellow(`  The activity log cannot be asked: ${noCalls}`)];
+  const rows = calls
+    .slice(-CALLS)
+    .map((c): Cell[] => [
+      [timeOf(c.at, at), p.dim],
+      who(c.who[0] ?? 'unknown'),
+      c.error === undefined ? c.what : [c.what, p.red],
+      c.error === undefined ? c.resources.slice(0, 3).join(' ') : [c.error, p.red],
+    ]);
+  const more =
+    calls.length > CALLS ? [p.dim(`  and ${calls.length - CALLS} before: steward activity search --around`)] : [];
+  return [...table(rows, p), ...more];
+};
+
 const showIncident = (e: Explained, at: Time, p: Paint): string[] => {
   const { incident: i, now: look } = e;
   const plans = plansOf(e);
@@ -283,6 +299,7 @@ const showIncident = (e: Explained, at: Time, p: Paint): string[] => {
     ...table(factsOf(e, at, p), p),
     ...section('What happened', showLog(i, at, p, plans), p),
     ...section('What it did', table(attempts, p), p),
+    ...section('Who changed something around it', showCalls(e, at, p), p),
     ...section('What the guards say now', look?.guards ? showGuards(look.guards, at, p, plans) : [], p),
     ...section('What comes next', table(next, p), p),
   ];

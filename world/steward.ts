@@ -11,7 +11,7 @@ import type { Incident } from '../shared/core/incident.ts';
 import type { Channel } from '../shared/core/letter.ts';
 import { rolePolicy } from '../shared/core/permissions.ts';
 import type { Policy } from '../shared/core/policy.ts';
-import type { Store } from '../shared/core/store.ts';
+import { type Change, refOf, type Store, type StoreRecord } from '../shared/core/store.ts';
 import { minutes, seconds } from '../shared/core/time.ts';
 import { remediations } from '../shared/remediations/index.ts';
 import { type AnnounceDeps, type Announced, announce, announceDue, type Changed } from '../shared/runtime/announce.ts';
@@ -34,6 +34,12 @@ export interface StewardOptions {
   readonly store?: Store;
   /** The people's end of the policy's channels. */
   readonly open?: (name: string, config: ChannelConfig) => Promise<Channel>;
+  /** The table's stream: told of each write, with what was there before. */
+  readonly onWrite?: (change: {
+    readonly before?: StoreRecord;
+    readonly after: StoreRecord;
+    readonly at: number;
+  }) => void;
   /** Wraps each wait for AWS or for time: the bench subtracts them. */
   readonly around?: <T>(what: 'call' | 'sleep', wait: () => Promise<T>) => Promise<T>;
   /** Each call goes over AWS's wire protocol, signed, as it does in earnest; else straight to the world, which is ten times as quick. */
@@ -60,6 +66,7 @@ export const runSteward = (
     open,
     around = (_what, wait) => wait(),
     wire: isWire = false,
+    onWrite,
   }: StewardOptions,
 ) => {
   const { clock } = world;
@@ -100,17 +107,20 @@ export const runSteward = (
   const told: Announced[] = [];
   const isTold = open !== undefined && Object.keys(policy.channels).length > 0;
   const table = otherStore ?? memory;
-  /** As the table's stream: what was written is announced. */
-  const store: Store = isTold
-    ? {
-        ...table,
-        write: async (...changes) => {
-          await table.write(...changes);
-          const changed = changes.flatMap((c) => ('put' in c && c.put.kind === 'incident' ? [c.put] : []));
-          if (changed.length > 0) streamed(changed);
-        },
-      }
-    : table;
+  const isHeard = isTold || onWrite !== undefined;
+  /** As the table's stream: what was written is announced, and told to whoever asked. */
+  const written = async (...changes: readonly Change[]): Promise<void> => {
+    const puts = changes.flatMap((c) => ('put' in c ? [c.put] : []));
+    const before = onWrite ? await table.read(...puts.map(refOf)) : [];
+    await table.write(...changes);
+    puts.forEach((after, n) => {
+      const was = before[n];
+      onWrite?.({ after, at: clock.now(), ...(was ? { before: was } : {}) });
+    });
+    const incidents = puts.flatMap((record) => (record.kind === 'incident' ? [record] : []));
+    if (isTold && incidents.length > 0) streamed(incidents);
+  };
+  const store: Store = isHeard ? { ...table, write: written } : table;
   const outcomes: Outcome[] = [];
   const failures: unknown[] = [];
   let awake = 0;

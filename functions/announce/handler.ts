@@ -1,17 +1,12 @@
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
-import type { Context, DynamoDBBatchResponse, DynamoDBStreamEvent } from 'aws-lambda';
+import type { Context, DynamoDBBatchResponse } from 'aws-lambda';
 import { incidentOfKeys } from '../../shared/aws/store.ts';
 import { seconds } from '../../shared/core/time.ts';
 import { type AnnounceDeps, type Announced, announce, announceDue } from '../../shared/runtime/announce.ts';
-import { onEvent, type Telemetry } from '../../shared/runtime/lambda.ts';
+import { isStream, onEvent, type Telemetry } from '../../shared/runtime/lambda.ts';
 
 /** A send takes up to 8 s, and what came of it is written after it. */
 const MARGIN = seconds(15);
-
-const isStream = (event: unknown): event is DynamoDBStreamEvent => {
-  const records = (event as { Records?: { eventSource?: string }[] } | null)?.Records;
-  return Array.isArray(records) && records.every((r) => r.eventSource === 'aws:dynamodb');
-};
 
 /**
  * The table's stream and the schedule both come here. A channel that fails is no failure of the batch: what it was not told is in its outbox. The batch fails as a whole only

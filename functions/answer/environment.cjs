@@ -5,5 +5,6 @@ module.exports = () => ({
   STEWARD_ACTIVITY_TABLE: { Ref: 'ActivityTable' },
   STEWARD_ACTIVITY_BUCKET: { Ref: 'ActivityBucket' },
   STEWARD_ACTIVITY_KEY: { 'Fn::GetAtt': ['ActivityKey', 'Arn'] },
+  STEWARD_ACTIVITY_QUEUE: { Ref: 'ActivityQueue' },
   ...link(),
 });

@@ -1,5 +1,5 @@
 import { identify } from '../../shared/aws/identity.ts';
-import { loadActivityConfig, loadConfig } from '../../shared/runtime/config.ts';
+import { loadActivityConfig, loadConfig, loadNotesConfig } from '../../shared/runtime/config.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';
 import { wire } from '../../shared/runtime/wire.ts';
 import { makeHandler } from './handler.ts';
@@ -15,6 +15,16 @@ export const handler = makeHandler(
     activity: async () => {
       const where = loadActivityConfig();
       return { log: (await import('../../shared/runtime/activity.ts')).activityLog(where), where };
+    },
+    note: async (said) => {
+      const [{ entryOf }, { sqsQueue }] = await Promise.all([
+        import('../../shared/activity/entries.ts'),
+        import('../../shared/aws/queue.ts'),
+      ]);
+      const { queueUrl: activityQueue } = loadNotesConfig();
+      await sqsQueue({ region }, activityQueue).send([
+        { body: entryOf(said, { account: home, region }).toString('utf8') },
+      ]);
     },
     estate: async () => (await import('../../shared/aws/estate.ts')).awsEstate({ region, queueUrl }),
     ...(linkKey && linkUrl

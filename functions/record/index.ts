@@ -5,6 +5,11 @@ import { makeHandler } from './handler.ts';
 
 const config = loadActivityConfig();
 export const handler = makeHandler(
-  { writer: activityWriter(config), hear: activityHearing(config), now: () => Date.now() },
+  {
+    writer: activityWriter(config),
+    hear: activityHearing(config),
+    now: () => Date.now(),
+    home: { account: config.account, region: config.region },
+  },
   telemetry(config.stage),
 );

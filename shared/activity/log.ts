@@ -14,6 +14,7 @@
  * | mark/<place>  | time        | how far its trail has been read (marks.ts)         |
  * | hour/<place>  | 16 × hour + revision | what is known of its completeness         |
  * | heard/<place> | hour        | EventBridge brought something                      |
+ * | policy        | number      | a steward.yml that was deployed (entries.ts)       |
  */
 import type { Time } from '../core/time.ts';
 
@@ -74,6 +75,7 @@ export const PARTITION = {
   shards: 'shards',
   archive: 'archive',
   places: 'places',
+  policy: 'policy',
   mark: (place: string): string => `mark/${place}`,
   hour: (place: string): string => `hour/${place}`,
   heard: (place: string): string => `heard/${place}`,

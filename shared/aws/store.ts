@@ -113,6 +113,37 @@ const incidentIndexes = (i: Incident): Record<string, unknown> => ({
     : { groupId: i.group, zoneId: i.zone ?? NO_ZONE, ...(i.state === 'closed' ? { over: true } : {}) }),
 });
 
+const recordIn = (item: Item, table: string): StoreRecord => {
+  const {
+    pk,
+    sk,
+    schema,
+    bucket: _b,
+    at: _a,
+    groupId: _g,
+    zoneId: _z,
+    over: _o,
+    expiresAt: _e,
+    body,
+    ...record
+  } = unmarshall(item);
+  if (schema !== SCHEMA)
+    throw new StateUnusable(
+      `the state table ${table} holds ${pk} ${sk} in schema ${schema}, this Steward writes ${SCHEMA}: deploy the version that wrote it, or migrate the table`,
+    );
+  return { ...record, ...(body ? unpacked(body) : {}) } as StoreRecord;
+};
+
+/** An item as the table's stream has it in a Lambda event: bytes are base 64 there. */
+export const recordOfImage = (image: Readonly<Record<string, object>>): StoreRecord => {
+  const isBytes = (value: object): value is { B: string } => 'B' in value;
+  const attributes = Object.entries(image).map(([name, value]) => [
+    name,
+    isBytes(value) ? { B: Buffer.from(value.B, 'base64') } : value,
+  ]);
+  return recordIn(Object.fromEntries(attributes) as Item, 'of the stream');
+};
+
 export interface StoreOptions extends ClientOptions {
   readonly table: string;
   /** Closed incidents, and charts and groups that nobody wrote since, expire after so long. */
@@ -131,26 +162,7 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
     }
   };
 
-  const recordOf = (item: Item): StoreRecord => {
-    const {
-      pk,
-      sk,
-      schema,
-      bucket: _b,
-      at: _a,
-      groupId: _g,
-      zoneId: _z,
-      over: _o,
-      expiresAt: _e,
-      body,
-      ...record
-    } = unmarshall(item);
-    if (schema !== SCHEMA)
-      throw new StateUnusable(
-        `the state table ${table} holds ${pk} ${sk} in schema ${schema}, this Steward writes ${SCHEMA}: deploy the version that wrote it, or migrate the table`,
-      );
-    return { ...record, ...(body ? unpacked(body) : {}) } as StoreRecord;
-  };
+  const recordOf = (item: Item): StoreRecord => recordIn(item, table);
 
   const itemOf = (record: StoreRecord): Item => {
     const lasting =

@@ -8,6 +8,7 @@ import { createHearing } from '../activity/marks.ts';
 import { activityTable } from '../aws/activityTable.ts';
 import { Forbidden } from '../core/errors.ts';
 import { hours, minutes, type Time } from '../core/time.ts';
+import type { Json } from '../core/verdict.ts';
 import type { ActivityConfig, AuditConfig } from './config.ts';
 
 /**
@@ -90,18 +91,24 @@ export const paced = (audit: (hasTime: () => boolean) => Promise<Audited>, now: 
 export const auditor = (config: AuditConfig): ((hasTime: () => boolean) => Promise<Paced>) => {
   let made: Promise<(hasTime: () => boolean) => Promise<Audited>> | undefined;
   const make = async () => {
-    const [{ createAuditor }, { trailSource }] = await Promise.all([
+    const [{ createAuditor }, { trailSource }, { notePolicy }] = await Promise.all([
       import('../activity/audit.ts'),
       import('../aws/trailSource.ts'),
+      import('../activity/entries.ts'),
     ]);
     const { account, region, policy } = config;
+    const { table } = activityLog(config);
+    const writer = activityWriter(config);
+    const home = { account, region };
+    // Once for each process: a deployment starts new ones.
+    await notePolicy({ table, writer, now: Date.now(), home }, policy as unknown as Json);
     return createAuditor({
       source: trailSource({ region }),
-      table: activityLog(config).table,
-      writer: activityWriter(config),
+      table,
+      writer,
       now: () => Date.now(),
       sleep,
-      home: { account, region },
+      home,
       declared: Object.keys(policy.trails),
       backfillDays: policy.activity.backfillDays,
     });

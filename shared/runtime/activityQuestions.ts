@@ -2,8 +2,11 @@
 import * as z from 'zod/mini';
 import { lastCheckpoint } from '../activity/checkpoint.ts';
 import { coverageIn, type WholeCoverage } from '../activity/coverage.ts';
-import { createSearch, type Page, type Query } from '../activity/search.ts';
-import { days, type Time } from '../core/time.ts';
+import { createSearch, type Page, type Query, type Row } from '../activity/search.ts';
+import type { Wanted } from '../activity/terms.ts';
+import type { Incident } from '../core/incident.ts';
+import { idOf, targetOf } from '../core/target.ts';
+import { days, minutes, type Time } from '../core/time.ts';
 import type { ActivityLog } from './activity.ts';
 import type { ActivityConfig } from './config.ts';
 
@@ -17,6 +20,8 @@ export const activityQuestion = z.strictObject({
   resource: z.optional(word),
   ip: z.optional(word),
   error: z.optional(word),
+  /** An incident's id: what Steward wrote of it, and what was called about its target, from a little before to a little after. */
+  around: z.optional(word),
   from: z.optional(time),
   to: z.optional(time),
   limit: z.int().check(z.gte(1), z.lte(500)),
@@ -83,8 +88,57 @@ const pageOf = async (
   return bytesOf(page) <= LARGEST || limit === 1 ? page : pageOf(search, query, Math.ceil(limit / 4), cursor);
 };
 
+const rowOf = ({ place, raw, activity: { time: at, cut: _cut, ...rest } }: Row): ActivityRow => ({
+  place,
+  at,
+  ...rest,
+  event: Buffer.from(raw).toString('utf8'),
+});
+
+/** Whoever causes trouble mostly did it just before; what Steward did shows just after. */
+const AROUND = minutes(15);
+
+/** What the log has about an incident: Steward's own entries, calls about the target, and the calls of the role that repairs it. Newest first. */
+export const activityAround = async (
+  { id, target, remediation, openedAt, closedAt }: Incident,
+  log: ActivityLog,
+  { now, stage, limit, ...asked }: { readonly now: Time; readonly stage: string; readonly limit: number } & Wanted,
+): Promise<readonly ActivityRow[]> => {
+  const search = createSearch(log);
+  const range = { from: openedAt - AROUND, to: (closedAt ?? now) + AROUND };
+  const found = await Promise.all(
+    [
+      { resource: id },
+      { resource: idOf(targetOf(target)) },
+      { resource: target },
+      { actor: `steward-${stage}-remedy-${remediation}` },
+    ].map((by) => search.page({ ...asked, ...range, ...by }, limit)),
+  );
+  const rows = new Map(found.flatMap(({ rows: own }) => own.map((r) => [r.place, r] as const)));
+  return [...rows.values()]
+    .sort((a, b) => b.activity.time - a.activity.time)
+    .slice(0, limit)
+    .map(rowOf);
+};
+
+/** All of an incident is one page. */
+export const searchAround = async (
+  { do: _, limit, around: _around, from: _from, to: _to, cursor: _cursor, ...asked }: z.output<typeof activityQuestion>,
+  incident: Incident,
+  { log, now, stage }: { readonly log: ActivityLog; readonly now: Time; readonly stage: string },
+): Promise<ActivityPage> => {
+  const range = { from: incident.openedAt - AROUND, to: Math.min(now, (incident.closedAt ?? now) + AROUND) };
+  const wanted = Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== undefined)) as Wanted;
+  const [rows, coverage, last] = await Promise.all([
+    activityAround(incident, log, { now, stage, limit, ...wanted }),
+    coverageIn(log.table, range, { now }),
+    lastCheckpoint(log.table),
+  ]);
+  return { at: now, rows, absent: [], coverage, ...(last ? { signedAt: last.statement.time } : {}) };
+};
+
 export const searchActivity = async (
-  { do: _, limit, cursor, ...asked }: z.output<typeof activityQuestion>,
+  { do: _, limit, cursor, around: _around, ...asked }: z.output<typeof activityQuestion>,
   log: ActivityLog,
   now: Time,
 ): Promise<ActivityPage> => {
@@ -94,12 +148,7 @@ export const searchActivity = async (
   return {
     at: now,
     ...(coverage ? { coverage } : {}),
-    rows: page.rows.map(({ place, raw, activity: { time: at, cut: _cut, ...rest } }) => ({
-      place,
-      at,
-      ...rest,
-      event: Buffer.from(raw).toString('utf8'),
-    })),
+    rows: page.rows.map(rowOf),
     ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
     absent: page.absent,
     ...(last ? { signedAt: last.statement.time } : {}),

@@ -3,6 +3,7 @@
  * for whoever may invoke the function may read. Each command is one transaction with version checks, tried again when someone else wrote first.
  */
 import * as z from 'zod/mini';
+import { commandEntry, type Said } from '../activity/entries.ts';
 import type { Estate } from '../aws/estate.ts';
 import { commandHash, type Expected, NotProven, type Proof, proofSchema } from '../aws/identity.ts';
 import { InvalidInput, NotFound, StewardError } from '../core/errors.ts';
@@ -11,7 +12,14 @@ import { SNOOZE_LIMIT } from '../core/snooze.ts';
 import { days, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
 import type { ActivityLog } from './activity.ts';
-import { type ActivityWhere, activityQuestion, searchActivity, whereQuestion } from './activityQuestions.ts';
+import {
+  type ActivityPage,
+  type ActivityWhere,
+  activityQuestion,
+  searchActivity,
+  searchAround,
+  whereQuestion,
+} from './activityQuestions.ts';
 import { channels } from './channelHealth.ts';
 import { carryOut } from './commands.ts';
 import { check } from './doctor.ts';
@@ -34,6 +42,8 @@ export interface AnswerDeps extends Wired {
   readonly links?: { readonly url: string; readonly mac: () => Promise<Mac> };
   /** Loaded for questions about the activity log only. */
   readonly activity: () => Promise<{ readonly log: ActivityLog; readonly where: ActivityWhere }>;
+  /** Into the activity log. */
+  readonly note: (said: Said) => Promise<void>;
   /** Under the function's own role: the drill's parameter and no other. */
   readonly parameters: () => Promise<Pick<Parameters, 'put'>>;
 }
@@ -166,15 +176,45 @@ const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
     case 'channels':
       return { at: deps.now(), channels: await channels(deps) };
     case 'activity':
-      return searchActivity(q, (await deps.activity()).log, deps.now());
+      return activity(q, deps);
     case 'activity-where':
       return { ...(await deps.activity()).where, at: deps.now() };
+  }
+};
+
+const activity = async (q: Extract<Question, { do: 'activity' }>, deps: AnswerDeps): Promise<ActivityPage> => {
+  const { log } = await deps.activity();
+  const now = deps.now();
+  if (q.around === undefined) return searchActivity(q, log, now);
+  return searchAround(q, await findIncident(q.around, deps), { log, now, stage: deps.stage });
+};
+
+/** What only stops or puts off is done even if the activity log cannot be told: nobody waits for a queue to pull a brake. */
+const BRAKES: ReadonlySet<Command['do']> = new Set(['pause', 'deny', 'snooze']);
+
+/** In the activity log before it is carried out; and that it was refused, by whatever said no. */
+const noted = async <T>(c: Command, by: string | undefined, deps: AnswerDeps, work: () => Promise<T>): Promise<T> => {
+  const id = deps.newId();
+  const said = { ...(by === undefined ? {} : { by }), at: deps.now(), id };
+  if (by !== undefined)
+    await deps.note(commandEntry(c, said)).catch((e: unknown) => {
+      if (!BRAKES.has(c.do)) throw e;
+    });
+  try {
+    return await work();
+  } catch (e) {
+    // The refusal itself stands, whether or not it could be told.
+    if (e instanceof Declined || e instanceof NotProven)
+      await deps.note(commandEntry(c, { ...said, refused: e.message })).catch(() => undefined);
+    throw e;
   }
 };
 
 const obey = async ({ command: c, stage, proof }: z.output<typeof commanded>, deps: AnswerDeps): Promise<Done> => {
   if (stage !== deps.stage) throw new InvalidInput(`the command is for stage ${stage}, this is ${deps.stage}`);
   const hash = commandHash(stage, c as Json);
-  const by = await deps.identify(proof, { hash, region: deps.region, now: deps.now() });
-  return { by, at: deps.now(), ...(await carryOut(c, by, deps)) };
+  const by = await noted(c, undefined, deps, () =>
+    deps.identify(proof, { hash, region: deps.region, now: deps.now() }),
+  );
+  return noted(c, by, deps, async () => ({ by, at: deps.now(), ...(await carryOut(c, by, deps)) }));
 };

@@ -75,3 +75,7 @@ export interface AuditConfig extends ActivityConfig {
 /** @throws StateUnusable naming every variable that is missing */
 export const loadAuditConfig = (env: Env = process.env): AuditConfig =>
   Object.freeze({ ...values(ACTIVITY, env), policy: JSON.parse(STEWARD_POLICY) as Policy });
+
+/** The queue in front of the activity log. @throws StateUnusable */
+export const loadNotesConfig = (env: Env = process.env): { readonly queueUrl: string } =>
+  values({ queueUrl: 'STEWARD_ACTIVITY_QUEUE' }, env);

@@ -5,7 +5,7 @@ import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import middy from '@middy/core';
-import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import type { Context, DynamoDBStreamEvent, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { Answer } from '../core/pass.ts';
 import type { Outcome } from './heal.ts';
 
@@ -29,6 +29,11 @@ export const onEvent = <E, R>({ logger, metrics }: Telemetry, handle: (event: E,
 export const isSqs = (event: unknown): event is SQSEvent => {
   const records = (event as { Records?: { eventSource?: string }[] } | undefined)?.Records;
   return Array.isArray(records) && records.length > 0 && records.every((r) => r.eventSource === 'aws:sqs');
+};
+
+export const isStream = (event: unknown): event is DynamoDBStreamEvent => {
+  const records = (event as { Records?: { eventSource?: string }[] } | null)?.Records;
+  return Array.isArray(records) && records.every((r) => r.eventSource === 'aws:dynamodb');
 };
 
 /** How long a message was in the queue before anyone took it, in ms; its delay is in it. */

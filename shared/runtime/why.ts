@@ -1,13 +1,14 @@
 /** Why did it do that, or why did it not? For an incident or a target: what is known, what it would do now, and who stops it. */
 import { lookMessage } from '../../events/steward/signal.ts';
 import { pausesOf } from '../core/answers.ts';
-import { InvalidInput, NotFound } from '../core/errors.ts';
+import { InvalidInput, NotFound, StewardError } from '../core/errors.ts';
 import type { Incident } from '../core/incident.ts';
 import type { Answer } from '../core/pass.ts';
 import type { Pause } from '../core/store.ts';
 import { instanceTarget, matchesArn, type Target, targetOf, volumeTarget } from '../core/target.ts';
 import type { Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
+import { type ActivityRow, activityAround } from './activityQuestions.ts';
 import type { AnswerDeps } from './answer.ts';
 import { answerEvent, plan } from './heal.ts';
 
@@ -18,6 +19,10 @@ export interface Explained {
   readonly now?: Answer;
   readonly pauses: readonly Pause[];
   readonly canUndo: boolean;
+  /** Calls that changed something about it, by anyone, from a little before to a little after; oldest first. */
+  readonly calls?: readonly ActivityRow[];
+  /** Why the activity log could not be asked. */
+  readonly noCalls?: string;
 }
 export interface Why {
   readonly about: string;
@@ -78,14 +83,31 @@ export const why = async (about: string, deps: AnswerDeps, quick: boolean): Prom
   return { about, at, incidents: [], nothing: (await plan(target.arn, undefined, deps)).answers };
 };
 
+const MOST_CALLS = 200;
+const isChange = ({ what, event }: ActivityRow): boolean =>
+  !what.startsWith('steward:') && !/"readOnly"\s*:\s*true/.test(event);
+
+/** A log that cannot be read explains less; it does not keep the rest from being told. */
+const callsAround = async (incident: Incident, deps: AnswerDeps): Promise<Pick<Explained, 'calls' | 'noCalls'>> => {
+  try {
+    const { log } = await deps.activity();
+    const around = await activityAround(incident, log, { now: deps.now(), stage: deps.stage, limit: MOST_CALLS });
+    return { calls: around.filter(isChange).reverse() };
+  } catch (e) {
+    if (!(e instanceof StewardError)) throw e;
+    return { noCalls: e.message };
+  }
+};
+
 const explain = async (incident: Incident, deps: AnswerDeps, quick: boolean): Promise<Explained> => {
   const [switches] = await deps.store.read({ kind: 'switches' });
   const pauses = switches ? pausesOf(switches, incident, deps.now()) : [];
   const canUndo = remediations.find((r) => r.name === incident.remediation)?.undo !== undefined;
-  if (incident.state === 'closed') return { incident, pauses: [], canUndo };
-  if (quick) return { incident, pauses, canUndo };
+  if (quick) return { incident, pauses: incident.state === 'closed' ? [] : pauses, canUndo };
+  const calls = await callsAround(incident, deps);
+  if (incident.state === 'closed') return { incident, pauses: [], canUndo, ...calls };
   const { target, remediation, id } = incident;
   const look = JSON.parse(lookMessage({ target, remediation, incident: id })) as unknown;
   const [now] = (await answerEvent(look, deps, true)).answers;
-  return { incident, pauses, canUndo, ...(now ? { now } : {}) };
+  return { incident, pauses, canUndo, ...calls, ...(now ? { now } : {}) };
 };

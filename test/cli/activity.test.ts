@@ -8,6 +8,7 @@ import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
 import type { HourFacts } from '../../shared/activity/completeness.ts';
 import { addPlaces, type Mark, putMark, settle } from '../../shared/activity/marks.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
+import { breakDisk } from '../../world/fleet.ts';
 import { SIGNER, someEvents } from '../activity/setting.ts';
 import { createDesk } from './desk.ts';
 
@@ -161,4 +162,49 @@ test('search and verify say what may be missing, from which hours, and why', asy
   expect(out).toMatch(/03:00:00 UTC to 04:00:00, 111122223333 eu-central-1: file x: it was deleted/);
   expect(out).toContain('nobody looked: Steward was not there');
   expect((await anna('activity', 'verify')).out).toMatch(/3 vouched for by CloudTrail’s digests/);
+});
+
+test('what Steward did and what people told it is in the same log; around an incident stands who else did something', async () => {
+  const desk = createDesk({ policy: { remediations: { 'full-disk': { mode: 'ask' } } } });
+  const { account, log } = desk;
+  const id = account.fleet.web[0]?.id ?? '';
+  await account.run(minutes(4));
+  breakDisk(account.world, id, { path: '/', usedPercent: 88, cleanableBytes: 3 * 2 ** 30 });
+  await account.run(minutes(20), () => account.incidentOf(id)?.state === 'asking');
+  const incident = account.incidentOf(id)?.id ?? '';
+  const writer = createWriter({ ...log, now: () => account.clock.now(), shards: 8, hotDays: 90 });
+  const call = (eventID: string, eventName: string, instanceId: string, readOnly = false) => ({
+    ...stop('mallory', 1),
+    eventID,
+    eventName,
+    eventSource: 'ec2.amazonaws.com',
+    eventTime: new Date(account.clock.now()).toISOString(),
+    requestParameters: { instanceId },
+    readOnly,
+  });
+  await writer.append(
+    'eventbridge',
+    [call('1', 'CreateTags', id), call('2', 'StopInstances', 'i-other'), call('3', 'DescribeInstances', id, true)].map(
+      (e) => Buffer.from(JSON.stringify(e)),
+    ),
+  );
+  const alice = desk.steward('alice');
+  expect((await alice('approve', incident)).code).toBe(0);
+  await account.run(minutes(20), () => account.incidentOf(id)?.state === 'closed');
+
+  const { out: own } = await alice('activity', 'search', '--actor', 'steward', '--resource', incident);
+  for (const what of ['Signal', 'Refuse', 'CommandApprove', 'Approve', 'Reserve', 'Outcome', 'Close'])
+    expect(own).toContain(`steward:${what} `);
+  expect(own).toMatch(/alice +steward:Approve/);
+  const { json } = await alice('activity', 'search', '--around', incident, '--json');
+  const whats = json.rows.map((r: { what: string }) => r.what);
+  expect(whats).toEqual(expect.arrayContaining(['ec2:CreateTags', 'ec2:DescribeInstances', 'steward:Reserve']));
+  expect(whats).not.toContain('ec2:StopInstances');
+  const { out: why } = await alice('why', incident);
+  expect(why).toMatch(/Who changed something around it\n +[\d:]+ +mallory +ec2:CreateTags/);
+  expect(why).not.toContain('ec2:DescribeInstances');
+  expect((await alice('approve', incident)).code).not.toBe(0);
+  expect((await alice('activity', 'search', '--error', 'Refused', '--actor', 'alice')).out).toContain(
+    'steward:CommandApprove',
+  );
 });

@@ -5,6 +5,8 @@
 
 import { main } from '../../cli/main.ts';
 import type { Io } from '../../cli/session.ts';
+import { createWriter } from '../../shared/activity/append.ts';
+import { type Changed, type Said as Entry, entriesOf, entryOf } from '../../shared/activity/entries.ts';
 import { awsEstate, type Backlog } from '../../shared/aws/estate.ts';
 import { commandHash, identify, prove } from '../../shared/aws/identity.ts';
 import { kmsMac } from '../../shared/aws/macs.ts';
@@ -52,7 +54,13 @@ export interface At {
 }
 
 export const createDesk = (options: AccountOptions = {}) => {
-  const account = createAccount(options);
+  /** What record does with the table's stream; the log is there once the account is. */
+  let streamed = Promise.resolve();
+  let write = (_said: readonly Entry[]): Promise<unknown> => Promise.resolve();
+  const onWrite = (change: Changed): void => {
+    streamed = streamed.then(() => write(entriesOf(change))).then(() => undefined);
+  };
+  const account = createAccount({ onWrite, ...options });
   const { world, clock, deps } = account;
   const wire = requestHandler(world);
   const role = addUser(world, 'answer', [ANSWER_ROLE]);
@@ -82,6 +90,13 @@ export const createDesk = (options: AccountOptions = {}) => {
   };
 
   const log = memoryLog();
+  const home = { account: world.account, region: world.region };
+  const writer = createWriter({ ...log, now: () => clock.now(), shards: 8, hotDays: 90 });
+  write = (said) =>
+    writer.append(
+      'steward',
+      said.map((one) => entryOf(one, home)),
+    );
   const answering: AnswerDeps = {
     ...deps,
     stage: STAGE,
@@ -98,6 +113,7 @@ export const createDesk = (options: AccountOptions = {}) => {
     }),
     parameters: async () => ssmParameters(from),
     ...(deps.policy.links ? { links: { url: 'https://door.example/', mac: async () => kmsMac(from, linkKey) } } : {}),
+    note: async (said) => void (await write([said])),
     activity: async () => ({ log, where: { ...WHERE, account: world.account, region: world.region, stage: STAGE } }),
   };
   const people = new Map<string, { accessKeyId: string; secretAccessKey: string }>();
@@ -107,8 +123,10 @@ export const createDesk = (options: AccountOptions = {}) => {
     return known;
   };
   /** As Lambda does: what goes in and out is JSON. */
-  const invoke = async (request: object): Promise<Reply> =>
-    JSON.parse(JSON.stringify(await answer(JSON.parse(JSON.stringify(request)), answering))) as Reply;
+  const invoke = async (request: object): Promise<Reply> => {
+    await streamed;
+    return JSON.parse(JSON.stringify(await answer(JSON.parse(JSON.stringify(request)), answering))) as Reply;
+  };
 
   const io = (who: string, said: { out: string; err: string }, at: At): Io => ({
     out: (text) => {

@@ -28,6 +28,7 @@ export const createAccount = ({
   open,
   around,
   wire,
+  onWrite,
   stage = STAGE,
   ...options
 }: AccountOptions = {}) => {
@@ -42,6 +43,7 @@ export const createAccount = ({
     ...(open === undefined ? {} : { open }),
     ...(around === undefined ? {} : { around }),
     ...(wire === undefined ? {} : { wire }),
+    ...(onWrite === undefined ? {} : { onWrite }),
   });
   return { ...steward, fleet };
 };

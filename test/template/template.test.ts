@@ -116,7 +116,8 @@ describe('nothing is lost', () => {
     const mappings = all('AWS::Lambda::EventSourceMapping').map(([, m]) => m);
     const of = (queue: string) => mappings.find((m) => text(m.Properties.EventSourceArn).includes(queue));
     const [mapping, activity] = [of('SignalsQueue'), of('ActivityQueue')];
-    expect(mappings).toHaveLength(2);
+    expect(mappings).toHaveLength(3);
+    expect(of('StreamArn')?.Properties).toMatchObject({ StartingPosition: 'TRIM_HORIZON', MaximumRetryAttempts: 1000 });
     // A batch of the log is written once, however often it comes.
     expect(activity?.Properties).toMatchObject({ BatchSize: 500, MaximumBatchingWindowInSeconds: 30 });
     expect(one('ActivityQueue').Properties.VisibilityTimeout).toBeGreaterThanOrEqual(
@@ -147,7 +148,7 @@ describe('the activity log cannot be altered by whoever writes it', () => {
   test('no role may delete from its table or bucket, change an item, or its key', () => {
     for (const [id, role] of roles)
       for (const s of policiesOf(role).flatMap((p) => statements(p as never)))
-        if (/Activity(Table|Bucket|Key)/.test(text(s.Resource)))
+        if (/Activity(Bucket|Key)|table\/steward-prod-activity/.test(text(s.Resource)))
           expect([
             id,
             list(s.Action).filter((a) => /Delete|Update|BatchWrite|Bypass|Retention|kms:(?!Sign|GetPublicKey)/.test(a)),
@@ -186,6 +187,17 @@ describe('the activity log cannot be altered by whoever writes it', () => {
     expect((await lastMark(account.memory.table, account.home))?.mark.vouched).toBeDefined();
     const history = anAccount({ policy, without: true });
     expect(await history.audit()).toMatchObject({ whole: true, files: 0 });
+  });
+  test('only AWS itself, and answer by its role, can put something into the log’s queue', () => {
+    expect(one('ActivityRule').Properties.EventPattern.source).toEqual([{ prefix: 'aws.' }]);
+    const senders = roles.filter(([, role]) =>
+      policiesOf(role)
+        .flatMap((p) => statements(p as never))
+        .some(
+          (s) => list(s.Action).includes('sqs:SendMessage') && text(s.Resource).includes(':steward-prod-activity"'),
+        ),
+    );
+    expect(senders.map(([id]) => id)).toEqual(['AnswerRole']);
   });
   test('the bucket: locked, versioned, private, and left when the stack is removed', () => {
     const { DeletionPolicy, Properties } = one('ActivityBucket');
@@ -472,7 +484,7 @@ channels:
       DestinationConfig: { OnFailure: { Destination: { 'Fn::GetAtt': ['DeadLetters', 'Arn'] } } },
       FilterCriteria: { Filters: [{ Pattern: '{"dynamodb":{"Keys":{"sk":{"S":[{"prefix":"INCIDENT#"}]}}}}' }] },
     });
-    expect(resources.StateTable.Properties.StreamSpecification).toEqual({ StreamViewType: 'KEYS_ONLY' });
+    expect(resources.StateTable.Properties.StreamSpecification).toEqual({ StreamViewType: 'NEW_AND_OLD_IMAGES' });
     expect(resources.AnnounceEventsRuleSchedule1.Properties.ScheduleExpression).toBe('rate(1 minute)');
     // A send is over before another may look after it, and the function before that.
     expect(resources.AnnounceLambdaFunction.Properties.Timeout).toBeLessThan(180);
