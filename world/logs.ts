@@ -84,14 +84,20 @@ const makeStream = (world: World, group: LogGroup, name: string): LogStream => {
   return stream;
 };
 
-const putLine = (world: World, stream: LogStream, at: number, message: string) =>
-  void stream.lines.push({ at, ingestedAt: world.clock.now(), message });
+const putLine = (world: World, stream: LogStream, at: number, message: string, ingestedAt = world.clock.now()) =>
+  void stream.lines.push({ at, ingestedAt, message });
 
 /** As PutLogEvents by an agent, which makes its stream when there is none. Answers false where the group is gone. */
-export const shipLine = (world: World, groupName: string, streamName: string, message: string): boolean => {
+export const shipLine = (
+  world: World,
+  groupName: string,
+  streamName: string,
+  message: string,
+  at = world.clock.now(),
+): boolean => {
   const group = world.logs.groups.get(groupName);
   if (!group) return false;
-  putLine(world, group.streams.get(streamName) ?? makeStream(world, group, streamName), world.clock.now(), message);
+  putLine(world, group.streams.get(streamName) ?? makeStream(world, group, streamName), at, message, at);
   return true;
 };
 

@@ -84,6 +84,8 @@ const SHOWS = minutes(6);
 /** Lines are kept for a day: of one that is about as old nobody can say whether it came. */
 const KNOWN = hours(20);
 
+/** Nothing was known to ail it before this look. */
+const isNew = ({ now, openedAt }: Look<Options>): boolean => openedAt === now;
 /** It is not known that it is ill: a datapoint must do where no line is to come. */
 const isWell = (logs: Logs): boolean => logs?.is === 'arrive' || logs?.is === 'unproven';
 
@@ -112,12 +114,12 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     return { ...UNASKED, ...known, logs };
   const host = await askHost(id, ports);
   if (host.agent) return { ...known, ...host, logs: logs ?? byHost(lines, host.agent, look) };
-  // SSM is the way by which lines are written: that none came says nothing then.
+  // SSM is the way by which lines are written: that none came says nothing then, and opens nothing. What is open is not closed by it.
   const because = `${host.blind}, so that no line is written`;
   return {
     ...known,
     ...host,
-    logs: logs ?? (isFresh && host.unheard && !last ? { is: 'unproven', because } : undefined),
+    logs: logs ?? (isFresh && host.unheard && isNew(look) ? { is: 'unproven', because } : undefined),
   };
 };
 
@@ -133,8 +135,9 @@ const byLines = (
   lines: readonly Arrived[] | undefined,
   { launchedAt }: Instance,
   { command }: Pick<Seen, 'command'>,
-  { now, attempts, options: o }: Look<Options>,
+  look: Look<Options>,
 ): Logs => {
+  const { now, attempts, options: o } = look;
   if (lines === undefined) {
     if (o.proveLogs === 'off') return { is: 'unproven', because: 'the policy wants no proof of its logs' };
     if (o.proveLogs === 'ours') return { is: 'unproven', because: 'it was never given a file of Steward’s to ship' };
@@ -152,7 +155,7 @@ const byLines = (
     return { is, because: `the line that the repair wrote ${span(now - last.reservedAt)} ago has not come` };
   }
   // Until then no host was let to write one.
-  if (!last && now - launchedAt < FRESH_LINES) return { is: 'unproven', because: 'it has just started' };
+  if (isNew(look) && now - launchedAt < FRESH_LINES) return { is: 'unproven', because: 'it has just started' };
   return undefined;
 };
 

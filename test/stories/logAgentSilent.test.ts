@@ -113,8 +113,8 @@ describe('its metrics come, and its logs do not', () => {
   const DENIED =
     'E! [outputs.cloudwatchlogs] AccessDeniedException: User: arn:aws:sts::111122223333:assumed-role/web/i-0 is not authorized to perform: logs:PutLogEvents on resource: *';
   /** Its agent is Steward's, and has proven itself. */
-  const proven = async () => {
-    const s = await started();
+  const proven = async (remediations: object = {}) => {
+    const s = await started({ policy: { remediations: { 'unwatched-instance': { mode: 'act' }, ...remediations } } });
     Object.assign(s.host.cloudwatch, { configHash: 'of ours', proof: GROUP });
     for (let n = 0; n < 3; n++) {
       writeProof(s.world, s.host, 'beat');
@@ -125,7 +125,7 @@ describe('its metrics come, and its logs do not', () => {
     expect(s.last()).toBeUndefined();
     /** Lines are written that do not come, and then it is looked at. */
     const unheard = async () => {
-      await s.run(hours(1.6));
+      await s.run(hours(1.8));
       look(s, 'survey: no line of its agent came for two hours');
       await s.run(hours(3), s.over);
     };
@@ -236,6 +236,22 @@ describe('its metrics come, and its logs do not', () => {
     expect(s.last()).toBeUndefined();
   });
 
+  test('nor does that close what is known: lines were lost, and then nobody can ask the host', async () => {
+    const s = await proven({ 'log-agent-silent': { mode: 'watch' } });
+    s.host.cloudwatch.logs = 'denied';
+    await s.run(hours(1.8));
+    look(s);
+    await s.run(minutes(2));
+    expect(s.last()).toMatchObject({ state: 'refused' });
+    setAgent(s.world, s.host, 'silent');
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({
+      state: 'escalated',
+      attempts: [],
+      because: expect.stringContaining('cannot be seen'),
+    });
+  });
+
   test('somebody gave the agent another configuration, without our part: it is left so, and the datapoint proves it alone', async () => {
     const s = await proven();
     s.host.cloudwatch.proof = undefined;
@@ -304,7 +320,7 @@ describe('who must prove its logs', () => {
     shipLine(s.world, proofGroup('test'), s.id, 'made');
     stream(s)?.lines.splice(0);
     writeProof(s.world, s.host, 'beat');
-    await s.run(hours(1.6));
+    await s.run(hours(1.8));
     look(s);
     await s.run(hours(3), s.over);
     expect(s.rungs()).toEqual([['restart', 'effective']]);

@@ -12,10 +12,11 @@ import { breakDisk, breakLoad, hostOf } from '../../../world/fleet.ts';
 import { usedCpu, usedMemory } from '../../../world/hosts.ts';
 import { impair } from '../../../world/instances.ts';
 import { addKey, isUsable } from '../../../world/kms.ts';
+import { shipLine } from '../../../world/logs.ts';
 import { usedPercent } from '../../../world/publish.ts';
 import { disableIo } from '../../../world/volumeTroubles.ts';
 import type { World } from '../../../world/world.ts';
-import { BUCKET, type Field, KEY, type Patient } from './fleet.ts';
+import { BUCKET, type Field, KEY, type Patient, PROOFS } from './fleet.ts';
 
 type Begun = Omit<Patient, 'remediation'>;
 interface Beginning {
@@ -186,8 +187,36 @@ const unwatched = (f: Field): Begun => {
   };
 };
 
+/** Its metrics come. Lines came until three hours ago, one of an earlier repair among them; what was written since has not. */
+const logsLost = (f: Field): Begun => {
+  const { world, random } = f;
+  const instance = random.pick(managed(f));
+  const { cloudwatch, proof } = hostOf(world, instance.id);
+  const write = (ago: number, word: string) => {
+    const at = world.clock.now() - ago;
+    proof.lines.push({ at, text: `${new Date(at).toISOString().slice(0, 19)}Z ${word}` });
+  };
+  for (const [ago, word] of [
+    [minutes(240), 'beat'],
+    [minutes(200), '01J00000000000000000000000-1'],
+    [minutes(180), 'beat'],
+  ] as const) {
+    write(ago, word);
+    shipLine(world, PROOFS, instance.id, proof.lines.at(-1)?.text ?? '', world.clock.now() - ago);
+  }
+  proof.shipped = proof.lines.length;
+  for (const ago of [140, 80, 20]) write(minutes(ago), 'beat');
+  cloudwatch.proof = PROOFS;
+  cloudwatch.logs = random.pick(['hung', 'section', 'denied']);
+  cloudwatch.logsLate = random.pick([0, 0, minutes(3), minutes(9)]);
+  const toldBy = f.signal('log-agent.silent', instanceArn(world, instance.id), 0, { routine: true });
+  const arrive = () => cloudwatch.logs === 'arrive' && hostOf(world, instance.id).publishes;
+  return ofMachine(f, instance, { well: arrive, ill: () => !arrive() }, { toldBy });
+};
+
 const silent = (f: Field): Begun => {
   const { world, random } = f;
+  if (random.chance(0.5)) return logsLost(f);
   const instance = random.pick(managed(f));
   const host = hostOf(world, instance.id);
   host.publishes = false;

@@ -49,6 +49,8 @@ export interface Field {
   readonly person: (service: string, operation: string, input: object) => Promise<void>;
 }
 
+/** Where agents prove their logs. */
+export const PROOFS = '/steward/test/agent-proof';
 export const BUCKET = 'arn:aws:s3:::example-flow-logs';
 export const KEY = 'arn:aws:kms:eu-central-1:111122223333:key/3c8f1f7e-0d5b-4a57-8a3e-5a0c5f9b7d11';
 const MANAGED = { 'steward:managed': 'true' };
@@ -104,6 +106,7 @@ export const seedFleet = (world: World, random: Random, documents: readonly stri
   addTrail(world, 'theirs', { tags: {} });
   for (const name of ['/ecs/web', '/ecs/api'])
     makeLogGroup(world, { name, retention: 90, kmsKey: KEY, tags: { ...MANAGED } });
+  makeLogGroup(world, { name: PROOFS, retention: 1 });
   makeLogGroup(world, { name: '/ecs/theirs', retention: 1 });
   makeLogGroup(world, { name: '/other', retention: 1, tags: { ...MANAGED } });
   const vpc = makeVpc(world, { tags: { ...MANAGED } });

@@ -124,6 +124,14 @@ export const mutants: readonly Mutant[] = [
     'const FRESH = minutes(4);',
     'const FRESH = minutes(180);',
   ]),
+  mutant('an old nonce is accepted', SILENT, 'log-agent-silent:15', [
+    'lines.find((l) => l.word === last.token)',
+    "lines.find((l) => l.word !== 'beat')",
+  ]),
+  mutant('whose metrics come is well', SILENT, 'log-agent-silent:5', [
+    'publishes(seen, look) && isWell(seen.logs)',
+    'publishes(seen, look)',
+  ]),
   mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:10', [
     "  return {\n    do: 'escalate',\n    because: `",
     "  return {\n    do: 'nothing',\n    because: `",

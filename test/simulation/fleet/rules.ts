@@ -7,6 +7,7 @@ import type { Instance } from '../../../world/ec2.ts';
 import { containerInstanceOf } from '../../../world/ecsInstances.ts';
 import { isOf } from '../../../world/health.ts';
 import type { World } from '../../../world/world.ts';
+import { PROOFS } from './fleet.ts';
 import type { Sent } from './witness.ts';
 
 export interface Scene {
@@ -174,6 +175,11 @@ const neverShorter: Rule = ({ input }, { world }) => {
     : undefined;
 };
 
+const ownProofs: Rule = ({ input }) => {
+  const group = textOf(input, 'logGroupName');
+  return group === PROOFS ? undefined : `the log group ${group} is not Steward's`;
+};
+
 const neverFewer: Rule = ({ input }, { world }) => {
   const { AutoScalingGroupName = '', DesiredCapacity = 0 } = input as {
     AutoScalingGroupName?: string;
@@ -216,6 +222,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   EnableKey: { 'never-the-organisations-trail': notTheOrganisationsKey },
   CancelKeyDeletion: { 'never-the-organisations-trail': notTheOrganisationsKey },
   PutRetentionPolicy: { 'retention-never-shorter': neverShorter },
+  CreateLogStream: { 'only-own-log-group': ownProofs },
   SetDesiredCapacity: { 'within-the-maximum': neverFewer },
 };
 const RESTARTS: Readonly<Record<string, Rule>> = {
@@ -236,7 +243,9 @@ export const strangersIn = ({ input, target }: Sent, { world }: Scene): readonly
   const found = JSON.stringify(input).match(NAMED) ?? [];
   const belongs = (id: string): boolean =>
     target.endsWith(`/${id}`) || target.endsWith(`/${world.ec2.volumes.get(id)?.attachment?.instanceId ?? '-'}`);
-  const names = [textOf(input, 'TrailName'), textOf(input, 'logGroupName')].flatMap((n) => n ?? []);
+  const names = [textOf(input, 'TrailName'), textOf(input, 'logGroupName')].flatMap((n) =>
+    n === undefined || n === PROOFS ? [] : n,
+  );
   return [
     ...found.filter((id) => !belongs(id)),
     ...names.filter((n) => !target.endsWith(n.replace(/^arn:[^/]*\//, ''))),
