@@ -1,6 +1,7 @@
 /** A whole AWS account on this machine: the deployed stack on MiniStack, the fleet in the world, IAM between them. Everything listens on loopback. */
 import { mkdirSync } from 'node:fs';
 import { dynamoStore } from '../shared/aws/store.ts';
+import { proofGroup } from '../shared/core/agents.ts';
 import { reports } from '../shared/core/documents.ts';
 import type { Store } from '../shared/core/store.ts';
 import { minutes, type Time } from '../shared/core/time.ts';
@@ -9,6 +10,7 @@ import { addTrail } from '../world/cloudtrail.ts';
 import { addService, makeCluster } from '../world/clusters.ts';
 import type { Instance } from '../world/ec2.ts';
 import { type Fleet, seedFleet } from '../world/fleet.ts';
+import { makeLogGroup } from '../world/logs.ts';
 import { listen } from '../world/wire.ts';
 import { createWorld, type World } from '../world/world.ts';
 import { bridge, type Reach } from './bridge.ts';
@@ -85,6 +87,7 @@ export const startSandbox = async ({
     const seeded = seedFleet(world, { documents: Object.keys(reports).map((name) => `steward-${STAGE}-${name}`) });
     const fleet = cluster ? { ...seeded, all: [...seeded.all, ...addCluster(world)] } : seeded;
     addTrail(world, 'audit');
+    makeLogGroup(world, { name: proofGroup(STAGE), retention: 1 });
     const server = await listen(world);
     undo.push(server.close);
     const reach: Reach = { endpoint: ministack.url, region: REGION, credentials: ROOT };

@@ -106,7 +106,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     sent ? ports.hosts.result(id, 'mend-agent', sent) : undefined,
   ]);
   const known = { target, instance, uncovered, lastAt: points.at(-1)?.at, command };
-  const logs = byLines(lines, instance, known, look);
+  const logs = byLines(lines, known, look);
   const isFresh = publishes(known, look);
   const isSettling = command?.state === 'done' && last !== undefined && look.now - last.reservedAt < SHOWS;
   // All is well, or the host is at work, or what it did has still to show: there is nothing to ask it.
@@ -133,11 +133,9 @@ const askHost = async (id: string, { hosts }: Ports): Promise<Pick<Seen, 'agent'
 /** What the lines that came say, without a question to the host. Undefined: not enough. */
 const byLines = (
   lines: readonly Arrived[] | undefined,
-  { launchedAt }: Instance,
   { command }: Pick<Seen, 'command'>,
-  look: Look<Options>,
+  { now, attempts, options: o }: Look<Options>,
 ): Logs => {
-  const { now, attempts, options: o } = look;
   if (lines === undefined) {
     if (o.proveLogs === 'off') return { is: 'unproven', because: 'the policy wants no proof of its logs' };
     if (o.proveLogs === 'ours') return { is: 'unproven', because: 'it was never given a file of Steward’s to ship' };
@@ -154,8 +152,6 @@ const byLines = (
     const is = now - last.reservedAt < SHOWS ? 'awaited' : 'lost';
     return { is, because: `the line that the repair wrote ${span(now - last.reservedAt)} ago has not come` };
   }
-  // Until then no host was let to write one.
-  if (isNew(look) && now - launchedAt < FRESH_LINES) return { is: 'unproven', because: 'it has just started' };
   return undefined;
 };
 
