@@ -200,7 +200,7 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   }
   const counted = last && !last.outcome ? lost(incident, last, now) : incident;
   const q: Pass = { ...p, incident: counted, storm: await stormOf(p) };
-  return (await withoutLook(q)) ?? lookAndDecide(q);
+  return (await withoutLook(q)) ?? (isUnplaced(q) ? placeAndLook(q) : lookAndDecide(q));
 };
 
 /** The pass that reserved it never came back: what it did is unknown, so it is counted, looked at, and never blindly repeated. */
@@ -277,9 +277,28 @@ const hold = (
 
 /** Thousands of signals wait: it is counted where it stands before anything is looked into. What is not there, or not covered, is left to a look. */
 const triage = async (p: Pass): Promise<Answer | undefined> => {
+  const found = await counted(p);
+  if (found === undefined) return undefined;
+  if (found instanceof StewardError) return itsTurn(p);
+  return 'verdict' in found ? found : itsTurn(found);
+};
+
+/** Nobody could ask yet where it stands: whether it is one of a storm is not known. */
+const isUnplaced = (p: Pass): boolean =>
+  p.stored !== undefined && p.incident.looks === 0 && p.incident.group === undefined && mayBeHeld(p);
+
+/** One that may be of a storm is not looked into, and nobody told that it cannot be seen, before that is known. */
+const placeAndLook = async (p: Pass): Promise<Answer> => {
+  const found = await counted(p);
+  if (found instanceof StewardError) return blind(p, found);
+  return found && 'verdict' in found ? found : lookAndDecide(found ?? p);
+};
+
+/** Where it stands, and the storm there: held as one of it, else the pass that knows its place. An error: it cannot be asked now. */
+const counted = async (p: Pass): Promise<Answer | Pass | StewardError | undefined> => {
   const { work, deps, incident, now } = p;
   const standing = await standingOf(p);
-  if (standing === 'later') return itsTurn(p);
+  if (standing instanceof StewardError) return standing;
   if (!standing || uncoveredBy(deps.policy)(standing.tags) !== undefined) return undefined;
   const group = groupIdOf(standing.tags, idOf(work.target), deps.policy.tags.group);
   const { zone } = standing;
@@ -293,17 +312,16 @@ const triage = async (p: Pass): Promise<Answer | undefined> => {
   const change = stormChange(weather, undefined, now, deps.policy);
   const open = openStorm(weather, now, deps.policy);
   if (change?.breaker && !open) return tellStorm(q, change.breaker, change);
-  if (open) return hold(q, open, turn(incident.id, open, now, deps.policy), change ? [{ put: change }] : []);
-  return itsTurn(q);
+  return open ? hold(q, open, turn(incident.id, open, now, deps.policy), change ? [{ put: change }] : []) : q;
 };
 
 /** AWS throttles: that is no reason to ask it for more. */
-const standingOf = async ({ deps, work }: Pass): Promise<Standing | 'later' | undefined> => {
+const standingOf = async ({ deps, work }: Pass): Promise<Standing | StewardError | undefined> => {
   try {
     return await deps.place?.(work.remediation, work.target);
   } catch (e) {
     if (!(e instanceof StewardError) || e instanceof NotFound) throw e;
-    return e.retry === 'later' ? 'later' : undefined;
+    return e.retry === 'later' ? e : undefined;
   }
 };
 
@@ -390,7 +408,8 @@ const blind = (p: Pass, e: unknown): Promise<Answer> => {
   const verdict: Verdict = waits
     ? {
         do: 'wait',
-        until: p.now + Math.min(minutes(5), seconds(30) + (p.now - since)),
+        // Each at another time: what AWS throttles because many ask would else be asked by as many again.
+        until: p.now + Math.min(minutes(5), seconds(30) + (p.now - since)) * (0.5 + fraction(p.incident.id)),
         because: `it cannot be seen: ${e.message}`,
       }
     : { do: 'escalate', because: `it cannot be seen: ${e.message}`, remedy: remedyOf(e) };

@@ -40,6 +40,18 @@ test('half of a zone is gone: one cause, one person told, nothing done; and when
   expect(t.outcomes.told).toHaveLength(1);
 });
 
+test('and EC2 throttles so hard that hardly one of them can be looked into: it is the same storm, and nobody is told of each', async () => {
+  const t = await begin();
+  t.world.faults.limit('ec2', 'DescribeInstanceStatus', { size: 1, perSecond: 0.02 });
+  const struck = halfOf(t.world, 'eu-central-1a', t.ids);
+  strike(t.s, struck, 6);
+  // Longer than it takes until a person is told of something that cannot be seen.
+  await t.run(minutes(40));
+  expect(t.throttles['ec2:DescribeInstanceStatus']).toBeGreaterThan(20);
+  expect(t.outcomes.told).toEqual([expect.stringContaining('zone euc1-az2: more than 25 %')]);
+  expect(t.violations).toEqual([]);
+});
+
 test('alarms about what does not exist cost one read each, and leave nothing behind', async () => {
   const t = await begin({ throttled: false });
   const before = t.table.size();
