@@ -65,6 +65,13 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
         const [series = []] = [...all].sort((a, b) => (b.at(-1)?.at ?? 0) - (a.at(-1)?.at ?? 0));
         return series;
       }),
+    exactly: (metrics, range) =>
+      calling(`cannot read ${metrics.map((m) => m.name).join(', ')}`, () =>
+        averages(
+          metrics.map((m) => ({ Namespace: m.namespace, MetricName: m.name, Dimensions: asDimensions(m.dimensions) })),
+          range,
+        ),
+      ),
     all: ({ namespace, name }, range) =>
       calling(`cannot read ${name} of everything`, async () => {
         const metrics: CloudWatchMetric[] = [];

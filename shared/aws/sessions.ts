@@ -21,9 +21,15 @@ const MARGIN = 120_000;
 /** Sessions kept by one function instance. */
 const KEPT = 200;
 
+/** A look that may see all of what it may see of any target: one session is as narrow for the one as for the other. */
+const isOfAll = ({ target, phase, policy }: SessionRequest): boolean =>
+  phase === 'look' && !JSON.stringify(policy).includes(idOf(target));
+
 /** CloudTrail shows this name at each call: whose hand it was, for what. */
-const sessionName = ({ remediation, target, phase }: SessionRequest): string =>
-  `${remediation}-${phase}@${idOf(target)}`.replaceAll(/[^\w+=,.@-]/g, '-').slice(0, 64);
+const sessionName = (request: SessionRequest): string =>
+  `${request.remediation}-${request.phase}@${isOfAll(request) ? 'all' : idOf(request.target)}`
+    .replaceAll(/[^\w+=,.@-]/g, '-')
+    .slice(0, 64);
 
 /** @returns a function that gives credentials; those of a look are kept, those of an act are made for it alone. */
 export const stsSessions = (options: {
@@ -60,7 +66,9 @@ export const stsSessions = (options: {
 
   return async (request: SessionRequest): Promise<Credentials> => {
     if (request.phase === 'act') return assume(request);
-    const key = `${request.remediation} ${request.target.arn}`;
+    const { remediation, target, policy } = request;
+    const of = isOfAll(request) ? `${target.account} ${target.region} ${JSON.stringify(policy)}` : target.arn;
+    const key = `${remediation} ${of}`;
     const known = kept.get(key);
     if (known?.expiration && known.expiration.getTime() - MARGIN > options.now()) return known;
     const fresh = await assume(request);

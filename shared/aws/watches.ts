@@ -34,7 +34,12 @@ const asWatch = (a: MetricAlarm): WatchAlarm => ({
   say: a.AlarmDescription ?? '',
 });
 
-export const cloudWatchWatches = (options: ClientOptions): Watches => {
+/** CloudWatch grants three PutMetricAlarm a second to an account and region: one pass leaves room for another. Milliseconds. */
+const BETWEEN_PUTS = 400;
+
+export const cloudWatchWatches = (
+  options: ClientOptions & { readonly sleep: (ms: number) => Promise<void> },
+): Watches => {
   const reader = new CloudWatchClient(clientConfig(options, 5));
   // PutMetricAlarm names the end state, and its quota is small: the SDK's own backoff is welcome.
   const writer = new CloudWatchClient(clientConfig(options, 5));
@@ -46,12 +51,13 @@ export const cloudWatchWatches = (options: ClientOptions): Watches => {
       found.push(...MetricAlarms);
     return found;
   };
-  const listed = async (Namespace: string, id: string): Promise<Metric[]> => {
+  /** In all namespaces at once: one call in place of one for each. */
+  const listed = async (id: string): Promise<Metric[]> => {
     const found: Metric[] = [];
-    const asked = { Namespace, Dimensions: [{ Name: 'InstanceId', Value: id }], RecentlyActive: 'PT3H' as const };
+    const asked = { Dimensions: [{ Name: 'InstanceId', Value: id }], RecentlyActive: 'PT3H' as const };
     for await (const { Metrics = [] } of paginateListMetrics({ client: reader }, asked))
       found.push(...Metrics.map(asMetric));
-    return found;
+    return found.filter(({ namespace }) => namespace === 'CWAgent' || namespace === 'AWS/EC2');
   };
 
   return {
@@ -62,10 +68,7 @@ export const cloudWatchWatches = (options: ClientOptions): Watches => {
       }),
     withPrefix: (prefix) =>
       calling(`cannot list the alarms ${prefix}…`, async () => (await alarms(prefix)).map(asWatch)),
-    metricsOf: (id) =>
-      calling(`cannot list the metrics of ${id}`, async () =>
-        (await Promise.all([listed('CWAgent', id), listed('AWS/EC2', id)])).flat(),
-      ),
+    metricsOf: (id) => calling(`cannot list the metrics of ${id}`, () => listed(id)),
     put: (a) =>
       calling(`cannot put the alarm ${a.name}`, async () => {
         await writer.send(
@@ -85,6 +88,7 @@ export const cloudWatchWatches = (options: ClientOptions): Watches => {
             TreatMissingData: a.missing,
           }),
         );
+        await options.sleep(BETWEEN_PUTS);
       }),
     remove: (names) =>
       calling('cannot remove alarms', async () => {

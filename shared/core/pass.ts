@@ -35,6 +35,8 @@ const BLIND_LIMIT = minutes(15);
 const IDLE_LOOK = minutes(15);
 /** The sweep looks so much after the time at which a delayed message should have. */
 const DUE_SLACK = minutes(3);
+/** A signal that waited so long has many behind it: then the first look is the cheap one. */
+const BUSY = seconds(10);
 /** So many proofs that AWS did nothing, and a person is told. */
 const TRANSIENT_LIMIT = 6;
 
@@ -132,13 +134,14 @@ const reasonToRest = (work: Work, deps: Deps, current: Incident | undefined): st
   // Not even looked at: a signal from anywhere must not make Steward knock at accounts that nobody gave it.
   if (!isOurs(work, deps))
     return `it is in account ${work.target.account}, which \`accounts\` in steward.yml does not name`;
-  if (!current)
-    return work.signal === undefined
-      ? 'the incident is over'
-      : work.signal.kind === 'target.changed'
-        ? 'nothing of it is open'
-        : undefined;
+  if (!current) return reasonToOpenNone(work);
   return work.due !== undefined && current.dueAt !== work.due ? 'a newer look is under way' : undefined;
+};
+
+const reasonToOpenNone = ({ signal, waited = 0 }: Work): string | undefined => {
+  if (signal === undefined) return 'the incident is over';
+  if (signal.kind === 'target.changed') return 'nothing of it is open';
+  return signal.routine && waited > BUSY ? 'many signals wait: a survey comes back to it' : undefined;
 };
 
 const isOurs = ({ target: { account } }: Work, { home, policy }: Deps): boolean =>
@@ -217,12 +220,14 @@ const lost = (incident: Incident, attempt: Attempt, now: Time): Incident =>
 
 // ---- storms -----------------------------------------------------------------------------------------------------------------------------
 
-/** A signal that waited so long has many behind it: then the first look is the cheap one. */
-const BUSY = seconds(10);
-
 /** What was begun is seen to its end, and a person who commands is answered, storm or not. */
 const mayBeHeld = ({ work, incident }: Pass): boolean =>
-  !work.explain && incident.attempts.length === 0 && !incident.approval && !incident.undoWanted && !incident.askedBy;
+  work.remediation.inStorms !== false &&
+  !work.explain &&
+  incident.attempts.length === 0 &&
+  !incident.approval &&
+  !incident.undoWanted &&
+  !incident.askedBy;
 
 const stormOf = async (p: Pass): Promise<Breaker | undefined> => {
   const { group, zone } = p.incident;

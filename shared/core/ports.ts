@@ -183,6 +183,8 @@ export interface Range {
 export interface Metrics {
   /** Averages of the metric that has at least these dimensions, oldest first; of several the one that goes on. Empty: there is none. */
   series(metric: Metric, range: Range): Promise<readonly Point[]>;
+  /** Averages of these very metrics, in their order. */
+  exactly(metrics: readonly Metric[], range: Range): Promise<readonly (readonly Point[])[]>;
   /** Averages of every metric of that name that had data lately. Each costs: CloudWatch bills $0.01 per 1,000 metrics asked for. */
   all(
     metric: Pick<Metric, 'namespace' | 'name'>,

@@ -66,12 +66,16 @@ export interface Look<Options> {
 }
 
 /** What a survey knows besides what it sees. */
-export type Scan<Options> = Pick<Look<Options>, 'now' | 'options' | 'tags' | 'uncovered' | 'declared'> & Common;
+export type Scan<Options> = Pick<Look<Options>, 'now' | 'options' | 'tags' | 'uncovered' | 'declared'> & Common & Known;
 /** What several surveys look at: each asked for once in a sweep, under the sweep's own role. */
 export interface Common {
   /** Alarms in ALARM now, as the signals that their state changes would have been. */
   readonly firing: () => Promise<readonly Signal[]>;
   readonly running: () => Promise<readonly Running[]>;
+}
+/** By zone: since when the policy is what it is there, as far as the surveys know. */
+export interface Known {
+  readonly policySince: Readonly<Record<string, Time>>;
 }
 
 export interface Spec<Seen, Step extends Json, Options> {
@@ -93,6 +97,9 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly options: z.ZodMiniType<Options>;
   /** Attempts a day, unless the policy says otherwise. */
   readonly attemptsPerDay?: number;
+
+  /** What it ends says nothing of how its target is: it counts in no storm, and none holds it. */
+  readonly inStorms?: false;
 
   /** A cheap bulk look for trouble that no event reported. */
   readonly survey?: (ports: Ports, at: Scan<Options>) => Promise<readonly Signal[]>;

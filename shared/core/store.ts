@@ -55,6 +55,8 @@ export interface GroupRecord {
   readonly breaker?: Breaker;
   /** Instances that run there, as the survey counted them: known of zones only. */
   readonly size?: number;
+  /** The policy that the surveys went by last (a print of it), and since when. */
+  readonly policy?: { readonly print: string; readonly since: Time };
 }
 /** A storm in a group or a zone. */
 export interface Breaker {

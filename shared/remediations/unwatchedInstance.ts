@@ -3,8 +3,9 @@ import { NotFound } from '../core/errors.ts';
 import { aloneGroup } from '../core/group.ts';
 import { isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
+import { inTurn } from '../core/pace.ts';
 import { option } from '../core/policy.ts';
-import type { Instance, Ports } from '../core/ports.ts';
+import type { Instance, Metric, Ports } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Look } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
 import { idOf, instanceTarget, type Target } from '../core/target.ts';
@@ -72,7 +73,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   if (uncovered !== undefined) return { ...known, instance: found, uncovered, difference: differenceOf([], actual) };
   const [metrics, traits] = await Promise.all([ports.watches.metricsOf(id), ports.instances.traits([found.type])]);
   const { thresholds, odd } = thresholdsOf(look.options, found.tags);
-  const inodes = await inodesOf(id, metrics, ports, look);
+  const inodes = await inodesOf(metrics, ports, look);
   const burstable = traits[found.type]?.burstable ?? found.type.startsWith('t');
   const wanted = wantedAlarms(stage, found, { metrics, inodes, burstable }, thresholds);
   return {
@@ -86,22 +87,18 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
 };
 
 const inodesOf = async (
-  id: string,
-  metrics: readonly { readonly name: string; readonly dimensions: Readonly<Record<string, string>> }[],
+  metrics: readonly Metric[],
   ports: Ports,
   { now }: Look<Options>,
 ): Promise<Record<string, number>> => {
-  const paths = metrics.filter((m) => m.name === 'disk_inodes_total').map((m) => m.dimensions['path'] ?? '');
-  const range = { from: now - minutes(30), to: now, period: minutes(5) };
-  const totals = await Promise.all(
-    paths.map(async (path) => {
-      const dimensions = { InstanceId: id, path };
-      const points = await ports.metrics.series({ namespace: 'CWAgent', name: 'disk_inodes_total', dimensions }, range);
-      const last = points.at(-1)?.value;
-      return last === undefined ? [] : [[path, last] as const];
+  const totals = metrics.filter((m) => m.name === 'disk_inodes_total');
+  const series = await ports.metrics.exactly(totals, { from: now - minutes(30), to: now, period: minutes(5) });
+  return Object.fromEntries(
+    totals.flatMap((m, n) => {
+      const last = series[n]?.at(-1)?.value;
+      return last === undefined ? [] : [[m.dimensions['path'] ?? '', last] as const];
     }),
   );
-  return Object.fromEntries(totals.flat());
 };
 
 const isConverged = ({ difference: { put, remove } }: Seen): boolean => put.length === 0 && remove.length === 0;
@@ -176,9 +173,10 @@ const effect = ({ step, reservedAt }: Attempt<Step>, { difference }: Seen, { now
 };
 
 /** An instance and its agent need some minutes until all of their metrics are there; an agent that was missing is there a while later. */
-const SETTLED = [minutes(10), minutes(40)];
-/** Signals of one survey: what is more waits for the next, so that nothing is throttled. */
-const AT_ONCE = 20;
+const SETTLED = { first: minutes(10), again: minutes(40) };
+/** Instances of one survey that have yet to be looked over: seven alarms each are about two a second, of the three that CloudWatch grants. */
+const AT_ONCE = 100;
+const SURVEY = minutes(5);
 /** Each instance is looked over once a day, in a slot of its own. */
 const SLOTS = 288;
 const slotOf = (id: string): number => Number.parseInt(id.slice(-6), 16) % SLOTS;
@@ -200,6 +198,7 @@ agent publishes. Thresholds are the policy's; tags on an instance (\`steward:ala
 missing or different is put, what is left over is removed. Only alarms named \`steward/<stage>/<instance>/…\` are ever touched. Alarms have no actions: their state changes reach
 Steward by EventBridge. It never creates an alarm on a metric that nobody publishes.`,
   answers: ['instance.unwatched'],
+  inStorms: false,
   risk: 'harmless',
   targets: 'arn:*:ec2:*:*:instance/*',
   ladder: { watch: 'put alarms that are missing or different', unwatch: 'remove alarms that are left over' },
@@ -223,22 +222,25 @@ Steward by EventBridge. It never creates an alarm on a metric that nobody publis
     },
   ],
   options,
-  survey: async (ports, { now, running: list }): Promise<readonly Signal[]> => {
-    const slot = Math.floor(now / minutes(5)) % SLOTS;
+  survey: async (ports, { now, running: list, policySince }): Promise<readonly Signal[]> => {
+    const slot = Math.floor(now / SURVEY) % SLOTS;
     const running = await list();
-    const due = running.filter(
-      (i) =>
-        slotOf(i.id) === slot || SETTLED.some((at) => now - i.launchedAt >= at && now - i.launchedAt < at + minutes(5)),
-    );
-    const looks = due.map((i) => routine(i.id, ports, now, 'its alarms are looked over'));
+    const ready = running.flatMap(({ id, zoneId, launchedAt }) => {
+      const first = Math.max(launchedAt + SETTLED.first, policySince[zoneId] ?? 0);
+      const again = launchedAt + SETTLED.again;
+      return [{ id, at: first }, ...(again > first ? [{ id, at: again }] : [])];
+    });
+    const daily = running.filter((i) => slotOf(i.id) === slot).map((i) => i.id);
+    const due = new Set([...inTurn(ready, { now, every: SURVEY, most: AT_ONCE }), ...daily]);
+    const looks = [...due].map((id) => routine(id, ports, now, 'its alarms are looked over'));
     // Once a day all alarms are listed, for those whose instance is gone.
-    if (slot !== 0) return looks.slice(0, AT_ONCE);
+    if (slot !== 0) return looks;
     const alive = new Set(running.map((i) => i.id));
     const owners = await ports.watches.owners(prefixOf(ports.where.stage));
     const gone = owners
       .filter((id) => !alive.has(id))
       .map((id) => routine(id, ports, now, 'it may be gone, and has alarms'));
-    return [...gone, ...looks].slice(0, AT_ONCE);
+    return [...gone, ...looks];
   },
   observe,
   facts: ({ instance, target, uncovered }) => ({
@@ -246,7 +248,7 @@ Steward by EventBridge. It never creates an alarm on a metric that nobody publis
     // Of what is gone, or no longer managed, only Steward's own alarms are left: those are its own to remove.
     ...(instance && uncovered === undefined ? {} : { ours: true as const }),
     group: instance ? aloneGroup(instance) : { id: `instance/${idOf(target)}`, size: 1, zones: {} },
-    zone: instance?.zoneId,
+    zone: undefined,
     serving: 'alone',
   }),
   describe,

@@ -119,7 +119,9 @@ const answersTo = async (given: Signal, deps: Wired, { explain, waited }: How): 
           : `no remediation answers ${signal.kind} of ${signal.target.arn}`,
       ),
     ];
-  return Promise.all(works.map((work) => runWork({ ...work, explain, waited }, deps)));
+  // What was sent for later waits from then on.
+  const since = signal.routine ? Math.max(0, deps.now() - signal.at) : waited;
+  return Promise.all(works.map((work) => runWork({ ...work, explain, waited: Math.min(waited, since) }, deps)));
 };
 
 const runWork = async (work: Work, deps: Wired): Promise<Answer> => {

@@ -3,11 +3,11 @@ import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
 import { messageOf, onlyConflict } from '../core/errors.ts';
 import { uncoveredBy } from '../core/guards.ts';
 import type { Running } from '../core/ports.ts';
-import type { Common, Remediation } from '../core/remediation.ts';
+import type { Common, Known, Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { zoneGroup } from '../core/storm.ts';
+import { fraction, zoneGroup } from '../core/storm.ts';
 import { everythingIn, type Target } from '../core/target.ts';
-import { minutes, type Time } from '../core/time.ts';
+import { minutes, seconds, type Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import type { Wired } from './wire.ts';
 
@@ -36,21 +36,39 @@ export const sweep = async (deps: Wired, region: string, surveyNow = false): Pro
   );
   const surveyed =
     surveyNow || now % SURVEY_EVERY < minutes(1) ? await survey(deps, region) : { signals: [], blind: [] };
-  await deps.queue.send(surveyed.signals.map((s) => ({ body: signalMessage(s) })));
+  await deps.queue.send(spread(surveyed.signals));
   const oldest = Math.min(now, ...due.map((d) => d.dueAt));
   return { due: due.length, behind: now - oldest, found: surveyed.signals.length, blind: surveyed.blind };
+};
+
+/** What is routine comes one after the other until the next survey: nobody waits for it. */
+const spread = (signals: readonly Signal[]): { body: string; delaySeconds?: number }[] => {
+  const routine = signals.filter((s) => s.routine);
+  const gap = Math.floor(SURVEY_EVERY / seconds(1) / Math.max(1, routine.length));
+  return [
+    ...signals.filter((s) => !s.routine).map((s) => ({ body: signalMessage(s) })),
+    ...routine.map((s, n) => ({
+      body: signalMessage({ ...s, at: s.at + seconds(n * gap) }),
+      delaySeconds: n * gap,
+    })),
+  ];
 };
 
 const survey = async (deps: Wired, region: string): Promise<{ signals: Signal[]; blind: string[] }> => {
   const everything = everythingIn({ account: deps.home, region });
   const common = onceEach(deps.common);
-  const found = await Promise.all([
-    seen('instances', async () => {
-      await census(await common.running(), deps);
-      return [];
-    }),
-    ...remediations.map((r) => seen(r.name, async () => unknown(r, await look(r, everything, common, deps), deps))),
-  ]);
+  let policySince: Known['policySince'] = {};
+  const counted = await seen('instances', async () => {
+    policySince = await census(await common.running(), deps);
+    return [];
+  });
+  const known = { ...common, policySince };
+  const found = [
+    counted,
+    ...(await Promise.all(
+      remediations.map((r) => seen(r.name, async () => unknown(r, await look(r, everything, known, deps), deps))),
+    )),
+  ];
   return { signals: found.flatMap((f) => f.signals), blind: found.flatMap((f) => f.blind) };
 };
 
@@ -74,12 +92,17 @@ const onceEach = (common: Common): Common => {
   return { firing: once(common.firing), running: once(common.running) };
 };
 
-const look = async (r: Remediation, everything: Target, common: Common, deps: Wired): Promise<readonly Signal[]> => {
+const look = async (
+  r: Remediation,
+  everything: Target,
+  known: Common & Known,
+  deps: Wired,
+): Promise<readonly Signal[]> => {
   const settings = deps.policy.remediations[r.name];
   if (!r.survey || !settings || settings.mode === 'off') return [];
   const ports = await deps.reach(r, everything, { phase: 'look', touched: [] });
   return r.survey(ports, {
-    ...common,
+    ...known,
     now: deps.now(),
     options: settings.options,
     declared: deps.policy,
@@ -91,20 +114,27 @@ const look = async (r: Remediation, everything: Target, common: Common, deps: Wi
 /** A zone's size is written down again when it has changed by more than this part. */
 const CHANGED = 0.05;
 
-/** How many instances run in each zone that are Steward's to mend: a storm in a zone is a part of them. */
-const census = async (running: readonly Running[], { store, policy }: Wired): Promise<void> => {
+/** How many instances run in each zone that are Steward's to mend: a storm in a zone is a part of them. And since when the policy is what it is. */
+const census = async (running: readonly Running[], deps: Wired): Promise<Known['policySince']> => {
+  const { store, policy } = deps;
   const zones = new Map<string, number>();
   for (const { zoneId, tags } of running)
     if (uncoveredBy(policy)(tags) === undefined) zones.set(zoneId, (zones.get(zoneId) ?? 0) + 1);
-  const ids = [...zones.keys()].map((zone) => ({ kind: 'group' as const, id: zoneGroup(zone) }));
-  const known = await store.read(...ids);
-  for (const [n, size] of [...zones.values()].entries()) {
-    const { id = '' } = ids[n] ?? {};
-    const record = known[n] ?? { kind: 'group' as const, id, version: 0, repairs: {} };
-    if (record.size !== undefined && Math.abs(size - record.size) <= record.size * CHANGED) continue;
+  const names = [...zones.keys()];
+  const records = await store.read(...names.map((zone) => ({ kind: 'group' as const, id: zoneGroup(zone) })));
+  const print = `${fraction(JSON.stringify(policy))}`;
+  const now = deps.now();
+  const since: Record<string, Time> = {};
+  for (const [n, [zone, size]] of [...zones].entries()) {
+    const record = records[n] ?? { kind: 'group' as const, id: zoneGroup(zone), version: 0, repairs: {} };
+    const known = record.policy?.print === print ? record.policy : { print, since: now - (now % SURVEY_EVERY) };
+    since[zone] = known.since;
+    const isSame = record.size !== undefined && Math.abs(size - record.size) <= record.size * CHANGED;
+    if (isSame && known === record.policy) continue;
     // Someone else has just written it: the next survey does.
-    await store.write({ put: { ...record, size } }).catch(onlyConflict);
+    await store.write({ put: { ...record, size, policy: known } }).catch(onlyConflict);
   }
+  return since;
 };
 
 /** Trouble that lasts although an incident ended says so again after an hour. */

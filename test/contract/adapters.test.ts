@@ -447,20 +447,28 @@ const expectations: readonly Expectation[] = [
     run: async (account) => {
       const look = { ...sessionOf(account.id), phase: 'look' as const };
       const [first, again] = [await account.assume(look), await account.assume(look)];
-      const other = await account.assume({ ...look, target: targetOf(look.target.arn.replace(/0$/, '1')) });
+      const target = targetOf(look.target.arn.replace(/0$/, '1'));
+      const of = ({ arn }: typeof target) => ({
+        Version: '2012-10-17' as const,
+        Statement: [{ Effect: 'Allow' as const, Action: ['ssm:SendCommand'], Resource: [arn] }],
+      });
+      const mine = await account.assume({ ...look, policy: of(look.target) });
+      const other = await account.assume({ ...look, target, policy: of(target) });
       const act = await account.assume({ ...look, phase: 'act' });
       await account.pass(minutes(14));
       return {
         kept: again === first,
-        apart: new Set([first, other, act].map(({ accessKeyId }) => accessKeyId)).size,
+        // What names no target is as narrow for the one as for the other.
+        shared: (await account.assume({ ...look, target })) === (await account.assume(look)),
+        apart: new Set([first, mine, other, act].map(({ accessKeyId }) => accessKeyId)).size,
         lasts: Math.round(((first.expiration?.getTime() ?? 0) - account.now()) / 60_000),
         later: (await account.assume(look)) === first,
       };
     },
-    is: () => ({ kept: true, apart: 3, lasts: 1, later: false }),
+    is: () => ({ kept: true, shared: true, apart: 4, lasts: 1, later: false }),
     onMoto: {
       because: 'time cannot be made to pass on moto',
-      is: () => ({ kept: true, apart: 3, lasts: 15, later: true }),
+      is: () => ({ kept: true, shared: true, apart: 4, lasts: 15, later: true }),
     },
   },
   {

@@ -98,7 +98,7 @@ const ports = (): Ports => {
       start: changes,
       result: (async () => host.command) as unknown as Ports['hosts']['result'],
     },
-    metrics: { series: async () => host.growth, all: async () => [] },
+    metrics: { exactly: async () => [], series: async () => host.growth, all: async () => [] },
     parameters: { get: changes, put: changes },
     where: { ...target, stage: 'test' },
   } satisfies Partial<Ports> as unknown as Ports;

@@ -5,6 +5,7 @@
  */
 
 import { read } from '../../events/read.ts';
+import { proofGroup } from '../../shared/core/agents.ts';
 import { reports } from '../../shared/core/documents.ts';
 import { InvalidInput } from '../../shared/core/errors.ts';
 import { rolePolicy } from '../../shared/core/permissions.ts';
@@ -18,11 +19,14 @@ import { createClock } from '../../world/clock.ts';
 import { type Asked, type Direct, directly } from '../../world/direct.ts';
 import { addDocument } from '../../world/documents.ts';
 import { addRole, addUser } from '../../world/iam.ts';
+import { makeLogGroup } from '../../world/logs.ts';
 import type { AwsError } from '../../world/service.ts';
 import { createWorld, type World } from '../../world/world.ts';
 import { createQueue } from './queue.ts';
 import { RATES } from './rates.ts';
 import { stormTable } from './table.ts';
+
+export const STAGE = 'storm';
 
 export interface StormOptions {
   readonly seed?: number;
@@ -46,7 +50,7 @@ export const createStorm = ({
   throttled = true,
   metrics = false,
 }: StormOptions = {}) => {
-  const stage = 'storm';
+  const stage = STAGE;
   const clock = createClock();
   const world: World = createWorld({ seed, clock, metrics });
   const random = world.random.fork('storm');
@@ -54,6 +58,7 @@ export const createStorm = ({
   const checked: Policy = defaultPolicy(remediations, policy);
   for (const r of remediations)
     addRole(world, `steward-${stage}-remedy-${r.name}`, [rolePolicy(r.permissions, { stage }) as never]);
+  makeLogGroup(world, { name: proofGroup(stage), retention: 1 });
   const credentials = addUser(world, 'heal', [{ Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] }]);
   if (throttled) for (const [service, operation, bucket] of RATES) world.faults.limit(service, operation, bucket);
 
