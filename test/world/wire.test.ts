@@ -182,16 +182,6 @@ describe('the wire', () => {
       '<InstanceId><InstanceId>a&lt;b</InstanceId></InstanceId><Filter></Filter>',
     );
   });
-
-  test('in process costs less than half a millisecond a call', async () => {
-    const { ec2, fleet } = start();
-    const call = () => ec2.send(new DescribeInstancesCommand({ InstanceIds: [fleet.database.id] }));
-    for (let i = 0; i < 300; i++) await call();
-    const began = performance.now();
-    for (let i = 0; i < 500; i++) await call();
-    // Twenty times the usual, for a busy machine: this test is for a mistake, the number is for the report.
-    expect((performance.now() - began) / 500).toBeLessThan(5);
-  });
 });
 
 describe('over HTTP', () => {
