@@ -6,7 +6,7 @@ import { createCheckpointer, type Numbered } from '../activity/checkpoint.ts';
 import type { LogTable, Objects } from '../activity/log.ts';
 import { createHearing } from '../activity/marks.ts';
 import { activityTable } from '../aws/activityTable.ts';
-import { Forbidden } from '../core/errors.ts';
+import { Forbidden, NotFound } from '../core/errors.ts';
 import { hours, minutes, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
 import type { ActivityConfig, AuditConfig } from './config.ts';
@@ -55,13 +55,13 @@ export const activityHearing = (config: ActivityConfig): ReturnType<typeof creat
 
 /** The trail is looked at so often; at once again while there is more. CloudTrail delivers about every five minutes. */
 const READ_EVERY = minutes(5);
-/** After a no of IAM nothing is asked for so long: each retry costs, and a permission does not come by itself. */
+/** After a no of IAM, or where the bucket is gone, nothing is asked for so long: each retry costs, and neither mends itself. */
 const DENIED_FOR = hours(1);
 
 export interface Paced {
   /** Undefined: it was not its time. */
   readonly audited?: Audited;
-  /** What IAM refused, and until when nothing is asked. */
+  /** What IAM refused, or what is not there. */
   readonly denied?: string;
 }
 
@@ -79,7 +79,7 @@ export const paced = (audit: (hasTime: () => boolean) => Promise<Audited>, now: 
       due = audited.whole ? started + READ_EVERY - minutes(0.5) : 0;
       return { audited };
     } catch (e) {
-      if (!(e instanceof Forbidden)) throw e;
+      if (!(e instanceof Forbidden || e instanceof NotFound)) throw e;
       due = now() + DENIED_FOR;
       denied = e.message;
       return { denied };

@@ -343,6 +343,13 @@ test('without a trail, LookupEvents: by the hour, at its pace, resumed where it 
   expect([states, gaps]).toEqual([expect.objectContaining({ reconciled: 20, gap: 0 }), []]);
 });
 
+test('a trail whose bucket is gone is said, and is no failure of each minute', async () => {
+  const account = anAccount();
+  account.world.s3.buckets.delete(account.bucket.name);
+  const run = paced(account.audit, account.now);
+  expect(await run(() => true)).toEqual({ denied: expect.stringMatching(/bucket audit-logs: .*does not exist/) });
+});
+
 test('a no of IAM is asked again after an hour, not each minute', async () => {
   let now = 0;
   let asked = 0;
