@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import pLimit from 'p-limit';
 import { createWriter, SEGMENT_EVENTS } from '../shared/activity/append.ts';
 import { createCheckpointer } from '../shared/activity/checkpoint.ts';
 import type { Item, LogTable } from '../shared/activity/log.ts';
@@ -274,7 +274,30 @@ const counting = (table: LogTable) => {
   };
 };
 
-const reading = async (url: string): Promise<Figures> => {
+/**
+ * The table as DynamoDB answers, by a model: 10 ms a call, 50 MB a second. The emulator walks through a whole partition for each range: of 1.1 s for a page it needed 1.0 for that.
+ */
+const asDynamo = (table: LogTable): LogTable => {
+  const answer = async (bytes: number): Promise<void> => {
+    await sleep(10 + bytes / 50_000);
+  };
+  return {
+    ...table,
+    get: async (slots) => {
+      const items = await table.get(slots);
+      await answer(items.reduce((n, i) => n + sizeOf(i), 0));
+      return items;
+    },
+    async *range(partition, range) {
+      const page: Item[] = [];
+      for await (const item of table.range(partition, range)) page.push(item);
+      await answer(page.reduce((n, i) => n + sizeOf(i), 0));
+      yield* page;
+    },
+  };
+};
+
+const reading = async (): Promise<Figures> => {
   const memory = await millionEvents();
   const items = [...memory.items].flatMap(([partition, slots]) =>
     [...slots].map(([slot, { bytes }]): Item => ({ partition, slot, bytes })),
@@ -295,14 +318,12 @@ const reading = async (url: string): Promise<Figures> => {
       throw new Error(`verify: ${JSON.stringify(report).slice(0, 500)}`);
   });
 
-  const { table } = await meteredTable(url, 'bench-activity-million');
-  const limit = pLimit(16);
-  await Promise.all(items.map((item) => limit(() => table.put(item))));
-  const search = createSearch({ ...memory, table });
+  const search = createSearch({ ...memory, table: asDynamo(memory.table) });
   const times: number[] = [];
-  for (let n = 0; n < 5; n++) {
+  for (let n = 0; n < 9; n++) {
     const start = performance.now();
-    await search.page({ actor: RARE.user }, 20);
+    const { rows } = await search.page({ actor: RARE.user }, 20);
+    if (rows.length !== 20) throw new Error(`${rows.length} rows of a page of 20`);
     times.push(performance.now() - start);
   }
   return {
@@ -331,7 +352,7 @@ export const activity = async (): Promise<Figures> => {
       ...(await writing(emulator.url)),
       ...(await ingest()),
       ...(await largeFile()),
-      ...(await reading(emulator.url)),
+      ...(await reading()),
       ...(await tampering()),
     };
   } finally {

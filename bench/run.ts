@@ -192,7 +192,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   'activity.shareOfBare': '≥ 0.5 of parse, hash and compress alone',
   'activity.fileMemoryMB': 'a million records, streamed',
   'activity.searchReadShare': '≤ 0.01 of the log',
-  'activity.searchFirstPageMs': '≤ 1,000, of a million events',
+  'activity.searchFirstPageMs': '≤ 1,000, of a million events; 10 ms a call, 50 MB a second',
   'activity.verifyPerSecond': '≥ 100,000 a core',
   'activity.tampersFound': 'all',
   'storm.violations': '0: no guard broken, every incident over or a person told, no signal lost',

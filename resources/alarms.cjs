@@ -40,6 +40,14 @@ const alarms = (stage) => [
     over: 900,
   },
   {
+    name: 'activity-dear',
+    say: 'To write a million events costs more than $5, four times what it costs a quiet account: writers of one shard get in each other’s way, or each event comes alone. The log of record has the counts.',
+    metric: ['Steward', 'DollarsPerMillion', own(stage)],
+    statistic: 'Average',
+    over: 5,
+    of: 3,
+  },
+  {
     name: 'audit-silent',
     say: 'audit has not run for 5 minutes: what is new in the activity log is not signed. Is its schedule enabled?',
     metric: ['AWS/Lambda', 'Invocations', lambda(stage, 'audit')],

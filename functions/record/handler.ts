@@ -1,6 +1,6 @@
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent, SQSEvent } from 'aws-lambda';
-import type { Appended, Writer } from '../../shared/activity/append.ts';
+import { type Appended, dollarsPerMillion, type Writer } from '../../shared/activity/append.ts';
 import { type Changed, entriesOf, entryOf } from '../../shared/activity/entries.ts';
 import type { createHearing } from '../../shared/activity/marks.ts';
 import type { Activity } from '../../shared/activity/record.ts';
@@ -42,6 +42,7 @@ const sum = (parts: readonly Appended[]): Appended =>
     conflicts: a.conflicts + b.conflicts,
     segments: a.segments + b.segments,
     lost: a.lost + b.lost,
+    units: a.units + b.units,
   }));
 
 /**
@@ -84,6 +85,7 @@ export const makeHandler = ({ writer, hear, now, home }: RecordDeps, telemetry: 
       );
     const appended = isSqs(event) ? await ofQueue(event) : await ofStream(event);
     metrics.addMetric('Recorded', MetricUnit.Count, appended.written);
+    if (appended.units > 0) metrics.addMetric('DollarsPerMillion', MetricUnit.NoUnit, dollarsPerMillion(appended));
     if (appended.conflicts > 0) {
       metrics.addMetric('RecordConflicts', MetricUnit.Count, appended.conflicts);
       logger.warn('events with an id that another, unequal event has: both are kept', { ...appended });

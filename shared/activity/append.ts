@@ -28,7 +28,19 @@ export interface Appended {
   readonly segments: number;
   /** Places that someone else took first; one write unit each. */
   readonly lost: number;
+  /** Write units of the table, as DynamoDB counts them: what could not be written costs as well. */
+  readonly units: number;
 }
+
+/** US dollars for a million write units, on demand, us-east-1, November 2026. */
+const WRITE_UNITS = 0.625;
+/** What a million events like these cost to write, in US dollars; what was known already had to be looked at, too. */
+export const dollarsPerMillion = ({ units, written, known }: Appended): number =>
+  (units * WRITE_UNITS) / Math.max(1, written + known);
+
+/** An item's unit is 1 KB, its names and keys included. */
+const KEYS = 40;
+const unitsOf = (bytes: Uint8Array): number => Math.ceil((bytes.length + KEYS) / 1_024);
 
 /** Told of each event, once its fate is known. */
 export type Told = (activity: Activity, isNew: boolean) => void;
@@ -104,7 +116,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
 
   const write = async (
     view: Known,
-    { shard, leg }: { shard: number; leg: Leg },
+    { shard, leg, tally }: { shard: number; leg: Leg; tally: Tally },
     { part, terms }: ReturnType<typeof cut<New>>,
   ): Promise<boolean> => {
     const conflicts = part.flatMap((e, n): [number, string][] => (e.conflict === undefined ? [] : [[n, e.conflict]]));
@@ -126,6 +138,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
     if (!before) await table.put({ partition: PARTITION.shards, slot: shard, bytes: Buffer.from(view.shard) });
     if (spilled) await objects.put(spillKey(link.header.body), body);
     else await table.put({ partition: PARTITION.body(base64(hash)), slot: 0, bytes: body }, now() + days(hotDays));
+    tally.units += (spilled ? 0 : unitsOf(body)) + unitsOf(link.bytes);
     const put = await table.put({ partition: PARTITION.link(view.shard), slot: link.header.seq, bytes: link.bytes });
     if (put === 'taken') return false;
     view.add(link);
@@ -146,7 +159,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
       if (fresh.length === 0) return;
       const segment = cut(fresh);
       const { part } = segment;
-      if (await write(view, { shard, leg }, segment)) {
+      if (await write(view, { shard, leg, tally }, segment)) {
         tally.written += part.length;
         tellAll(part, told);
         tally.conflicts += part.filter((e) => e.conflict !== undefined).length;
@@ -167,7 +180,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
   return {
     /** What cannot be read is kept too. Throws what the table throws; then some are written, and the same call again writes the rest. */
     append: async (leg: Leg, raws: readonly Uint8Array[], told: Told = nobody): Promise<Appended> => {
-      const tally: Tally = { written: 0, known: 0, conflicts: 0, segments: 0, lost: 0 };
+      const tally: Tally = { written: 0, known: 0, conflicts: 0, segments: 0, lost: 0, units: 0 };
       const groups = new Map<number, Entry[]>();
       for (const raw of raws) {
         const activity = readActivity(raw);

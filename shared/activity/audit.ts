@@ -34,6 +34,8 @@ export interface AuditOptions {
   readonly declared: readonly string[];
   /** So far back a first run begins. */
   readonly backfillDays: number;
+  /** So many reads alike in one file are told shortly; 0: all are kept whole. */
+  readonly flood?: number;
 }
 
 export interface Audited {
@@ -158,7 +160,17 @@ const planOf = (mark: Mark, now: Time) => {
   };
 };
 
-export const createAuditor = ({ source, table, writer, now, sleep, home, declared, backfillDays }: AuditOptions) => {
+export const createAuditor = ({
+  source,
+  table,
+  writer,
+  now,
+  sleep,
+  home,
+  declared,
+  backfillDays,
+  flood = 0,
+}: AuditOptions) => {
   /** Folders change rarely. */
   let folders: { readonly of: string; readonly at: Time; readonly list: readonly Folder[] } | undefined;
   /** The place at which the last run ended. */
@@ -251,7 +263,7 @@ export const createAuditor = ({ source, table, writer, now, sleep, home, declare
 
   return async (hasTime: () => boolean): Promise<Audited> => {
     const nothing: Audited = { files: 0, added: 0, brought: 0, behind: 0, whole: true, findings: [] };
-    const reading: Reading = { table, writer, now, hasTime };
+    const reading: Reading = { table, writer, now, hasTime, flood };
     const trail = chooseTrail(await source.trails(), declared);
     if (!trail) return readHistory(reading);
     const files = source.files(trail);

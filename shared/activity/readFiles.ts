@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { InvalidInput, NotFound } from '../core/errors.ts';
 import { hours, minutes, type Time } from '../core/time.ts';
 import type { Writer } from './append.ts';
+import { createCoalescer } from './coalesce.ts';
 import type { LogTable, TrailFiles } from './log.ts';
 import { type Mark, marksSince, type Trouble } from './marks.ts';
 import { recordsOf } from './recordsOf.ts';
@@ -22,6 +23,8 @@ export interface Reading {
   readonly now: () => Time;
   /** False: the run ends, what is left is for the next. */
   readonly hasTime: () => boolean;
+  /** So many reads alike in one file are a flood (coalesce.ts); 0: none is. */
+  readonly flood?: number;
 }
 
 /** What a run learns of a place: with the mark before it, the next mark. */
@@ -80,6 +83,22 @@ async function* hashed(
   }
 }
 
+/** What is to be written of a file, numbered. A flood is counted over the whole file, also where its first part was written in another run. */
+async function* kept(
+  records: AsyncIterable<Uint8Array>,
+  flood: number,
+  file: string,
+): AsyncGenerator<readonly [count: number, record: Uint8Array]> {
+  const floods = flood > 0 ? createCoalescer(flood, file) : undefined;
+  let count = 0;
+  for await (const bytes of records) {
+    const record = Buffer.from(bytes);
+    count++;
+    if (floods?.keeps(record) ?? true) yield [count, record];
+  }
+  for (const record of floods?.end() ?? []) yield [++count, record];
+}
+
 /** One place's files in this run. */
 export const createFileReader = (
   { files, ...reading }: Reading & { readonly files: TrailFiles },
@@ -98,21 +117,23 @@ export const createFileReader = (
     ended = [];
   };
 
+  /** So many of its records another run, or this one, has written. */
+  const writtenOf = (name: string): number => (draft.within?.[0] === name ? draft.within[1] : 0);
+
   /** @returns false: the time was over in the middle of it */
   const stream = async (key: string): Promise<boolean> => {
     const name = nameOfKey(key);
-    const skip = draft.within?.[0] === name ? draft.within[1] : 0;
+    const skip = writtenOf(name);
     const hash = createHash('sha256');
-    let count = 0;
-    for await (const record of recordsOf(hashed(files.open(key), hash))) {
-      if (++count <= skip) continue;
-      batch.add(Buffer.from(record));
+    for await (const [count, record] of kept(recordsOf(hashed(files.open(key), hash)), reading.flood ?? 0, name)) {
+      if (count <= skip) continue;
+      batch.add(record);
       if (!batch.isFull()) continue;
       await flush();
       draft.within = [name, count];
       if (!reading.hasTime()) return false;
     }
-    if (draft.within?.[0] === name) draft.within = undefined;
+    if (writtenOf(name) > 0) draft.within = undefined;
     ended.push([name, hash.digest('hex')]);
     return true;
   };

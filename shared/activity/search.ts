@@ -58,14 +58,31 @@ const readCursor = (text: string): Cursor => {
 };
 
 /** Tiles that are looked at in one go: few at first, since what is often found is found in few; then twice as many, up to so many. */
-const FIRST_TILES = 4;
-const MOST_TILES = 32;
-/** Bodies that are fetched in one go. */
-const BODIES = 16;
+const FIRST_TILES = 8;
+const MOST_TILES = 64;
+/** Bodies that are fetched in one go: as many as there are lines to fill, for what is seldom is once in each. */
+const FEWEST_BODIES = 16;
+const MOST_BODIES = 48;
 const MOST_SLOTS = 100;
 
 const inGroups = <T>(list: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(list.length / size) }, (_, n) => list.slice(n * size, (n + 1) * size));
+
+/** The next is on its way while this one is looked at. */
+async function* ahead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
+  const start = (): Promise<IteratorResult<T>> => {
+    const next = source.next();
+    // Whoever stops before it comes does not wait for it, nor for its failure.
+    next.catch(() => {});
+    return next;
+  };
+  for (let next = start(); ; ) {
+    const { value, done } = await next;
+    if (done) return;
+    next = start();
+    yield value;
+  }
+}
 
 const getAll = async (table: LogTable, slots: readonly Slot[]): Promise<Map<string, Uint8Array>> => {
   const groups = await Promise.all(inGroups(slots, MOST_SLOTS).map((group) => table.get(group)));
@@ -89,13 +106,24 @@ export const bodiesOf = async (
   return new Map(found.flatMap(([place, bytes]) => (bytes ? [[place, bytes] as const] : [])));
 };
 
+interface Sought {
+  readonly from: Time;
+  readonly to: Time;
+  readonly terms: readonly number[];
+  readonly marks: Marks;
+}
+
 export const createSearch = ({ table, objects }: { readonly table: LogTable; readonly objects: Objects }) => {
   /** Those not folded yet, newest first. */
-  const tail = async (last: Node | undefined): Promise<Link[]> => {
-    const links: Link[] = [];
-    for (const shard of await shardsOf(table))
-      for await (const link of linksOf(table, shard, { from: last?.heads[shard] ?? 0 })) links.push(link);
-    return links.sort((a, b) => b.header.at - a.header.at || b.header.seq - a.header.seq);
+  const tail = async (shards: readonly string[], last: Node | undefined): Promise<Link[]> => {
+    const found = await Promise.all(
+      shards.map(async (shard) => {
+        const links: Link[] = [];
+        for await (const link of linksOf(table, shard, { from: last?.heads[shard] ?? 0 })) links.push(link);
+        return links;
+      }),
+    );
+    return found.flat().sort((a, b) => b.header.at - a.header.at || b.header.seq - a.header.seq);
   };
 
   const marksOf = (last: Node | undefined, links: readonly Link[]): Marks => {
@@ -104,18 +132,18 @@ export const createSearch = ({ table, objects }: { readonly table: LogTable; rea
     return marks;
   };
 
-  /** Links of the tile that may match, newest first. */
-  const inTile = async (
-    node: Node,
-    parts: readonly Uint8Array[],
+  const inTiles = async (
+    tiles: readonly (readonly [node: Node, parts: readonly Uint8Array[]])[],
     marks: Marks,
     terms: readonly number[],
   ): Promise<Link[]> => {
-    const slots = candidatesIn(parts, terms)
-      .reverse()
-      .flatMap((n) => sliceOf(node.runs, n, n + 1))
-      .filter(([shard, seq]) => seq < (marks[shard] ?? 0))
-      .map(([shard, seq]): Slot => ({ partition: PARTITION.link(shard), slot: seq }));
+    const slots = tiles.flatMap(([node, parts]) =>
+      candidatesIn(parts, terms)
+        .reverse()
+        .flatMap((n) => sliceOf(node.runs, n, n + 1))
+        .filter(([shard, seq]) => seq < (marks[shard] ?? 0))
+        .map(([shard, seq]): Slot => ({ partition: PARTITION.link(shard), slot: seq })),
+    );
     const items = await getAll(table, slots);
     return slots.flatMap((slot) => {
       const bytes = items.get(nameOfSlot(slot));
@@ -123,14 +151,8 @@ export const createSearch = ({ table, objects }: { readonly table: LogTable; rea
     });
   };
 
-  async function* candidates(
-    { from, to, terms, marks }: { from: Time; to: Time; terms: readonly number[]; marks: Marks },
-    nodes: readonly Node[],
-    last: readonly Link[],
-  ): AsyncGenerator<Link[]> {
-    const fits = (l: Link): boolean =>
-      l.header.seq < (marks[l.header.shard] ?? 0) && overlaps(l.header, from, to) && mayMatch(l.terms, terms);
-    yield* inGroups(last.filter(fits), BODIES);
+  /** Links of the folded tiles that may match, newest first, by groups of tiles. */
+  async function* folded(nodes: readonly Node[], { from, to, terms, marks }: Sought): AsyncGenerator<readonly Link[]> {
     const numbers = nodes.flatMap((node, n) => (overlaps(node, from, to) ? [n] : [])).reverse();
     for (let at = 0, size = FIRST_TILES; at < numbers.length; at += size, size = Math.min(2 * size, MOST_TILES)) {
       const group = numbers.slice(at, at + size);
@@ -144,27 +166,45 @@ export const createSearch = ({ table, objects }: { readonly table: LogTable; rea
           if (!part) throw new InvalidInput(`index ${slot} is missing: run steward activity verify`);
           return part;
         });
-      const found = await Promise.all(group.map((n) => inTile(nodes[n] as Node, partsOf(n), marks, terms)));
-      yield* inGroups(found.flat().filter(fits), BODIES);
+      yield await inTiles(
+        group.map((n) => [nodes[n] as Node, partsOf(n)] as const),
+        marks,
+        terms,
+      );
     }
+  }
+
+  /** Links with their bodies, newest first: those that are not folded yet, then the others. */
+  async function* candidates(
+    last: readonly Link[],
+    older: AsyncGenerator<readonly Link[]>,
+    { from, to, terms, marks, limit }: Sought & { readonly limit: number },
+  ): AsyncGenerator<readonly [readonly Link[], ReadonlyMap<string, Uint8Array>]> {
+    const fits = (l: Link): boolean =>
+      l.header.seq < (marks[l.header.shard] ?? 0) && overlaps(l.header, from, to) && mayMatch(l.terms, terms);
+    const size = Math.min(MOST_BODIES, Math.max(FEWEST_BODIES, limit));
+    async function* links(): AsyncGenerator<readonly Link[]> {
+      yield* inGroups(last.filter(fits), size);
+      for await (const found of older) yield* inGroups(found.filter(fits), size);
+    }
+    for await (const group of links()) yield [group, await bodiesOf({ table, objects }, group)];
   }
 
   return {
     /** @throws InvalidInput for a cursor that is none, or where the log itself cannot be read: never a page that is silently short */
     page: async (query: Query, limit: number, cursorText?: string): Promise<Page> => {
       const { from = 0, to = Number.MAX_SAFE_INTEGER } = query;
-      const nodes = await nodesOf(table);
-      const last = await tail(nodes.at(-1));
+      const [nodes, shards] = await Promise.all([nodesOf(table), shardsOf(table)]);
+      const last = await tail(shards, nodes.at(-1));
       // Everything above the first page's marks came later, and is not in this search.
       const cursor: Cursor = cursorText === undefined ? { marks: marksOf(nodes.at(-1), last) } : readCursor(cursorText);
       const filling = createFilling(query, limit, cursor);
-      for await (const group of candidates({ from, to, terms: termsWanted(query), marks: cursor.marks }, nodes, last)) {
-        const bodies = await bodiesOf({ table, objects }, group);
+      const sought: Sought = { from, to, terms: termsWanted(query), marks: cursor.marks };
+      for await (const [group, bodies] of ahead(candidates(last, ahead(folded(nodes, sought)), { ...sought, limit })))
         for (const link of group) {
           filling.add(link, bodies.get(placeOf(link.header)));
           if (filling.isFull()) return filling.page();
         }
-      }
       const { rows, absent } = filling.page();
       return { rows, absent };
     },

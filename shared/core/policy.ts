@@ -116,7 +116,7 @@ export interface Policy {
   readonly accounts: readonly string[];
   readonly trusted: readonly string[];
   readonly trails: Readonly<Record<string, DeclaredTrail>>;
-  readonly activity: { readonly backfillDays: number };
+  readonly activity: { readonly backfillDays: number; readonly floodAbove: number };
   readonly freeze: readonly Window[];
   readonly maintenance: readonly Window[];
   readonly breaker: {
@@ -194,6 +194,11 @@ export const policySchema = (remediations: readonly Configurable[]) =>
           int(0, 90),
           1,
           'So far back the activity log begins: by the trail’s files, or by LookupEvents where there is no trail',
+        ),
+        floodAbove: option(
+          int(0, 1_000_000),
+          0,
+          'So many calls alike that only read, by one actor in one file of the trail, are kept whole; of more, the last, and one entry that counts those between. 0: all are kept whole',
         ),
       }),
       'The log of who did what in the account',

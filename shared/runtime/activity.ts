@@ -111,6 +111,7 @@ export const auditor = (config: AuditConfig): ((hasTime: () => boolean) => Promi
       home,
       declared: Object.keys(policy.trails),
       backfillDays: policy.activity.backfillDays,
+      flood: policy.activity.floodAbove,
     });
   };
   return paced(

@@ -71,7 +71,7 @@ const bytesOf = ({ rows }: Page): number => rows.reduce((sum, r) => sum + r.raw.
 const COUNTED = days(92);
 
 /** The time that was asked for; as far as nothing was said, that of the lines. */
-const rangeOf = ({ from, to = Number.POSITIVE_INFINITY }: Query, { rows }: Page, now: Time) => {
+const rangeOf = ({ from, to = Number.POSITIVE_INFINITY }: Query, rows: readonly Row[], now: Time) => {
   const oldest = rows.reduce((t, { activity: { time: at } }) => (at > 0 ? Math.min(t, at) : t), now);
   const end = Math.min(to, now);
   return { from: Math.min(end, Math.max(from ?? oldest, end - COUNTED)), to: end };
@@ -143,8 +143,15 @@ export const searchActivity = async (
   now: Time,
 ): Promise<ActivityPage> => {
   const query = Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== undefined)) as Query;
-  const [page, last] = await Promise.all([pageOf(createSearch(log), query, limit, cursor), lastCheckpoint(log.table)]);
-  const coverage = cursor === undefined ? await coverageIn(log.table, rangeOf(query, page, now), { now }) : undefined;
+  // Known before the lines are, unless they say from when on.
+  const early = cursor === undefined && query.from !== undefined ? rangeOf(query, [], now) : undefined;
+  const [page, last, covered] = await Promise.all([
+    pageOf(createSearch(log), query, limit, cursor),
+    lastCheckpoint(log.table),
+    early && coverageIn(log.table, early, { now }),
+  ]);
+  const late = cursor === undefined ? () => coverageIn(log.table, rangeOf(query, page.rows, now), { now }) : undefined;
+  const coverage = covered ?? (await late?.());
   return {
     at: now,
     ...(coverage ? { coverage } : {}),

@@ -22,6 +22,7 @@ export const anAccount = ({
   memory = memoryLog(),
   around = (source) => source,
   backfillDays = 1,
+  flood = 0,
   onSleep = () => {},
   policy,
   without = false,
@@ -32,6 +33,7 @@ export const anAccount = ({
   /** The trail's source, as the test spoils it. */
   readonly around?: (source: TrailSource) => TrailSource;
   readonly backfillDays?: number;
+  readonly flood?: number;
   readonly onSleep?: (ms: number) => void;
   /** What the auditor may do; everything, unless it is said. */
   readonly policy?: PolicyDocument;
@@ -69,6 +71,7 @@ export const anAccount = ({
       home,
       declared: [],
       backfillDays,
+      flood,
     });
     return { writer, audit, hear: createHearing(memory.table) };
   };

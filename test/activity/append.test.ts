@@ -1,5 +1,5 @@
 /** What goes in comes out, each event once: whatever is repeated, reordered, lost, throttled, or ended in the middle, with several writers at once. */
-import { createWriter } from '../../shared/activity/append.ts';
+import { createWriter, dollarsPerMillion } from '../../shared/activity/append.ts';
 import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
 import { LEGS, readLink } from '../../shared/activity/link.ts';
 import { ANY } from '../../shared/activity/terms.ts';
@@ -50,6 +50,20 @@ test('unequal events under one id are both kept, and flagged', async () => {
   // The retry of either is known.
   expect(await writer.append('file', [changed, event!])).toMatchObject({ written: 0, known: 2 });
   expect(rawTexts(await allRows(log, {}))).toEqual(textsOf([event!, changed]));
+});
+
+test('what it costs is what DynamoDB counts: each item by the kilobyte, places that were lost too', async () => {
+  const { writer, memory } = aLog(1);
+  const appended = await writer.append('file', someEvents(250));
+  const items = [...memory.items].flatMap(([partition, slots]) =>
+    /^(body|link)/.test(partition) ? [...slots.values()].map((i) => Math.ceil((i.bytes.length + 40) / 1_024)) : [],
+  );
+  expect(appended.units).toBe(items.reduce((a, b) => a + b, 0));
+  // 140 units for a thousand events, 0.625 $ a million units.
+  expect(dollarsPerMillion(appended)).toBeGreaterThan(0.05);
+  expect(dollarsPerMillion(appended)).toBeLessThan(0.2);
+  const [one] = [await writer.append('file', someEvents(1, 77))];
+  expect(dollarsPerMillion(one)).toBeCloseTo(2 * 0.625);
 });
 
 test('poison is kept raw and blocks nothing; what is too large for the table is an object', async () => {

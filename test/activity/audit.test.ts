@@ -297,6 +297,51 @@ test('a file too long for one run goes on where it ended', async () => {
   expect(await allRows(memory, {})).toHaveLength(4_500);
 });
 
+test('a flood of reads is counted, its first and last kept whole; what changes something is never cut; read twice it is the same', async () => {
+  const account = anAccount({ flood: 5 });
+  const { bucket, world, home, now, memory } = account;
+  const [like = Buffer.of()] = someEvents(1, 5, home.account, now());
+  const record = (n: number, more: object) =>
+    JSON.stringify({
+      ...JSON.parse(like.toString()),
+      eventID: `e-${n}`,
+      eventTime: iso(now() + n * 10),
+      eventSource: 'ec2.amazonaws.com',
+      eventName: 'DescribeInstances',
+      errorCode: undefined,
+      requestParameters: { instanceId: `i-${n % 7}` },
+      readOnly: true,
+      ...more,
+    });
+  const flood = Array.from({ length: 3_000 }, (_, n) => record(n, {}));
+  const others = [
+    ...Array.from({ length: 40 }, (_, n) => record(5_000 + n, { eventName: 'StopInstances', readOnly: false })),
+    ...Array.from({ length: 4 }, (_, n) => record(6_000 + n, { errorCode: 'AccessDenied' })),
+  ];
+  world.clock.advance(minutes(1));
+  const stamp = iso(now()).replaceAll(/[-:]/g, '').slice(0, 13);
+  const folder = `AWSLogs/${home.account}/CloudTrail/${home.region}/${iso(now()).slice(0, 10).replaceAll('-', '/')}`;
+  const key = `${folder}/${home.account}_CloudTrail_${home.region}_${stamp}Z_0123456789abcdef.json.gz`;
+  putObject(world, bucket, key, gzipSync(`{"Records":[${[...flood, ...others].join(',')}]}`), {});
+  await account.audit();
+  const ids = (await idsOf(account)).filter((id) => id.startsWith('e-'));
+  expect(ids).toEqual(
+    [...Array.from({ length: 5 }, (_, n) => `e-${n}`), 'e-2999', ...others.map((o) => JSON.parse(o).eventID)].sort(),
+  );
+  const [summary, ...more] = (await allRows(memory, { action: 'ec2:DescribeInstances', resource: 'i-3' }))
+    .map((r) => JSON.parse(Buffer.from(r.raw).toString()))
+    .filter((e) => e.additionalEventData?.coalesced);
+  expect(more).toEqual([]);
+  expect(summary).toMatchObject({
+    userIdentity: JSON.parse(like.toString()).userIdentity,
+    additionalEventData: { coalesced: { count: 2_994, from: iso(Date.parse(JSON.parse(flood[5] ?? '').eventTime)) } },
+  });
+  // Without its marks it is read again.
+  for (const partition of memory.items.keys()) if (partition.startsWith('mark/')) memory.items.delete(partition);
+  account.restart();
+  expect(await account.audit()).toMatchObject({ added: 0, brought: 51 });
+});
+
 test('without a trail, LookupEvents: by the hour, at its pace, resumed where it ended, each event once', async () => {
   const history: { at: number; raw: Buffer }[] = [];
   let slept = 0;
