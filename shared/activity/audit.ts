@@ -10,7 +10,8 @@ import { addPlaces, lastMark, type Mark, type NumberedMark, putMark, type Troubl
 import { createFileReader, type Draft, draftOf, note, OVERLAP, type Reading } from './readFiles.ts';
 import { type Lookup, readLookup } from './readLookup.ts';
 import { type Finding, NONE, plus, settleHours } from './settleHours.ts';
-import { type Folder, type Place, rootOf, type TrailInUse } from './trailLayout.ts';
+import { chooseTrail, foldersOf, stopOf } from './trailInUse.ts';
+import { type Folder, type Place, placeName, type TrailInUse } from './trailLayout.ts';
 import { type DigestKeys, type Vouched, vouch } from './vouch.ts';
 
 /** CloudTrail, as the auditor needs it. */
@@ -57,47 +58,16 @@ const RELOOK = days(3);
 /** Troubles of so long are kept in the marks. */
 const TROUBLES = days(4);
 const MOST_TROUBLES = 100;
+/** Before a stop and after it: CloudTrail's times are of different clocks. */
+const STOP_MARGIN = minutes(5);
 /** A mark that says only that nothing was new is written so often. */
 const QUIET = minutes(10);
-
-/** Declared ones first, then those that see most. */
-export const chooseTrail = (trails: readonly TrailInUse[], declared: readonly string[]): TrailInUse | undefined => {
-  const rank = (t: TrailInUse): number =>
-    [t.logging, declared.includes(t.name), t.organization, t.multiRegion, t.validation].reduce(
-      (sum, is) => 2 * sum + (is ? 1 : 0),
-      0,
-    );
-  return [...trails].sort((a, b) => rank(b) - rank(a) || (a.name < b.name ? -1 : 1))[0];
-};
-
-const isAccount = (name: string): boolean => /^\d{12}$/.test(name);
-
-/** Where the trail has files: of this account, and of an organisation's all. */
-export const foldersOf = async (trail: TrailInUse, files: TrailFiles, home: Place): Promise<Folder[]> => {
-  const root = rootOf(trail);
-  const below = await files.folders(root);
-  const organizations = trail.organization ? below.filter((name) => name.startsWith('o-')) : [];
-  const accounts: { account: string; root: string }[] = below
-    .filter((name) => name === home.account)
-    .map((account) => ({ account, root: `${root}${account}/` }));
-  for (const organization of organizations)
-    for (const account of (await files.folders(`${root}${organization}/`)).filter(isAccount))
-      accounts.push({ account, root: `${root}${organization}/${account}/` });
-  const found: Folder[] = [];
-  for (const { account, root: own } of accounts)
-    for (const region of await files.folders(`${own}CloudTrail/`)) found.push({ account, region, root: own });
-  return found;
-};
-
-/** When the trail did not log, as far as it says. */
-const stopOf = ({ logging, startedAt = 0, stoppedAt }: TrailInUse, now: Time): Trouble[] =>
-  stoppedAt === undefined || (logging && startedAt <= stoppedAt)
-    ? []
-    : [[stoppedAt, logging ? startedAt : now, 'the trail was not logging']];
 
 interface Step extends Vouched {
   readonly whole: boolean;
   readonly trail?: TrailInUse;
+  /** How far LookupEvents was read for the time in which the trail did not log. */
+  readonly stopRead?: Mark['stopRead'];
 }
 interface Learned {
   readonly draft: Draft;
@@ -113,8 +83,13 @@ const claimOf = (last: Mark, vouched: Mark['vouched']): Pick<Mark, 'since' | 'se
   return { since: upToHour(vouched[0]), settledTo: upToHour(vouched[0]) };
 };
 
+const stateOf = (trail: TrailInUse, at: Time): NonNullable<Mark['trail']> => {
+  const off = stopOf(trail, at);
+  return { logging: trail.logging, validated: trail.validation, ...(off ? { off } : {}) };
+};
+
 const markAfter = (last: Mark, { draft, step, again }: Learned, at: Time): Mark => {
-  const { trail, covered, vouched = last.vouched } = step;
+  const { trail, covered, vouched = last.vouched, stopRead = last.stopRead } = step;
   const kept = again === undefined ? last.covered : last.covered.filter(([, to]) => to <= again);
   return {
     v: 1,
@@ -123,18 +98,19 @@ const markAfter = (last: Mark, { draft, step, again }: Learned, at: Time): Mark 
     ...(draft.within ? { within: draft.within } : {}),
     counts: [...draft.counts].map(([hour, c]): [Time, number, number] => [hour, c.brought, c.added]),
     ...(vouched ? { vouched } : {}),
+    ...(stopRead ? { stopRead } : {}),
     covered: merged([...kept, ...covered]),
     troubles: draft.troubles.filter(([, to]) => to > at - TROUBLES).slice(-MOST_TROUBLES),
     ...claimOf(last, vouched),
     relookedAt: again === undefined ? last.relookedAt : at,
-    ...(trail ? { trail: { logging: trail.logging, validated: trail.validation } } : {}),
+    ...(trail ? { trail: stateOf(trail, at) } : {}),
   };
 };
 
 const isWorthwhile = (before: NumberedMark | undefined, mark: Mark): boolean => {
   if (!before || mark.files.length > 0 || mark.counts.length > 0) return true;
-  const told = ({ settledTo, vouched, relookedAt, within, troubles, trail }: Mark): string =>
-    JSON.stringify([settledTo, vouched, relookedAt, within, troubles.length, trail]);
+  const told = ({ settledTo, vouched, stopRead, relookedAt, within, troubles, trail }: Mark): string =>
+    JSON.stringify([settledTo, vouched, stopRead, relookedAt, within, troubles.length, trail]);
   return told(mark) !== told(before.mark) || mark.readTo >= before.mark.readTo + QUIET;
 };
 
@@ -207,10 +183,9 @@ export const createAuditor = ({
   ) => {
     const at = now();
     const mark = markAfter(last, { draft, step, again }, at);
-    const stops = step.trail ? stopOf(step.trail, at) : [];
     const anew = again === undefined ? mark.settledTo : Math.max(mark.since, upToHour(again));
     const [settledTo, gaps] = await settleHours({ table, now: at }, place, {
-      mark: { ...mark, troubles: [...stops, ...mark.troubles] },
+      mark,
       since: Math.min(anew, mark.settledTo),
     });
     const next: Mark = { ...mark, settledTo, covered: mark.covered.filter(([, to]) => to > settledTo - hours(1)) };
@@ -219,6 +194,21 @@ export const createAuditor = ({
     const found = step.findings.map((f): Finding => ({ from: at, to: at, ...f, ...place }));
     const behind = at - draft.readTo;
     return { files: draft.files.length, ...sum, whole: step.whole, behind, findings: [...found, ...gaps] };
+  };
+
+  /** What CloudTrail's own history knows of the time in which the trail did not log: EventBridge heard nothing of it either. Of Steward's own region. */
+  const readStop = async (
+    place: Place,
+    trail: TrailInUse,
+    { mark, draft, reading }: { readonly mark: Mark; readonly draft: Draft; readonly reading: Reading },
+  ): Promise<Mark['stopRead']> => {
+    const stop = stopOf(trail, now());
+    if (!stop || placeName(place) !== placeName(home) || stop[1] <= mark.since) return mark.stopRead;
+    const from = Math.max(stop[0] - STOP_MARGIN, mark.since - OVERLAP);
+    const known = mark.stopRead && mark.stopRead.readTo > from ? mark.stopRead : { readTo: from };
+    const own = { ...draftOf({ readTo: known.readTo, within: known.within, troubles: [] }), counts: draft.counts };
+    await readLookup({ ...reading, lookup: source.lookup, sleep, end: stop[1] + STOP_MARGIN }, own);
+    return { readTo: own.readTo, ...(own.within ? { within: own.within } : {}) };
   };
 
   const readFolder = async (
@@ -234,19 +224,21 @@ export const createAuditor = ({
     const read = await reader.since(filesSince);
     const own = { folder, trail, reader, mark, since: digestsSince, now: now(), hasTime: reading.hasTime };
     const vouched = await vouch({ ...own, files: reading.files, keys: source.keys }, draft);
+    const stopRead = await readStop(place, trail, { mark, draft, reading });
     const whole = read && !vouched.more;
     const isSeen = whole && (vouched.vouched !== undefined || !trail.validation);
     // What a second look has not come to is as it was.
     if (!isSeen) for (const trouble of aside) note(draft, trouble);
     const again = isSeen ? relook : undefined;
-    return conclude(place, { before, last: mark }, { draft, step: { ...vouched, trail, whole }, again });
+    return conclude(place, { before, last: mark }, { draft, step: { ...vouched, trail, whole, stopRead }, again });
   };
 
   const readHistory = async (reading: Reading): Promise<Audited> => {
     await addPlaces(table, [home]);
     const before = await lastMark(table, home);
     const mark = before?.mark ?? begin(firstHour());
-    const draft = draftOf(mark);
+    // What a trail that is gone had recorded and not delivered, its history has.
+    const draft = draftOf(mark.trail ? { ...mark, readTo: mark.readTo - OVERLAP } : mark);
     const whole = await readLookup({ ...reading, lookup: source.lookup, sleep }, draft);
     const step: Step = { covered: [], findings: [], more: !whole, whole };
     return conclude(home, { before, last: mark }, { draft, step, again: undefined });

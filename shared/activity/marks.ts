@@ -17,11 +17,13 @@ export interface Mark {
   /** Files read since the mark before: the end of their names, and the SHA-256 of what they hold, in hexadecimal. */
   readonly files: readonly (readonly [name: string, hash: string])[];
   /** Of a file that was too long for one run: so many of its records are in the log. Of LookupEvents: down to when. */
-  readonly within?: readonly [name: string, count: number];
+  readonly within?: readonly [name: string, count: number] | undefined;
   /** Since the mark before, by the hour of the event: how many EventBridge had brought, and how many it had not. */
   readonly counts: readonly (readonly [hour: Time, brought: number, added: number])[];
   /** The time of which digests have been looked at. */
   readonly vouched?: Stretch;
+  /** Of a time in which the trail did not log: so far LookupEvents was read. */
+  readonly stopRead?: Pick<Mark, 'readTo' | 'within'> | undefined;
   /** What they vouch for, as far as hours are not settled. */
   readonly covered: readonly Stretch[];
   readonly troubles: readonly Trouble[];
@@ -32,7 +34,12 @@ export interface Mark {
   /** When everything of the last days was last looked at again. */
   readonly relookedAt: Time;
   /** As of this mark; absent: there is no trail. */
-  readonly trail?: { readonly logging: boolean; readonly validated: boolean };
+  readonly trail?: {
+    readonly logging: boolean;
+    readonly validated: boolean;
+    /** When it did not log last. */
+    readonly off?: Trouble | undefined;
+  };
 }
 
 /** As long as CloudTrail tries to deliver, and LookupEvents remembers. */

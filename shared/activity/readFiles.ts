@@ -169,6 +169,8 @@ export const createFileReader = (
           if (names.has(nameOfKey(key))) continue;
           if (!reading.hasTime() || !(await read(key))) {
             await flush();
+            // In the order of their delivery: what is before is in the log.
+            draft.readTo = Math.max(draft.readTo, deliveredAt(key) ?? 0);
             return false;
           }
         }

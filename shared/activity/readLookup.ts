@@ -20,7 +20,17 @@ const PACE = 500;
 const UNTIL = 'until';
 
 export const readLookup = async (
-  { sleep, lookup, ...reading }: Reading & { readonly lookup: Lookup; readonly sleep: (ms: number) => Promise<void> },
+  {
+    sleep,
+    lookup,
+    end: until = Number.POSITIVE_INFINITY,
+    ...reading
+  }: Reading & {
+    readonly lookup: Lookup;
+    readonly sleep: (ms: number) => Promise<void>;
+    /** Not beyond. */
+    readonly end?: Time;
+  },
   draft: Draft,
 ): Promise<boolean> => {
   const batch = createBatch(draft, reading, 'lookup');
@@ -47,7 +57,7 @@ export const readLookup = async (
     return true;
   };
 
-  const end = reading.now() - DELAY;
+  const end = Math.min(until, reading.now() - DELAY);
   while (draft.readTo < end) {
     const to = Math.min(draft.readTo + hours(1), end);
     if (!(await hour(draft.readTo, to))) return false;

@@ -20,16 +20,19 @@ export interface Finding extends Place {
 /** What a mark says of an hour that is not settled. */
 export const factsAt = (
   hour: Time,
-  mark: Pick<Mark, 'readTo' | 'covered' | 'troubles' | 'trail'>,
+  { readTo, covered, troubles, trail }: Pick<Mark, 'readTo' | 'covered' | 'troubles' | 'trail'>,
   { brought, added }: { readonly brought: number; readonly added: number },
 ): HourFacts => ({
   hour,
   provisional: brought,
   added,
-  trail: mark.trail,
-  ingestedAt: mark.readTo,
-  covered: mark.covered.filter(([from, to]) => from < hour + hours(2) && to > hour),
-  troubles: mark.troubles.filter(([from, to]) => from < hour + hours(1) && to > hour).map(([, , because]) => because),
+  trail: trail && { logging: trail.logging, validated: trail.validated },
+  ingestedAt: readTo,
+  covered: covered.filter(([from, to]) => from < hour + hours(2) && to > hour),
+  // The plainest reason first.
+  troubles: [...(trail?.off ? [trail.off] : []), ...troubles]
+    .filter(([from, to]) => from < hour + hours(1) && to > hour)
+    .map(([, , because]) => because),
 });
 
 /** A backlog is no gap: what has not been looked at yet is not settled. */

@@ -1,11 +1,12 @@
 /** The trail's files are the authority: whatever either leg loses, doubles or delays, what was recorded is in the log once, and what may be missing is said. */
 import { gzipSync } from 'node:zlib';
-import { StartLoggingCommand, StopLoggingCommand } from '@aws-sdk/client-cloudtrail';
-import { type Audited, chooseTrail, foldersOf } from '../../shared/activity/audit.ts';
+import { StartLoggingCommand, StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
+import type { Audited } from '../../shared/activity/audit.ts';
 import { completenessOf, DELIVERY, type HourFacts } from '../../shared/activity/completeness.ts';
 import { coverageIn } from '../../shared/activity/coverage.ts';
 import type { TrailFiles } from '../../shared/activity/log.ts';
 import { lastMark, settledHours } from '../../shared/activity/marks.ts';
+import { chooseTrail, foldersOf } from '../../shared/activity/trailInUse.ts';
 import { deliveredAt, type TrailInUse } from '../../shared/activity/trailLayout.ts';
 import { Forbidden } from '../../shared/core/errors.ts';
 import { days, hours, iso, minutes } from '../../shared/core/time.ts';
@@ -386,6 +387,40 @@ test('without a trail, LookupEvents: by the hour, at its pace, resumed where it 
   await account.audit();
   const { states, gaps } = await coverageIn(memory.table, { from: began - hours(20), to: began }, { now: now() });
   expect([states, gaps]).toEqual([expect.objectContaining({ reconciled: 20, gap: 0 }), []]);
+});
+
+test('what was done while the trail was stopped is read from CloudTrail’s own history, once', async () => {
+  const account = anAccount();
+  const { clients, world, now, memory, events } = account;
+  await account.pass(15, async () => void (await account.audit()));
+  const send = (command: 'stop' | 'weaken' | 'start') =>
+    command === 'weaken'
+      ? clients.cloudtrail.send(new UpdateTrailCommand({ Name: 'audit', IsMultiRegionTrail: false }))
+      : clients.cloudtrail.send(
+          command === 'stop' ? new StopLoggingCommand({ Name: 'audit' }) : new StartLoggingCommand({ Name: 'audit' }),
+        );
+  await send('stop');
+  world.clock.advance(minutes(40));
+  await send('weaken');
+  world.clock.advance(minutes(40));
+  await account.audit();
+  await send('start');
+  // EventBridge hears nothing where no trail logs.
+  events.splice(0);
+  await account.pass(30, async (n) => {
+    await account.audit();
+    if (n % 7 === 0) account.restart();
+  });
+  const found = (await allRows(memory, { action: 'cloudtrail:UpdateTrail' })).map((r) => r.activity.id);
+  expect(found).toEqual([
+    world.cloudtrail.events
+      .map((e) => e.record as { eventName: string; eventID: string })
+      .find((r) => r.eventName === 'UpdateTrail')?.eventID,
+  ]);
+  const ids = await idsOf(account);
+  expect(ids).toEqual([...new Set(ids)]);
+  const { gaps } = await coverageIn(memory.table, { from: now() - hours(4), to: now() - hours(2) }, { now: now() });
+  expect(gaps).toEqual([expect.objectContaining({ because: 'the trail was not logging' })]);
 });
 
 test('a trail whose bucket is gone is said, and is no failure of each minute', async () => {
