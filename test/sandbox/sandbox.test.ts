@@ -25,6 +25,7 @@ import { minutes } from '../../shared/core/time.ts';
 import type { Outcome } from '../../shared/runtime/heal.ts';
 import type { Swept } from '../../shared/runtime/sweep.ts';
 import { breakDisk } from '../../world/fleet.ts';
+import { impair } from '../../world/instances.ts';
 import { startServer } from '../announce/server.ts';
 
 jest.setTimeout(90_000);
@@ -218,6 +219,14 @@ test('explain: says what it would do, does and writes nothing', async () => {
   expect(answers[0]?.guards?.length).toBe(12);
   expect(sandbox.world.calls.filter((c) => c.operation === 'ModifyVolume')).toEqual([]);
   expect(await latest(id)).toBeUndefined();
+});
+
+test('whether AWS has an issue of its own there is asked, and known', async () => {
+  const { id } = web(3);
+  impair(sandbox.world, id, { instance: true });
+  const { answers } = await invoke({ explain: true, target: arnOf(id) });
+  const guards = answers.find((a) => a.remediation === 'instance-impaired')?.guards ?? [];
+  expect(guards.find((g) => g.guard === 'breaker')).toMatchObject({ passed: 'no storm in its group or its zone' });
 });
 
 test('what cannot be read is kept, listed and can be dropped', async () => {
