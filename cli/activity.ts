@@ -4,7 +4,8 @@ import type { Checkpoint } from '../shared/activity/checkpoint.ts';
 import type { WholeCoverage } from '../shared/activity/coverage.ts';
 import type { LogTable, Objects } from '../shared/activity/log.ts';
 import type { Report } from '../shared/activity/verify.ts';
-import { days, iso, type Time } from '../shared/core/time.ts';
+import type { TrailReport } from '../shared/activity/verifyTrail.ts';
+import { days, iso, minutes, type Time } from '../shared/core/time.ts';
 import type { ActivityPage, ActivityPlace, ActivityRow, ActivityWhere } from '../shared/runtime/activityQuestions.ts';
 import { Failure } from './failure.ts';
 import { ago, type Cell, clock, type Paint, table, timeOf, who } from './paint.ts';
@@ -270,6 +271,46 @@ export const verifyLog = async (s: Session, file: string | undefined): Promise<b
       : []),
   ]);
   return report.findings.length === 0;
+};
+
+/** A digest of an hour comes until so long after its beginning. */
+const VOUCHED_AFTER = minutes(135);
+const TRAIL_DAYS = 1;
+
+export const showTrailReport = (r: TrailReport, p: Paint): string[] => {
+  const events = count(r.events, 'event');
+  return [
+    ...r.findings.map(
+      ({ account, region, place, because }) => `${p.red('✗')} ${p.bold(`${account} ${region} ${place}`)}: ${because}`,
+    ),
+    ...r.missing.map(
+      ({ at, what, id, file }) => `${p.red('✗')} ${p.bold(id)}: ${what} of ${clock(at)}, in ${file}, is not in the log`,
+    ),
+    ...(r.missingCount > r.missing.length ? [p.red(`  and ${r.missingCount - r.missing.length} more events`)] : []),
+    r.findings.length === 0 && r.missingCount === 0
+      ? p.green(
+          `✓ Trail ${r.trail}: ${count(r.digests, 'digest')} vouch for all of ${clock(r.from)} to ${clock(r.to)}, and each of the ${events} of their ${count(r.files, 'file')} is in the log.`,
+        )
+      : p.red(
+          `✗ Trail ${r.trail}: ${count(r.findings.length, 'finding')}, and ${r.missingCount} of the ${events} of ${count(r.files, 'file')} are not in the log as they are there.`,
+        ),
+  ];
+};
+
+/** The trail itself against the log: with the caller's credentials, and nothing that Steward says of it. */
+export const verifyTrailFiles = async (
+  s: Session,
+  { from, to }: { readonly from?: Time; readonly to?: Time },
+): Promise<boolean> => {
+  const { verifyTrail } = await import('../shared/activity/verifyTrail.ts');
+  const where = await s.ask<ActivityPlace>({ do: 'activity-where' });
+  const { account, region, at, shards, declared } = where;
+  const [log, source] = await Promise.all([s.openLog(where), s.openTrail(where)]);
+  const end = Math.min(to ?? at, at - VOUCHED_AFTER);
+  const range = { from: Math.min(from ?? end - days(TRAIL_DAYS), end), to: end };
+  const report = await verifyTrail({ ...log, source, home: { account, region }, declared, shards }, range);
+  await s.show(report, showTrailReport);
+  return report.findings.length === 0 && report.missingCount === 0;
 };
 
 const write = (file: string, text: string): void => {

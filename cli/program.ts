@@ -173,10 +173,20 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     'verify',
     'reads the whole log with your own credentials and names whatever was changed, deleted, added or cut off',
     async (s, o) => {
-      const { verifyLog } = await import('./activity.ts');
-      if (!(await verifyLog(s, o.checkpoint))) run.exit = EXIT.failed;
+      const { verifyLog, verifyTrailFiles } = await import('./activity.ts');
+      const { trail, from, to } = o as unknown as { trail?: true; from?: number; to?: number };
+      const range = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+      const isWhole = trail ? await verifyTrailFiles(s, range) : await verifyLog(s, o.checkpoint);
+      if (!isWhole) run.exit = EXIT.failed;
     },
-  ).option('--checkpoint <file>', 'one that was kept elsewhere');
+  )
+    .option('--checkpoint <file>', 'one that was kept elsewhere')
+    .option(
+      '--trail',
+      'instead: CloudTrail’s digests, the files that they name, and that each of their events is in the log',
+    )
+    .option('--from <time>', 'of the trail: from then on; without it a day', moment)
+    .option('--to <time>', 'of the trail: until then', moment);
   add(activity, 'checkpoint', 'what the log says of itself now, signed: keep it elsewhere', async (s, o) =>
     (await import('./activity.ts')).saveCheckpoint(s, o.out),
   ).option('--out <file>', 'into a file');

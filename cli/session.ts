@@ -1,4 +1,5 @@
 /** What every command of the CLI has in common: the function that it asks, and how what comes is shown. */
+import type { TrailSource } from '../shared/activity/audit.ts';
 import type { ActivityWhere } from '../shared/runtime/activityQuestions.ts';
 import type { Done, Question, Reply, Command as Wish } from '../shared/runtime/answer.ts';
 import type { OpenLog } from './activity.ts';
@@ -21,6 +22,8 @@ export interface Io {
   readonly connect: (where: Where) => Promise<Steward>;
   /** The activity log itself, with the caller's own credentials. */
   readonly openLog: (log: ActivityWhere, where: Where) => Promise<OpenLog>;
+  /** CloudTrail and the trail's bucket, likewise. */
+  readonly openTrail: (log: ActivityWhere, where: Where) => Promise<TrailSource>;
 }
 
 /** Rendering is loaded with the first answer, not for `--help`. */
@@ -66,6 +69,7 @@ export const session = async (run: Run, options: Common) => {
     print: (lines: readonly string[]): void => io.out(lines.join('\n')),
     paint: paintOf(io.colors && options.color, io.width),
     openLog: (log: ActivityWhere) => io.openLog(log, options),
+    openTrail: (log: ActivityWhere) => io.openTrail(log, options),
     /** Asks where someone can be asked; what is not a terminal has said yes by giving the command. */
     isMeant: async (question: string, yes: boolean | undefined): Promise<boolean> =>
       yes || options.json || !io.asks || (await io.confirm(question)),

@@ -30,6 +30,10 @@ export const terminal = (): Io => {
         line.close();
       }
     },
+    openTrail: async ({ region }, { profile }) => {
+      const { trailSource } = await import('../shared/aws/trailSource.ts');
+      return trailSource({ region, ...(profile ? { profile } : {}) });
+    },
     openLog: async ({ table, bucket, key, region }, { profile }) => {
       const options = { region, ...(profile ? { profile } : {}) };
       const [{ activityTable }, { bucketObjects }, { noteSigner }] = await Promise.all([

@@ -40,6 +40,13 @@ const alarms = (stage) => [
     over: 900,
   },
   {
+    name: 'own-entries-wait',
+    say: 'What Steward did waits for more than an hour to be in the activity log; the table’s stream keeps it for 24. The log of record says why it fails.',
+    metric: ['AWS/Lambda', 'IteratorAge', lambda(stage, 'record')],
+    statistic: 'Maximum',
+    over: 3_600_000,
+  },
+  {
     name: 'activity-dear',
     say: 'To write a million events costs more than $5, four times what it costs a quiet account: writers of one shard get in each other’s way, or each event comes alone. The log of record has the counts.',
     metric: ['Steward', 'DollarsPerMillion', own(stage)],

@@ -41,10 +41,22 @@ module.exports = ({ resolveVariable }) =>
         ],
       ]),
       widget(5, 'Functions', [
-        ...['heal', 'sweep', 'answer', 'announce'].flatMap((name) => [
+        ...['heal', 'sweep', 'answer', 'announce', 'record', 'audit'].flatMap((name) => [
           ['AWS/Lambda', 'Errors', 'FunctionName', `steward-${stage}-${name}`],
           ['AWS/Lambda', 'Throttles', 'FunctionName', `steward-${stage}-${name}`],
         ]),
+      ]),
+      widget(6, 'Activity log: events by leg', [
+        own('Recorded', { label: 'by EventBridge and of Steward' }),
+        own('CaughtUp', { label: 'by the trail alone' }),
+        own('Brought', { label: 'by the trail, known already' }),
+        own('ActivityGaps', { label: 'hours with gaps', yAxis: 'right' }),
+        own('DigestFindings', { label: 'digests that are wrong', yAxis: 'right' }),
+      ]),
+      widget(7, 'Activity log: how late, ms', [
+        own('RecordLag', { stat: 'Maximum' }),
+        own('ReadBehind', { stat: 'Maximum' }),
+        own('UnsignedFor', { stat: 'Maximum' }),
       ]),
     ];
     return {

@@ -13,8 +13,9 @@ export const handler = makeHandler(
     region,
     identify: (proof, expected) => identify(proof, expected, { home }),
     activity: async () => {
-      const where = loadActivityConfig();
-      return { log: (await import('../../shared/runtime/activity.ts')).activityLog(where), where };
+      const config = loadActivityConfig();
+      const { activityLog, SHARDS } = await import('../../shared/runtime/activity.ts');
+      return { log: activityLog(config), where: { ...config, shards: SHARDS } };
     },
     note: async (said) => {
       const [{ entryOf }, { sqsQueue }] = await Promise.all([

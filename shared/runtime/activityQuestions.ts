@@ -57,10 +57,12 @@ export interface ActivityPage {
   readonly coverage?: WholeCoverage;
 }
 /** Where the log lies, for whoever reads it himself. */
-export type ActivityWhere = Pick<ActivityConfig, 'account' | 'region' | 'stage' | 'table' | 'bucket' | 'key'>;
+export type ActivityWhere = Pick<ActivityConfig, 'account' | 'region' | 'stage' | 'table' | 'bucket' | 'key'> & {
+  readonly shards: number;
+};
 
-/** With the time by Steward's clock. */
-export type ActivityPlace = ActivityWhere & { readonly at: Time };
+/** With the time by Steward's clock, and the trails that steward.yml declares. */
+export type ActivityPlace = ActivityWhere & { readonly at: Time; readonly declared: readonly string[] };
 
 /** Lambda answers 6 MB at most; JSON in JSON grows by its quotes. */
 const LARGEST = 2_500_000;

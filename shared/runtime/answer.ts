@@ -14,6 +14,7 @@ import type { Json } from '../core/verdict.ts';
 import type { ActivityLog } from './activity.ts';
 import {
   type ActivityPage,
+  type ActivityPlace,
   type ActivityWhere,
   activityQuestion,
   searchActivity,
@@ -178,7 +179,11 @@ const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
     case 'activity':
       return activity(q, deps);
     case 'activity-where':
-      return { ...(await deps.activity()).where, at: deps.now() };
+      return {
+        ...(await deps.activity()).where,
+        at: deps.now(),
+        declared: Object.keys(deps.policy.trails),
+      } satisfies ActivityPlace;
   }
 };
 

@@ -78,6 +78,7 @@ export const anAccount = ({
   let process = begin();
   const own = {
     world,
+    source,
     bucket,
     recorder,
     memory,

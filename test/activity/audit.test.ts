@@ -8,6 +8,7 @@ import type { TrailFiles } from '../../shared/activity/log.ts';
 import { lastMark, settledHours } from '../../shared/activity/marks.ts';
 import { chooseTrail, foldersOf } from '../../shared/activity/trailInUse.ts';
 import { deliveredAt, type TrailInUse } from '../../shared/activity/trailLayout.ts';
+import { verifyTrail } from '../../shared/activity/verifyTrail.ts';
 import { Forbidden } from '../../shared/core/errors.ts';
 import { days, hours, iso, minutes } from '../../shared/core/time.ts';
 import { paced } from '../../shared/runtime/activity.ts';
@@ -421,6 +422,27 @@ test('what was done while the trail was stopped is read from CloudTrail’s own 
   expect(ids).toEqual([...new Set(ids)]);
   const { gaps } = await coverageIn(memory.table, { from: now() - hours(4), to: now() - hours(2) }, { now: now() });
   expect(gaps).toEqual([expect.objectContaining({ because: 'the trail was not logging' })]);
+});
+
+test('who checks the trail himself sees that each event of its files is in the log, and what is not', async () => {
+  const account = anAccount();
+  const { memory, home, bucket, world, now, source } = account;
+  const from = Math.ceil(now() / hours(1)) * hours(1);
+  await account.pass(60, async () => void (await account.audit()));
+  const range = { from, to: from + hours(3) };
+  const check = (log: Pick<typeof memory, 'table' | 'objects'> = memory) =>
+    verifyTrail({ ...log, source, home, declared: [], shards: 2 }, range);
+  const whole = await check();
+  expect(whole).toMatchObject({ digests: 4, missingCount: 0, findings: [] });
+  expect(whole.events).toBeGreaterThan(100);
+  // A log that has nothing lacks all of them.
+  expect(await check(memoryLog())).toMatchObject({ missingCount: whole.events, findings: [] });
+  const [first = '', second = ''] = [...bucket.objects.keys()]
+    .filter((key) => key.includes('/CloudTrail/') && (deliveredAt(key) ?? 0) > from)
+    .sort();
+  bucket.objects.delete(first);
+  putObject(world, bucket, second, Buffer.from('no gzip'), {});
+  expect((await check()).findings.map((f) => f.kind)).toEqual(['file-missing', 'file-changed']);
 });
 
 test('a trail whose bucket is gone is said, and is no failure of each minute', async () => {

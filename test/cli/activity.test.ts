@@ -8,7 +8,10 @@ import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
 import type { HourFacts } from '../../shared/activity/completeness.ts';
 import { addPlaces, type Mark, putMark, settle } from '../../shared/activity/marks.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
+import { addTrail } from '../../world/cloudtrail.ts';
 import { breakDisk } from '../../world/fleet.ts';
+import { recordCalls } from '../../world/recorder.ts';
+import { addBucket } from '../../world/s3.ts';
 import { SIGNER, someEvents } from '../activity/setting.ts';
 import { createDesk } from './desk.ts';
 
@@ -207,4 +210,32 @@ test('what Steward did and what people told it is in the same log; around an inc
   expect((await alice('activity', 'search', '--error', 'Refused', '--actor', 'alice')).out).toContain(
     'steward:CommandApprove',
   );
+});
+
+test('verify --trail reads the trail with the caller’s own credentials: what is in its files and not in the log is named', async () => {
+  const { anna, account, writer } = await begin();
+  const { world } = account;
+  world.cloudtrail.trails.clear();
+  expect((await anna('activity', 'verify', '--trail')).err).toContain(
+    'there is no trail: nothing vouches for its files',
+  );
+  const bucket = addBucket(world, 'audit-logs');
+  addTrail(world, 'audit', { bucket: bucket.name });
+  const recorder = recordCalls(world, 'audit', bucket);
+  const from = Math.ceil(account.clock.now() / hours(1)) * hours(1);
+  await account.run(hours(4.5));
+  const words = ['activity', 'verify', '--trail', '--from', new Date(from).toISOString()];
+  const lacks = await anna(...words);
+  expect(lacks.code).toBe(1);
+  expect(lacks.out).toMatch(/✗ \S+: \S+ of 2026-01-15 \S+ UTC, in AWSLogs\/\S+, is not in the log/);
+  await writer.append(
+    'file',
+    recorder.records.map((r) => Buffer.from(JSON.stringify(r))),
+  );
+  const whole = await anna(...words);
+  expect(whole.out).toMatch(
+    /✓ Trail audit: \d digests vouch for all of .*, and each of the \d+ events of their \d+ files is in the log\./,
+  );
+  expect(whole.code).toBe(0);
+  recorder.stop();
 });

@@ -11,10 +11,11 @@ import { awsEstate, type Backlog } from '../../shared/aws/estate.ts';
 import { commandHash, identify, prove } from '../../shared/aws/identity.ts';
 import { kmsMac } from '../../shared/aws/macs.ts';
 import { ssmParameters } from '../../shared/aws/parameters.ts';
+import { trailSource } from '../../shared/aws/trailSource.ts';
 import { seconds } from '../../shared/core/time.ts';
 import { type AnswerDeps, answer, type Reply } from '../../shared/runtime/answer.ts';
 import { reachAws } from '../../shared/runtime/wire.ts';
-import { addUser } from '../../world/iam.ts';
+import { addUser, rootCredentials } from '../../world/iam.ts';
 import { addKey } from '../../world/kms.ts';
 import { memoryLog } from '../../world/memoryLog.ts';
 import { requestHandler } from '../../world/wire.ts';
@@ -36,7 +37,12 @@ const ANSWER_ROLE = {
 };
 
 /** Where the log would be: what opens it here is in memory. */
-const WHERE = { table: 'steward-test-activity', bucket: 'steward-test-activity', key: 'alias/steward-test-activity' };
+const WHERE = {
+  shards: 8,
+  table: 'steward-test-activity',
+  bucket: 'steward-test-activity',
+  key: 'alias/steward-test-activity',
+};
 
 export interface Said {
   readonly code: number;
@@ -142,6 +148,7 @@ export const createDesk = (options: AccountOptions = {}) => {
     sleep,
     confirm: async () => at.says === 'yes',
     openLog: async () => ({ ...log, keys: KEYS }),
+    openTrail: async () => trailSource({ ...from, credentials: rootCredentials }),
     connect: async ({ stage }) => ({
       ask: (question) => invoke({ ask: question }),
       command: async (command) => {

@@ -248,6 +248,7 @@ describe('Steward is watched', () => {
     'record-fails',
     'audit-fails',
     'activity-waits',
+    'own-entries-wait',
     'activity-dear',
     'audit-silent',
     'trail-denied',
