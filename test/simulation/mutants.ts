@@ -59,7 +59,7 @@ export const mutants: readonly Mutant[] = [
   ]),
   mutant('the last that serves is taken', GUARDS, 196, ['if (others.length > 0) return `', 'if (p.now > 0) return `']),
   mutant('the budget is counted per pass', GATE, 3, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
-  mutant('a place in the budget ends while the step still works', GATE, 57, [
+  mutant('a place in the budget ends while the step still works', GATE, 36, [
     "if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;",
     'if (now > 0) return lease.until > now;',
   ]),
@@ -70,7 +70,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'what is done is not put on the chart',
     GATE,
-    3,
+    11,
     [
       '      {\n        remediation: p.remediation.name,\n        incident: incident.id,\n        rung: p.act.rung,',
       '      ...[].map(() => ({})), ...[] as never[], ...([{\n        remediation: p.remediation.name,\n        incident: incident.id,\n        rung: p.act.rung,',
@@ -84,19 +84,19 @@ export const mutants: readonly Mutant[] = [
     '...(p.act.cost ? [{ put: { ...p.ledger',
     '...(p.act.cost && p.now < 0 ? [{ put: { ...p.ledger',
   ]),
-  mutant('the cost of an unknown outcome is taken back', GATE, 381, [
+  mutant('the cost of an unknown outcome is taken back', GATE, 471, [
     "if (kind === 'transient' || kind === 'permanent') await takeBack",
     "if (kind !== 'done') await takeBack",
   ]),
-  mutant('a yes is good for ever', GATE, 123, [
+  mutant('a yes is good for ever', GATE, 61, [
     'const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;',
     'const { ask: _ask, remedy: _remedy, ...kept } = p.incident;',
   ]),
-  mutant('a reserved step keeps a due time that is far off', GATE, 21, [
+  mutant('a reserved step keeps a due time that is far off', GATE, 66, [
     'dueAt: isSoon(p.incident.dueAt - p.now) ? p.incident.dueAt : p.now + minutes(5),',
     'dueAt: p.incident.dueAt >= p.now + minutes(3) ? p.incident.dueAt : p.now + minutes(5),',
   ]),
-  mutant('the switches are ignored', GUARDS, 3, [
+  mutant('the switches are ignored', GUARDS, 5, [
     '  return pauses.find(',
     '  return [pauses[9]].find(() => false) ?? [].find(',
   ]),
@@ -104,7 +104,7 @@ export const mutants: readonly Mutant[] = [
     '  if (pause) return',
     '  if (pause && !pause) return',
   ]),
-  mutant('excluded targets are in scope', GUARDS, 3, [
+  mutant('excluded targets are in scope', GUARDS, 20, [
     "if (ignored !== undefined && ignored.toLowerCase() !== 'false')",
     'if (ignored === null)',
   ]),
@@ -121,7 +121,7 @@ export const mutants: readonly Mutant[] = [
     ' &&\n    !(asker !== undefined && mayBeOne(asker, yes.by, policy.links))',
     '',
   ]),
-  mutant('old signals act at once', GUARDS, 89, [
+  mutant('old signals act at once', GUARDS, 446, [
     'if (age > limit && p.incident.looks < 2)',
     'if (age > limit && p.incident.looks < 0)',
   ]),
@@ -133,41 +133,41 @@ export const mutants: readonly Mutant[] = [
     "riskOf(p.remediation, p.act.rung) === 'harmless' || p.policy.maintenance.length === 0",
     "riskOf(p.remediation, p.act.rung) !== 'interrupts' || p.policy.maintenance.length === 0",
   ]),
-  mutant('the very same is done again', GUARDS, 3, ['  if (same)\n', '  if (same && p.now < 0)\n']),
-  mutant('one attempt too many', GUARDS, 11, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
+  mutant('the very same is done again', GUARDS, 11, ['  if (same)\n', '  if (same && p.now < 0)\n']),
+  mutant('one attempt too many', GUARDS, 12, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
   mutant('nothing cools down', GUARDS, 40, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
   mutant('cool-downs do not grow', GUARDS, 40, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
-  mutant('the breaker never trips', STORM, 81, [
+  mutant('the breaker never trips', STORM, 22, [
     '  if (count < breaker.atLeast) return undefined;',
     '  if (count >= 0) return undefined;',
   ]),
-  mutant('the breaker forgets at once', GUARDS, 3, [
+  mutant('the breaker forgets at once', GUARDS, 22, [
     'const open = breaker && p.now <',
     'const open = breaker && p.now < 0 && p.now <',
   ]),
   mutant('the cost cap is ignored', GUARDS, 1, ['return sum <= p.settings.costCapUsdPerMonth', 'return sum >= 0']),
-  mutant('a pass counts as lost after five seconds', PASS, 4, [
+  mutant('a pass counts as lost after five seconds', PASS, 372, [
     'export const PASS_LIMIT = minutes(3);',
     'export const PASS_LIMIT = seconds(5);',
   ]),
-  mutant('a lost attempt counts as not done', PASS, 3, [
+  mutant('a lost attempt counts as not done', PASS, 22, [
     "outcome: { kind: 'ambiguous', at: now, because: 'the pass that reserved",
     "outcome: { kind: 'transient', at: now, because: 'the pass that reserved",
   ]),
-  mutant('a step may start any time after it was reserved', STEP, 3, [
+  mutant('a step may start any time after it was reserved', STEP, 12, [
     'export const ACT_WITHIN = seconds(30);',
     'export const ACT_WITHIN = minutes(30);',
   ]),
-  mutant('what nobody answered was not done', STEP, 109, ["  return 'ambiguous';", "  return 'transient';"]),
+  mutant('what nobody answered was not done', STEP, 20, ["  return 'ambiguous';", "  return 'transient';"]),
   mutant('what AWS took has helped', REMEDIATION, 3, [
     'const healthy = isHealthy(seen, look);',
     "const healthy = isHealthy(seen, look) || attempts.at(-1)?.outcome?.kind === 'done';",
   ]),
-  mutant('putting back is judged as a step', REMEDIATION, 178, [
+  mutant('putting back is judged as a step', REMEDIATION, 69, [
     'return ran && last.undoes === undefined ? last',
     'return ran ? last',
   ]),
-  mutant('what was put back is put back again', UNDO, 3, [
+  mutant('what was put back is put back again', UNDO, 5, [
     "a.undoes === n && a.outcome?.kind !== 'transient'",
     'a.undoes === n && n < 0',
   ]),
@@ -179,7 +179,7 @@ export const mutants: readonly Mutant[] = [
     '  chart.open[incident.remediation] === incident.id\n    ? []',
     '  chart.open[incident.remediation] !== null\n    ? []',
   ]),
-  mutant('a new incident that lost a race is forgotten', PASS, 274, [
+  mutant('a new incident that lost a race is forgotten', PASS, 453, [
     'if (!(e instanceof Conflict) || incident.version === 0) throw e;',
     'if (!(e instanceof Conflict)) throw e;',
   ]),

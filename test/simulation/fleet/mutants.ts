@@ -33,11 +33,11 @@ export const mutants: readonly Mutant[] = [
     '    illOf({ mounts, soon }, o).length === 0,',
     '    illOf({ mounts, soon }, o).length >= 0,',
   ]),
-  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:80', [
+  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:10', [
     'const sender = new SSMClient(clientConfig(options, 1));',
     'const sender = new SSMClient(clientConfig(options, 3));',
   ]),
-  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:8', [
+  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:27', [
     "if (!isSure && agent !== 'silent')",
     "if (!isSure && agent === 'absent')",
   ]),
@@ -45,7 +45,7 @@ export const mutants: readonly Mutant[] = [
     "return awaitsStart(instance, tried(look, 'stop'))",
     "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
   ]),
-  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:195', [
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:5', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
@@ -53,15 +53,15 @@ export const mutants: readonly Mutant[] = [
     'return member ? replacing(seen, is, failing(seen).length > 1, look) : restarting(seen, is, look);',
     'return member && now < 0 ? replacing(seen, is, true, look) : restarting(seen, is, look);',
   ]),
-  mutant('what runs is well', IMPAIRED, 'instance-impaired:1', [
+  mutant('what runs is well', IMPAIRED, 'instance-impaired:2', [
     "    checks?.system === 'ok' &&\n    checks.instance === 'ok' &&\n    failing(seen).length === 0 &&\n",
     '    checks !== undefined &&\n',
   ]),
-  mutant('an issue of AWS’s own holds up nothing', 'shared/core/guards.ts', 'instance-impaired:10', [
+  mutant('an issue of AWS’s own holds up nothing', 'shared/core/guards.ts', 'instance-impaired:32', [
     "if (!issue || 'unknown' in issue || riskOf(p.remediation, p.act.rung) === 'harmless') return undefined;",
     "if (!issue || 'unknown' in issue || riskOf(p.remediation, p.act.rung) !== 'harmless') return undefined;",
   ]),
-  mutant('an issue of the region concerns no zone', 'shared/core/issues.ts', 'instance-impaired:10', [
+  mutant('an issue of the region concerns no zone', 'shared/core/issues.ts', 'instance-impaired:145', [
     '.filter(({ zone }) => zone === undefined || ',
     '.filter(({ zone }) => ',
   ]),
@@ -99,7 +99,7 @@ export const mutants: readonly Mutant[] = [
     "if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))",
     "if (stop?.step.do !== 'stop' || stop.outcome !== undefined)",
   ]),
-  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:35', [
+  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:16', [
     '    seen.load !== undefined &&\n    !isShort(seen, look) &&',
     '    !isShort(seen, look) &&',
   ]),
@@ -124,19 +124,19 @@ export const mutants: readonly Mutant[] = [
     'const FRESH = minutes(4);',
     'const FRESH = minutes(180);',
   ]),
-  mutant('an old nonce is accepted', SILENT, 'log-agent-silent:15', [
+  mutant('an old nonce is accepted', SILENT, 'log-agent-silent:21', [
     'lines.find((l) => l.word === last.token)',
     "lines.find((l) => l.word !== 'beat')",
   ]),
-  mutant('whose metrics come is well', SILENT, 'log-agent-silent:5', [
+  mutant('whose metrics come is well', SILENT, 'log-agent-silent:6', [
     'publishes(seen, look) && isWell(seen.logs)',
     'publishes(seen, look)',
   ]),
-  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:10', [
+  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:6', [
     "  return {\n    do: 'escalate',\n    because: `",
     "  return {\n    do: 'nothing',\n    because: `",
   ]),
-  mutant("the organisation's trail is started", TRAIL, 'trail-stopped:4', [
+  mutant("the organisation's trail is started", TRAIL, 'trail-stopped:7', [
     '=> {\n  const ruled = hands(seen) ?? waitForName(',
     '=> {\n  const ruled = waitForName(',
   ]),
@@ -152,7 +152,7 @@ export const mutants: readonly Mutant[] = [
     'const lost = await lostOf(',
     'const lost = ports.where.region !== undefined ? [] : await lostOf(',
   ]),
-  mutant("the organisation's trail is restored", TRAIL, 'trail-weakened:2', [
+  mutant("the organisation's trail is restored", TRAIL, 'trail-weakened:8', [
     "that is trail-stopped's` };\n  const ruled = hands(seen) ?? ",
     "that is trail-stopped's` };\n  const ruled = ",
   ]),
@@ -184,15 +184,15 @@ export const mutants: readonly Mutant[] = [
     "if (fitting.every((f) => f.delivery === 'unknown') && now - since < DELIVERS_WITHIN)",
     'if (now >= since - DELIVERS_WITHIN)',
   ]),
-  mutant('the word of its agent is enough to drain', ECS, 'ecs-agent-disconnected:9', [
+  mutant('the word of its agent is enough to drain', ECS, 'ecs-agent-disconnected:10', [
     'if (signs.length === 0 && !isOurDrain(look)) return oneSign(closely, is);',
     'if (signs.length < 0) return oneSign(closely, is);',
   ]),
-  mutant('an agent that is cut off is no trouble', ECS, 'ecs-agent-disconnected:3', [
+  mutant('an agent that is cut off is no trouble', ECS, 'ecs-agent-disconnected:2', [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
   ]),
-  mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:32', [
+  mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:20', [
     'isHealthy: ({ failing }) => failing === undefined,',
     'isHealthy: ({ because }) => because.length > 0,',
   ]),
