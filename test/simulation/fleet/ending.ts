@@ -46,7 +46,15 @@ export const lostOnes = (a: FleetAccount): readonly Patient[] => {
     witness.inScope(arn) && policy.remediations[remediation]?.mode !== 'off';
   const wasHeard = ({ toldBy }: Patient): boolean => toldBy === undefined || a.heard.has(toldBy);
   const isKnown = (p: Patient): boolean => open.some((i) => i.target === p.arn);
-  return a.patients.filter((p) => isLatest(p) && p.isIll() && isOurs(p) && wasHeard(p) && !isKnown(p));
+  // Who had the repair put back knows what he has put back.
+  const latest = ({ arn, remediation }: Patient): Incident | undefined =>
+    [...a.store.records.values()]
+      .filter((r) => r.kind === 'incident')
+      .findLast((i) => i.target === arn && i.remediation === remediation);
+  const wasPutBack = (p: Patient): boolean => latest(p)?.end === 'undone';
+  return a.patients.filter(
+    (p) => isLatest(p) && p.isIll() && isOurs(p) && wasHeard(p) && !isKnown(p) && !wasPutBack(p),
+  );
 };
 
 const checkStopped = (a: FleetAccount, id: string, open: readonly Incident[]): void => {
