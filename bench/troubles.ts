@@ -1,6 +1,8 @@
 /** Each trouble in the world: from its beginning to its closed incident, in the world's time, with the calls to AWS that it took. And the past through the engine. */
 import { existsSync } from 'node:fs';
 import { StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
+import { PutRetentionPolicyCommand } from '@aws-sdk/client-cloudwatch-logs';
+import { DisableKeyCommand } from '@aws-sdk/client-kms';
 import { backtest } from '../backtest/backtest.ts';
 import { eventsIn, pastOf } from '../backtest/past.ts';
 import { defaultPolicy } from '../shared/core/policy.ts';
@@ -11,10 +13,25 @@ import { clientsOf } from '../test/world/clients.ts';
 import { addTrail } from '../world/cloudtrail.ts';
 import { addService, breakEcsAgent, makeCluster } from '../world/clusters.ts';
 import { addAlarm, breakDisk, breakLoad, hostOf } from '../world/fleet.ts';
+import { makeVpc } from '../world/flowLogs.ts';
 import { impair, makeInstance } from '../world/instances.ts';
+import { addKey } from '../world/kms.ts';
+import { makeLogGroup } from '../world/logs.ts';
+import { addBucket } from '../world/s3.ts';
 import { measured, type Table } from './incident.ts';
 
 type Begin = (account: Account, id: string) => void;
+/** What CloudTrail needs of a bucket. */
+const bucketPolicy = (name: string, account: string) => {
+  const allow = { Effect: 'Allow', Principal: { Service: 'cloudtrail.amazonaws.com' } };
+  return {
+    Version: '2012-10-17',
+    Statement: [
+      { ...allow, Action: 's3:GetBucketAcl', Resource: `arn:aws:s3:::${name}` },
+      { ...allow, Action: 's3:PutObject', Resource: `arn:aws:s3:::${name}/AWSLogs/${account}/*` },
+    ],
+  };
+};
 const root = (account: Account) => clientsOf(account.world).cloudtrail;
 
 /** By the name of the figure: the remediation that ends it, and how it begins. */
@@ -43,6 +60,29 @@ const TROUBLES: Readonly<Record<string, readonly [remediation: string, begin: Be
       breakEcsAgent(world, hosts[0]?.id ?? '', 'hung');
     },
   ],
+  trailKey: [
+    'trail-undelivered',
+    ({ world }) => {
+      const key = addKey(world);
+      addBucket(world, 'bench-audit', { policy: JSON.stringify(bucketPolicy('bench-audit', world.account)) });
+      addTrail(world, 'keyed', { bucket: 'bench-audit', kmsKey: key.arn });
+      void clientsOf(world).kms.send(new DisableKeyCommand({ KeyId: key.arn }));
+    },
+  ],
+  logGroup: [
+    'log-group-weakened',
+    ({ world }) => {
+      makeLogGroup(world, { name: '/bench/web', retention: 90, tags: { 'steward:managed': 'true' } });
+      void clientsOf(world).logs.send(
+        new PutRetentionPolicyCommand({ logGroupName: '/bench/web', retentionInDays: 1 }),
+      );
+    },
+  ],
+  flowLogs: ['flow-logs-missing', ({ world }) => void makeVpc(world, { tags: { 'steward:managed': 'true' } })],
+  unwatched: [
+    'unwatched-instance',
+    ({ world }) => void makeInstance(world, { running: true, tags: { 'steward:managed': 'true' } }),
+  ],
   trailStopped: ['trail-stopped', (account) => void root(account).send(new StopLoggingCommand({ Name: 'audit' }))],
   trailWeakened: [
     'trail-weakened',
@@ -56,6 +96,8 @@ const POLICY = {
     'unwatched-instance': { mode: 'act' },
     'memory-exhausted': { restartable: ['shop'] },
     'cpu-exhausted': { restartable: ['shop'] },
+    'flow-logs-missing': { destination: { type: 's3', arn: 'arn:aws:s3:::bench-flow-logs' } },
+    'log-group-weakened': { groups: [{ match: '/bench/*', retentionDays: 90 }] },
   },
 };
 
