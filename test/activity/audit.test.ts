@@ -280,6 +280,34 @@ test('a file that is no whole gzip stops nothing, is said, and is read once it i
   expect(await said()).toEqual([]);
 });
 
+test('what is delivered late, under an older name, is read all the same: within the hour at once, later within a day', async () => {
+  const account = anAccount({ seed: 3 });
+  const { bucket, world, home, now, memory } = account;
+  const began = now();
+  await account.pass(20, async () => void (await account.audit()));
+  const late = (at: number, random: string, event: Buffer) => {
+    const stamp = iso(at).replaceAll(/[-:]/g, '').slice(0, 13);
+    const folder = `AWSLogs/${home.account}/CloudTrail/${home.region}/${iso(at).slice(0, 10).replaceAll('-', '/')}`;
+    const key = `${folder}/${home.account}_CloudTrail_${home.region}_${stamp}Z_${random}.json.gz`;
+    putObject(world, bucket, key, gzipSync(`{"Records":[${event}]}`), {});
+  };
+  const [soon = Buffer.of(), old = Buffer.of()] = someEvents(2, 9, home.account, began + minutes(10));
+  late(now() - minutes(40), '0000000000000000', soon);
+  late(began + minutes(10), '1111111111111111', old);
+  const has = async (event: Buffer) =>
+    (await idsOf(account)).includes((JSON.parse(event.toString()) as { eventID: string }).eventID);
+  world.clock.advance(minutes(5));
+  await account.audit();
+  expect([await has(soon), await has(old)]).toEqual([true, false]);
+  // The daily look goes back three days.
+  for (let n = 0; n < 25; n++) {
+    world.clock.advance(hours(1));
+    await account.audit();
+  }
+  expect(await has(old)).toBe(true);
+  expect((await lastMark(memory.table, home))?.mark.troubles).toEqual([]);
+});
+
 test('a file too long for one run goes on where it ended', async () => {
   const account = anAccount();
   const { bucket, world, home, now, memory } = account;
