@@ -1,5 +1,5 @@
 /** The trail's files are the authority: whatever either leg loses, doubles or delays, what was recorded is in the log once, and what may be missing is said. */
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { StartLoggingCommand, StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
 import type { Audited } from '../../shared/activity/audit.ts';
 import { completenessOf, DELIVERY, type HourFacts } from '../../shared/activity/completeness.ts';
@@ -308,6 +308,32 @@ test('what is delivered late, under an older name, is read all the same: within 
   expect((await lastMark(memory.table, home))?.mark.troubles).toEqual([]);
 });
 
+test('a file that no listing shows is read because its digest names it', async () => {
+  let hidden = '';
+  const account = anAccount({
+    around: (source) => ({
+      ...source,
+      files: (trail) => {
+        const files = source.files(trail);
+        return {
+          ...files,
+          async *keys(prefix, after) {
+            for await (const key of files.keys(prefix, after)) {
+              if (hidden === '' && key.includes('/CloudTrail/')) hidden = key;
+              if (key !== hidden) yield key;
+            }
+          },
+        };
+      },
+    }),
+  });
+  await account.pass(30, async () => expect((await account.audit()).findings).toEqual([]));
+  const body = account.bucket.objects.get(hidden)?.at(-1)?.body ?? Buffer.of();
+  const { Records } = JSON.parse(gunzipSync(body).toString()) as { Records: { eventID: string }[] };
+  expect(Records.length).toBeGreaterThan(0);
+  expect(await idsOf(account)).toEqual(expect.arrayContaining(Records.map((r) => r.eventID)));
+});
+
 test('a file too long for one run goes on where it ended', async () => {
   const account = anAccount();
   const { bucket, world, home, now, memory } = account;
@@ -321,6 +347,10 @@ test('a file too long for one run goes on where it ended', async () => {
   do {
     let steps = 2;
     runs.push(await account.audit(() => steps-- > 0));
+    // What is not read to its end is not claimed.
+    const readTo = (await lastMark(memory.table, home))?.mark.readTo ?? 0;
+    expect(readTo > (deliveredAt(key) ?? 0)).toBe(runs.at(-1)?.whole);
+    world.clock.advance(minutes(1));
   } while (!runs.at(-1)?.whole && runs.length < 20);
   expect(runs.map((r) => r.whole)).toEqual([false, false, true]);
   expect(runs.reduce((n, r) => n + r.added, 0)).toBe(4_500);
