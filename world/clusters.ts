@@ -1,7 +1,7 @@
 /** Furnishes a cluster: an Auto Scaling group of container instances over the zones, a service on it, a load balancer before that. And breaks it. */
 import { addGroup, type ScalingGroup } from './autoscaling.ts';
 import type { Instance } from './ec2.ts';
-import { type Cluster, type EcsService, type Image, imageOf, type TaskDefinition } from './ecs.ts';
+import { type Cluster, type EcsService, type Image, imageOf, type Task, type TaskDefinition } from './ecs.ts';
 import { createCluster } from './ecsClusters.ts';
 import { tasksOf } from './ecsDescribe.ts';
 import { breakEcsAgent, registerInstance } from './ecsInstances.ts';
@@ -123,6 +123,21 @@ export const setImage = (world: World, reference: string, change: Partial<Image>
     for (const task of cluster.tasks.values())
       if (task.containers.some((c) => c.image === reference)) checkHealth(world, task);
   probeTargets(world);
+};
+
+/** Its applications run and answer nobody, and ECS does not see to it: the load balancer has found them unhealthy. */
+export const hangTasks = (
+  world: World,
+  { service, targetGroup }: Pick<FurnishedService, 'service' | 'targetGroup'>,
+  tasks: readonly Task[],
+) => {
+  service.overlooks = true;
+  const own = new Set(tasks.flatMap((t) => [t.address, ...t.containers.map((c) => c.hostPort)]));
+  for (const [key, target] of targetGroup?.targets ?? []) {
+    if (!own.has(target.id) && !own.has(target.port)) continue;
+    world.elb.probes.set(key, () => false);
+    Object.assign(target, { state: 'unhealthy', answered: false, turn: target.turn + 1 });
+  }
 };
 
 /** The host is dead: its checks fail, its agents are silent, its containers answer nobody. */

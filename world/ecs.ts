@@ -134,6 +134,18 @@ export type Deployment = {
   failedTasks: number;
 };
 
+/** A service's own record of what it was deployed as: `ListServiceDeployments`, `DescribeServiceRevisions`. */
+export type DeploymentRecord = {
+  /** As the deployment's. */
+  readonly id: string;
+  readonly definition: string;
+  /** What its tags meant then: tasks of it run these digests. */
+  readonly images: readonly { readonly name: string; readonly image: string; readonly digest: string }[];
+  readonly startedAt: number;
+  finishedAt: number | undefined;
+  status: 'IN_PROGRESS' | 'SUCCESSFUL' | 'STOPPED' | 'ROLLBACK_SUCCESSFUL';
+};
+
 export type ServiceTarget = { readonly targetGroup: string; readonly container: string; readonly port: number };
 export type EcsService = {
   readonly name: string;
@@ -150,11 +162,16 @@ export type EcsService = {
   /** Milliseconds in which an unhealthy target is forgiven. */
   grace: number;
   rebalancing: boolean;
+  readonly controller: 'ECS' | 'CODE_DEPLOY' | 'EXTERNAL';
+  /** Its scheduler does not see to failed health checks, as in an issue of ECS's own. */
+  overlooks: boolean;
   placement: { type: 'spread' | 'binpack' | 'random'; field: string }[];
   distinct: boolean;
   readonly targets: readonly ServiceTarget[];
   /** The newest first, as the API has them. */
   deployments: Deployment[];
+  /** The newest first. */
+  history: DeploymentRecord[];
   /** The newest first; AWS keeps 100. */
   events: { readonly id: string; readonly at: number; readonly message: string }[];
   /** Tasks that never ran make the next start wait longer. */

@@ -1,7 +1,9 @@
 /** ECS in the API's words, and on the bus: its events carry the same shapes with times as text. */
 import type {
   ContainerInstance as ApiContainerInstance,
+  ServiceRevision as ApiRevision,
   Service as ApiService,
+  ServiceDeploymentBrief as ApiServiceDeployment,
   Task as ApiTask,
   TaskDefinition as ApiTaskDefinition,
 } from '@aws-sdk/client-ecs';
@@ -12,7 +14,11 @@ import {
   type ContainerInstance,
   clusterNamed,
   type Deployment,
+  type DeploymentRecord,
+  definitionOf,
   type EcsService,
+  ecsArn,
+  nameIn,
   type Resources,
   remaining,
   type Task,
@@ -75,7 +81,11 @@ const times = (t: Task) => ({
   ...(t.stoppedAt !== undefined && { stoppedAt: new Date(t.stoppedAt) }),
 });
 
-const apiContainer = (task: Task, c: Container) => ({
+const memoryOf = (world: World, task: Task, { name }: Container) => {
+  const memory = definitionOf(world, task.definition)?.containers.find((c) => c.name === name)?.memory;
+  return memory ? { memory: String(memory) } : {};
+};
+const apiContainer = (world: World, task: Task, c: Container) => ({
   containerArn: task.arn.replace(':task/', ':container/').concat(`/${c.id}`),
   taskArn: task.arn,
   name: c.name,
@@ -83,6 +93,7 @@ const apiContainer = (task: Task, c: Container) => ({
   imageDigest: c.digest,
   lastStatus: c.status,
   healthStatus: c.health,
+  ...memoryOf(world, task, c),
   ...(c.exitCode !== undefined && { exitCode: c.exitCode }),
   ...(c.reason && { reason: c.reason }),
   networkBindings: c.hostPort ? [{ bindIP: '0.0.0.0', hostPort: c.hostPort, protocol: 'tcp' as const }] : [],
@@ -105,7 +116,7 @@ export const apiTask = (world: World, task: Task): ApiTask => ({
   cpu: String(task.cpu),
   memory: String(task.memory),
   version: task.version,
-  containers: task.containers.map((c) => apiContainer(task, c)),
+  containers: task.containers.map((c) => apiContainer(world, task, c)),
   ...(task.stopCode && { stopCode: task.stopCode }),
   ...(task.stoppedReason && { stoppedReason: task.stoppedReason }),
   attachments: task.address
@@ -184,6 +195,7 @@ export const apiService = (world: World, service: EcsService): ApiService => {
     pendingCount: tasks.filter(isPending).length,
     launchType: service.launchType,
     schedulingStrategy: service.strategy,
+    ...(service.controller === 'ECS' ? {} : { deploymentController: { type: service.controller } }),
     taskDefinition: service.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '',
     availabilityZoneRebalancing: service.rebalancing ? 'ENABLED' : 'DISABLED',
     healthCheckGracePeriodSeconds: service.grace / 1000,
@@ -205,6 +217,37 @@ export const apiService = (world: World, service: EcsService): ApiService => {
     tags: lowerTags(service.tags),
   };
 };
+
+const recordArn = (world: World, kind: string, service: EcsService, { id }: DeploymentRecord) =>
+  ecsArn(world, `${kind}/${service.cluster}/${service.name}/${nameIn(id)}`);
+
+export const apiServiceDeployment = (
+  world: World,
+  service: EcsService,
+  record: DeploymentRecord,
+): ApiServiceDeployment => ({
+  serviceDeploymentArn: recordArn(world, 'service-deployment', service, record),
+  serviceArn: service.arn,
+  clusterArn: clusterNamed(world, service.cluster).arn,
+  createdAt: new Date(record.startedAt),
+  startedAt: new Date(record.startedAt),
+  ...(record.finishedAt !== undefined && { finishedAt: new Date(record.finishedAt) }),
+  targetServiceRevisionArn: recordArn(world, 'service-revision', service, record),
+  status: record.status,
+});
+export const apiRevision = (world: World, service: EcsService, record: DeploymentRecord): ApiRevision => ({
+  serviceRevisionArn: recordArn(world, 'service-revision', service, record),
+  serviceArn: service.arn,
+  clusterArn: clusterNamed(world, service.cluster).arn,
+  taskDefinition: record.definition,
+  launchType: service.launchType,
+  containerImages: record.images.map(({ name, image, digest }) => ({
+    containerName: name,
+    image,
+    imageDigest: digest,
+  })),
+  createdAt: new Date(record.startedAt),
+});
 
 /** On the bus times are text, as JSON has them. */
 const asDetail = (shape: object): Record<string, unknown> => JSON.parse(JSON.stringify(shape));

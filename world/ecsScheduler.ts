@@ -2,7 +2,16 @@
  * The service scheduler: what each service is to have, against what it has. Rolling deployments within minimum and maximum percent, drained
  * instances, unhealthy tasks, the circuit breaker and the restart throttle. It looks a few seconds after anything changes.
  */
-import { type Cluster, type Deployment, definitionOf, type EcsService, instanceOfTask, type Task } from './ecs.ts';
+import {
+  type Cluster,
+  type Deployment,
+  type DeploymentRecord,
+  definitionOf,
+  type EcsService,
+  imageOf,
+  instanceOfTask,
+  type Task,
+} from './ecs.ts';
 import { isRunning, note, sayDeployment, sayService, tasksOf } from './ecsDescribe.ts';
 import { isPlace, type NoPlace, place, wordsOf } from './ecsPlacement.ts';
 import { startTask, stopTask } from './ecsTasks.ts';
@@ -57,7 +66,7 @@ const isProtected = (world: World, { protectedUntil }: Task): boolean =>
 
 /** Why it must not go on, in ECS's words. */
 const failing = (world: World, service: EcsService, task: Task): string | undefined => {
-  if (!isRunning(task)) return undefined;
+  if (!isRunning(task) || service.overlooks) return undefined;
   if (task.containers.some((c) => c.essential && c.health === 'UNHEALTHY'))
     return 'Task failed container health checks';
   const since = world.clock.now() - (task.startedAt ?? 0);
@@ -234,6 +243,7 @@ const breakCircuit = (world: World, service: EcsService, primary: Deployment) =>
   primary.rollout = 'FAILED';
   primary.rolloutReason = 'ECS deployment circuit breaker: tasks failed to start.';
   primary.updatedAt = world.clock.now();
+  finish(world, service, service.circuitBreaker.rollback && service.completed ? 'ROLLBACK_SUCCESSFUL' : 'STOPPED');
   sayDeployment(world, service, primary);
   const back = service.completed;
   if (!service.circuitBreaker.rollback || back === undefined || back.id === primary.id) return;
@@ -245,6 +255,17 @@ const breakCircuit = (world: World, service: EcsService, primary: Deployment) =>
   Object.assign(known, { status: 'PRIMARY', rollout: 'IN_PROGRESS', rolloutReason: reason, failedTasks: 0 });
   service.throttle = { failures: 0, until: 0, since: world.clock.now() };
   sayDeployment(world, service, known);
+};
+
+const recordOf = (world: World, { id, definition, createdAt: startedAt }: Deployment): DeploymentRecord => {
+  const containers = definitionOf(world, definition)?.containers ?? [];
+  const images = containers.map(({ name, image }) => ({ name, image, digest: imageOf(world, image).digest }));
+  return { id, definition, images, startedAt, finishedAt: undefined, status: 'IN_PROGRESS' };
+};
+/** What is under way is over. */
+const finish = (world: World, service: EcsService, status: DeploymentRecord['status']) => {
+  const [last] = service.history;
+  if (last?.status === 'IN_PROGRESS') Object.assign(last, { status, finishedAt: world.clock.now() });
 };
 
 /** A new primary deployment; the one before goes on as ACTIVE until its tasks are gone. */
@@ -262,6 +283,8 @@ export const deploy = (world: World, service: EcsService, definition: string, re
     failedTasks: 0,
   };
   service.deployments = [deployment, ...service.deployments.map((d) => ({ ...d, status: 'ACTIVE' as const }))];
+  finish(world, service, 'STOPPED');
+  service.history = [recordOf(world, deployment), ...service.history];
   service.throttle = { failures: 0, until: 0, since: now };
   service.steady = false;
   sayDeployment(world, service, deployment);
@@ -285,6 +308,7 @@ const roll = ({ world, cluster, service, keepers, leavers }: View) => {
     primary.rollout = 'COMPLETED';
     primary.rolloutReason = `ECS deployment ${primary.id} completed.`;
     primary.updatedAt = world.clock.now();
+    finish(world, service, 'SUCCESSFUL');
     service.completed = { id: primary.id, definition: primary.definition };
     note(world, service, `(deployment ${primary.id}) deployment completed.`);
     sayDeployment(world, service, primary);

@@ -63,6 +63,8 @@ export const ecsService = defineService<typeof api>({
     DeregisterContainerInstance: (input, world) => [clusterResource(world, input.cluster)],
     DescribeServices: (input, world) => each(world, 'service', input.cluster, input.services),
     UpdateService: (input, world) => each(world, 'service', input.cluster, [input.service ?? '']),
+    ListServiceDeployments: (input, world) => each(world, 'service', input.cluster, [input.service ?? '']),
+    DescribeServiceRevisions: (input) => (input.serviceRevisionArns ?? []).map((arn) => ({ arn })),
     CreateService: (input, world) => each(world, 'service', input.cluster, [input.serviceName ?? '']),
     DeleteService: (input, world) => each(world, 'service', input.cluster, [input.service ?? '']),
     DescribeTasks: (input, world) => each(world, 'task', input.cluster, input.tasks),

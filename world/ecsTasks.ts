@@ -27,6 +27,7 @@ export type NewTask = {
   readonly instance: ContainerInstance | undefined;
   readonly service: EcsService | undefined;
   readonly startedBy: string;
+  readonly tags?: Record<string, string>;
 };
 
 /** ECS lists what has stopped for an hour at most. */
@@ -71,7 +72,7 @@ const containersOf = (world: World, { containers }: TaskDefinition): Container[]
 
 export const startTask = (
   world: World,
-  { cluster, definition, launchType, zone, instance, service, startedBy }: NewTask,
+  { cluster, definition, launchType, zone, instance, service, startedBy, tags = {} }: NewTask,
 ): Task => {
   const id = world.random.hex(32);
   const ownAddress = definition.networkMode === 'awsvpc';
@@ -100,7 +101,7 @@ export const startTask = (
     stoppedReason: undefined,
     protectedUntil: undefined,
     version: 1,
-    tags: { ...service?.tags },
+    tags: { ...service?.tags, ...tags },
     turn: 0,
     untold: undefined,
   };

@@ -3,6 +3,7 @@ import type {
   ContainerDefinition as ApiContainerDefinition,
   CreateServiceCommandInput,
   ListTasksCommandInput,
+  ServiceRevision,
   UpdateServiceCommandInput,
 } from '@aws-sdk/client-ecs';
 import {
@@ -16,7 +17,7 @@ import {
   type Task,
   type TaskDefinition,
 } from './ecs.ts';
-import { apiDefinition, apiService, apiTask } from './ecsDescribe.ts';
+import { apiDefinition, apiRevision, apiService, apiServiceDeployment, apiTask } from './ecsDescribe.ts';
 import {
   atMost,
   type EcsOperations,
@@ -81,6 +82,8 @@ export type NewService = Partial<
     | 'circuitBreaker'
     | 'grace'
     | 'rebalancing'
+    | 'controller'
+    | 'overlooks'
     | 'placement'
     | 'distinct'
     | 'targets'
@@ -107,10 +110,13 @@ export const makeService = (
     circuitBreaker: { enable: false, rollback: false },
     grace: 0,
     rebalancing: false,
+    controller: 'ECS',
+    overlooks: false,
     placement: [],
     distinct: false,
     targets: [],
     deployments: [],
+    history: [],
     events: [],
     throttle: { failures: 0, until: 0, since: 0 },
     completed: undefined,
@@ -162,6 +168,10 @@ const taskFilter =
     (!input.launchType || t.launchType === input.launchType) &&
     (!input.startedBy || t.startedBy === input.startedBy) &&
     cluster.tasks.has(t.id);
+
+/** Described only when they are asked for. */
+const withTags = <T extends { tags?: unknown }>({ tags, ...shape }: T, tagged: boolean) =>
+  tagged ? { ...shape, tags: tags as { key: string; value: string }[] } : shape;
 
 const protection = (taskArn: string, until: number | undefined) => ({
   taskArn,
@@ -225,6 +235,11 @@ export const workloadOperations: EcsOperations = {
     Object.assign(service, settingsOf(input), input.desiredCount !== undefined && { desired: input.desiredCount });
     service.steady = false;
     const current = service.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '';
+    if (definition && service.controller !== 'ECS')
+      throw new AwsError(
+        'InvalidParameterException',
+        'Unable to update task definition on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to trigger a new deployment.',
+      );
     if (input.forceNewDeployment || (definition && definition !== current))
       deploy(world, service, definition || current);
     changed(world);
@@ -253,7 +268,32 @@ export const workloadOperations: EcsOperations = {
   DescribeServices: (input, { world }) => {
     atMost(input.services, 10, 'services');
     const { found, failures } = lookUp(world, input.services, findCluster(world, input.cluster).services, 'service');
-    return { services: found.map((s) => apiService(world, s)), failures };
+    const tagged = input.include?.includes('TAGS') === true;
+    return { services: found.map((s) => withTags(apiService(world, s), tagged)), failures };
+  },
+  /** The newest first. */
+  ListServiceDeployments: (input, { world }) => {
+    const service = findService(findCluster(world, input.cluster), input.service);
+    const listed = service.history.filter((d) => !input.status?.length || input.status.includes(d.status));
+    const { items, next } = pageOf(
+      listed.map((d) => d.id),
+      input,
+    );
+    const records = listed.filter((d) => items.includes(d.id));
+    return { serviceDeployments: records.map((d) => apiServiceDeployment(world, service, d)), ...next };
+  },
+  DescribeServiceRevisions: (input, { world }) => {
+    atMost(input.serviceRevisionArns, 20, 'serviceRevisionArns');
+    const serviceRevisions: ServiceRevision[] = [];
+    const failures: { arn: string; reason: string }[] = [];
+    for (const arn of input.serviceRevisionArns ?? []) {
+      const [cluster = '', name = '', id = ''] = arn.split('/').slice(1);
+      const service = world.ecs.clusters.get(cluster)?.services.get(name);
+      const record = service?.history.find((d) => nameIn(d.id) === id);
+      if (service && record) serviceRevisions.push(apiRevision(world, service, record));
+      else failures.push({ arn, reason: 'MISSING' });
+    }
+    return { serviceRevisions, failures };
   },
 
   ListTasks: (input, { world }) => {
@@ -270,7 +310,8 @@ export const workloadOperations: EcsOperations = {
   DescribeTasks: (input, { world }) => {
     atMost(input.tasks, 100, 'tasks');
     const { found, failures } = lookUp(world, input.tasks, findCluster(world, input.cluster).tasks, 'task');
-    return { tasks: found.map((t) => apiTask(world, t)), failures };
+    const tagged = input.include?.includes('TAGS') === true;
+    return { tasks: found.map((t) => withTags(apiTask(world, t), tagged)), failures };
   },
   RunTask: (input, { world }) => {
     const cluster = findCluster(world, input.cluster);
@@ -286,7 +327,10 @@ export const workloadOperations: EcsOperations = {
         };
       const { zone, instance } = found;
       const startedBy = input.startedBy ?? '';
-      tasks.push(startTask(world, { cluster, definition, launchType, zone, instance, service: undefined, startedBy }));
+      const tags = lower(input.tags);
+      tasks.push(
+        startTask(world, { cluster, definition, launchType, zone, instance, service: undefined, startedBy, tags }),
+      );
     }
     return { tasks: tasks.map((t) => apiTask(world, t)), failures: [] };
   },
