@@ -11,7 +11,8 @@ import { remediations } from '../shared/remediations/index.ts';
 import type { Account } from '../test/stories/account.ts';
 import { clientsOf } from '../test/world/clients.ts';
 import { addTrail } from '../world/cloudtrail.ts';
-import { addService, breakEcsAgent, makeCluster } from '../world/clusters.ts';
+import { addService, breakEcsAgent, hangTasks, makeCluster, runningTasks } from '../world/clusters.ts';
+import { clusterNamed } from '../world/ecs.ts';
 import { addAlarm, breakDisk, breakLoad, hostOf } from '../world/fleet.ts';
 import { makeVpc } from '../world/flowLogs.ts';
 import { impair, makeInstance } from '../world/instances.ts';
@@ -34,8 +35,8 @@ const bucketPolicy = (name: string, account: string) => {
 };
 const root = (account: Account) => clientsOf(account.world).cloudtrail;
 
-/** By the name of the figure: the remediation that ends it, and how it begins. */
-const TROUBLES: Readonly<Record<string, readonly [remediation: string, begin: Begin]>> = {
+/** By the name of the figure: the remediation that ends it, how it begins, and what is there before. */
+const TROUBLES: Readonly<Record<string, readonly [remediation: string, begin: Begin, before?: Begin]>> = {
   fullDisk: ['full-disk', ({ world }, id) => void breakDisk(world, id, { path: '/', usedPercent: 95 })],
   memoryLeak: [
     'memory-exhausted',
@@ -58,6 +59,19 @@ const TROUBLES: Readonly<Record<string, readonly [remediation: string, begin: Be
       const { cluster, hosts } = makeCluster(world);
       addService(world, cluster, 'web');
       breakEcsAgent(world, hosts[0]?.id ?? '', 'hung');
+    },
+  ],
+  hungTask: [
+    'service-failing',
+    ({ world }) => {
+      const cluster = clusterNamed(world, 'bench');
+      const [service] = cluster.services.values();
+      const [targetGroup] = world.elb.groups.values();
+      if (service) hangTasks(world, { service, targetGroup }, runningTasks(cluster, service).slice(0, 1));
+    },
+    ({ world }) => {
+      const tags = { 'steward:managed': 'true' };
+      addService(world, makeCluster(world, 'bench').cluster, 'bench', { balanced: true, tags });
     },
   ],
   trailKey: [
@@ -111,7 +125,7 @@ interface Healed {
 }
 
 const healed = async (name: string, table: Table): Promise<Healed> => {
-  const [remediation, begin] = TROUBLES[name] ?? [];
+  const [remediation, begin, prepare] = TROUBLES[name] ?? [];
   if (!remediation || !begin) throw new Error(`no trouble is called ${name}`);
   const { account, meter } = measured(table, { policy: POLICY });
   const instance = makeInstance(account.world, {
@@ -121,6 +135,7 @@ const healed = async (name: string, table: Table): Promise<Healed> => {
   });
   addTrail(account.world, 'audit');
   addAlarm(account.world, instance, { metric: 'CPUUtilization', over: 90, minutes: 5 });
+  prepare?.(account, instance.id);
   // Its alarms are made meanwhile.
   await account.run(minutes(25));
   const began = account.clock.now();
@@ -147,6 +162,8 @@ export const troubles = async (table: (name: string) => Promise<Table>): Promise
     figures[`${name}.healedS`] = seconds;
     figures[`${name}.awsCalls`] = calls;
     figures[`${name}.writeUnits`] = writeUnits;
+    // A task that hangs is dead to those who ask it.
+    if (name === 'hungTask') figures['containers.deathToHealthyS'] = seconds;
   }
   return figures;
 };

@@ -13,6 +13,8 @@ import * as ec2Health from './ec2-health/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
 import * as ec2Spot from './ec2-spot/signal.ts';
 import * as ecsContainerInstance from './ecs-container-instance/signal.ts';
+import * as ecsService from './ecs-service/signal.ts';
+import * as ecsTask from './ecs-task/signal.ts';
 import { type Envelope, envelope } from './envelope.ts';
 import * as logsApi from './logs-api/signal.ts';
 import { jsonOf, parsed, text } from './parse.ts';
@@ -35,6 +37,9 @@ const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> 
   'aws.ec2/EC2 Instance Rebalance Recommendation': ec2Spot.fromEventBridge,
   'aws.ec2/EC2 Spot Instance Interruption Warning': ec2Spot.fromEventBridge,
   'aws.ecs/ECS Container Instance State Change': ecsContainerInstance.fromEventBridge,
+  'aws.ecs/ECS Deployment State Change': ecsService.fromEventBridge,
+  'aws.ecs/ECS Service Action': ecsService.fromEventBridge,
+  'aws.ecs/ECS Task State Change': ecsTask.fromEventBridge,
   'aws.health/AWS Health Event': ec2Health.fromEventBridge,
   'aws.ec2/EBS Volume Notification': ebsVolume.fromEventBridge,
   'aws.kms/AWS API Call via CloudTrail': trailNeeds.fromEventBridge,

@@ -4,14 +4,22 @@ import {
   type Task as AwsTask,
   DeregisterContainerInstanceCommand,
   DescribeContainerInstancesCommand,
+  DescribeServiceRevisionsCommand,
   DescribeServicesCommand,
+  DescribeTaskDefinitionCommand,
+  type DescribeTaskDefinitionCommandOutput,
   DescribeTasksCommand,
   ECSClient,
   type Failure,
+  ListServiceDeploymentsCommand,
+  type ListTasksCommandInput,
   paginateListClusters,
   paginateListContainerInstances,
+  paginateListServices,
   paginateListTasks,
+  StopTaskCommand,
   UpdateContainerInstancesStateCommand,
+  UpdateServiceCommand,
 } from '@aws-sdk/client-ecs';
 import {
   type ContainerInstance,
@@ -20,6 +28,8 @@ import {
   type ContainerTask,
   clusterOf,
   type Deployment,
+  type Revision,
+  type TaskShape,
 } from '../core/containers.ts';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
@@ -30,6 +40,8 @@ const AT_ONCE = 100;
 const SERVICES_AT_ONCE = 10;
 /** More clusters than this are not looked through for one instance. */
 const MOST_CLUSTERS = 100;
+/** What DescribeServiceRevisions takes at once. */
+const MOST_REVISIONS = 20;
 
 const batches = <T>(all: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.slice(i * size, (i + 1) * size));
@@ -62,6 +74,9 @@ const asInstance = (raw: AwsContainerInstance, cluster: string): ContainerInstan
   };
 };
 
+const tagsOf = (tags: AwsTask['tags']): Readonly<Record<string, string>> =>
+  Object.fromEntries((tags ?? []).map(({ key = '', value = '' }) => [key, value]));
+
 const HEALTH = { HEALTHY: 'healthy', UNHEALTHY: 'unhealthy', UNKNOWN: 'unknown' } as const;
 
 const asContainer = (c: NonNullable<AwsTask['containers']>[number]): ContainerTask['containers'][number] => ({
@@ -70,6 +85,7 @@ const asContainer = (c: NonNullable<AwsTask['containers']>[number]): ContainerTa
   ...(c.imageDigest ? { digest: c.imageDigest } : {}),
   ...(c.exitCode === undefined ? {} : { exitCode: c.exitCode }),
   ...(c.reason ? { reason: c.reason } : {}),
+  ...(c.memory ? { memory: Number(c.memory) } : {}),
   hostPorts: (c.networkBindings ?? []).flatMap((b) => b.hostPort ?? []),
 });
 
@@ -106,6 +122,7 @@ const asTask = (raw: AwsTask): ContainerTask => {
     addresses: (raw.containers ?? []).flatMap((c) =>
       (c.networkInterfaces ?? []).flatMap((n) => n.privateIpv4Address ?? []),
     ),
+    tags: tagsOf(raw.tags),
   };
 };
 
@@ -124,11 +141,20 @@ const asDeployment = (raw: NonNullable<AwsService['deployments']>[number]): Depl
 const asService = (raw: AwsService): ContainerService => {
   const { serviceArn: arn, serviceName: name, clusterArn } = raw;
   if (!arn || !name || !clusterArn) throw new InvalidInput('ECS describes a service without its name or cluster');
-  const { minimumHealthyPercent: least = 100, maximumPercent: most = 200 } = raw.deploymentConfiguration ?? {};
+  const {
+    minimumHealthyPercent: least = 100,
+    maximumPercent: most = 200,
+    deploymentCircuitBreaker: breaker,
+  } = raw.deploymentConfiguration ?? {};
   return {
     arn,
     name,
     cluster: nameIn(clusterArn),
+    status: raw.status ?? 'ACTIVE',
+    controller: raw.deploymentController?.type ?? 'ECS',
+    grace: (raw.healthCheckGracePeriodSeconds ?? 0) * 1000,
+    rollsBack: breaker?.enable === true && breaker.rollback === true,
+    tags: tagsOf(raw.tags),
     launchType: raw.launchType,
     strategy: raw.schedulingStrategy ?? 'REPLICA',
     desired: raw.desiredCount ?? 0,
@@ -141,6 +167,20 @@ const asService = (raw: AwsService): ContainerService => {
     ),
     deployments: (raw.deployments ?? []).map(asDeployment),
     events: (raw.events ?? []).map((e) => ({ at: timeOf(e.createdAt), message: e.message ?? '' })),
+  };
+};
+
+const asShape = ({ taskDefinition: raw }: DescribeTaskDefinitionCommandOutput): TaskShape => {
+  const containers = raw?.containerDefinitions ?? [];
+  const sum = (of: (c: (typeof containers)[number]) => number | undefined): number =>
+    containers.reduce((total, c) => total + (of(c) ?? 0), 0);
+  return {
+    status: raw?.status ?? 'INACTIVE',
+    room: {
+      cpu: raw?.cpu ? Number(raw.cpu) : sum((c) => c.cpu),
+      memory: raw?.memory ? Number(raw.memory) : sum((c) => c.memoryReservation ?? c.memory),
+    },
+    hostPorts: containers.flatMap((c) => (c.portMappings ?? []).flatMap((p) => p.hostPort || [])),
   };
 };
 
@@ -176,19 +216,55 @@ const readerOf = (client: ECSClient) => {
     }
     return found;
   };
-  const tasks = async (cluster: string, containerInstance: string, desiredStatus: 'RUNNING' | 'STOPPED') => {
-    const arns: string[] = [];
-    const pages = paginateListTasks({ client, pageSize: 100 }, { cluster, containerInstance, desiredStatus });
-    for await (const page of pages) arns.push(...(page.taskArns ?? []));
+  const describe = async (cluster: string, arns: readonly string[]): Promise<readonly ContainerTask[]> => {
     const found: ContainerTask[] = [];
-    for (const some of batches(arns, AT_ONCE)) {
-      const answer = await client.send(new DescribeTasksCommand({ cluster, tasks: some }));
-      onlyMissing(answer.failures, `cannot describe the tasks on ${containerInstance}`);
+    for (const tasks of batches(arns, AT_ONCE)) {
+      const answer = await client.send(new DescribeTasksCommand({ cluster, tasks, include: ['TAGS'] }));
+      onlyMissing(answer.failures, `cannot describe tasks of ${cluster}`);
       found.push(...(answer.tasks ?? []).map(asTask));
     }
     return found;
   };
-  return { clusters, instances, tasks };
+  const tasks = async (
+    cluster: string,
+    desiredStatus: 'RUNNING' | 'STOPPED',
+    of: Pick<ListTasksCommandInput, 'containerInstance' | 'serviceName'> = {},
+  ) => {
+    const arns: string[] = [];
+    const pages = paginateListTasks({ client, pageSize: 100 }, { cluster, desiredStatus, ...of });
+    for await (const page of pages) arns.push(...(page.taskArns ?? []));
+    return describe(cluster, arns);
+  };
+  const services = async (cluster: string, names: readonly string[]): Promise<readonly ContainerService[]> => {
+    const found: ContainerService[] = [];
+    for (const some of batches(names, SERVICES_AT_ONCE)) {
+      const answer = await client.send(new DescribeServicesCommand({ cluster, services: some, include: ['TAGS'] }));
+      onlyMissing(answer.failures, `cannot describe the services of ${cluster}`);
+      found.push(...(answer.services ?? []).map(asService));
+    }
+    return found;
+  };
+  const revisions = async (cluster: string, service: string): Promise<readonly Revision[]> => {
+    const { serviceDeployments = [] } = await client.send(
+      new ListServiceDeploymentsCommand({ cluster, service, status: ['SUCCESSFUL'], maxResults: MOST_REVISIONS }),
+    );
+    const arns = serviceDeployments.flatMap((d) => d.targetServiceRevisionArn ?? []).slice(0, MOST_REVISIONS);
+    if (arns.length === 0) return [];
+    const { serviceRevisions = [] } = await client.send(
+      new DescribeServiceRevisionsCommand({ serviceRevisionArns: arns }),
+    );
+    return serviceDeployments.flatMap(({ targetServiceRevisionArn: arn, finishedAt }) => {
+      const found = serviceRevisions.find((r) => r.serviceRevisionArn === arn);
+      if (!found?.taskDefinition) return [];
+      const images = (found.containerImages ?? []).map(({ containerName, image, imageDigest }) => ({
+        name: containerName ?? '',
+        image: image ?? '',
+        ...(imageDigest ? { digest: imageDigest } : {}),
+      }));
+      return [{ definition: found.taskDefinition, at: timeOf(finishedAt), images }];
+    });
+  };
+  return { clusters, instances, describe, tasks, services, revisions };
 };
 
 export const ecsContainers = (options: ClientOptions): Containers => {
@@ -214,20 +290,57 @@ export const ecsContainers = (options: ClientOptions): Containers => {
     tasksOn: ({ arn, cluster }) =>
       calling(`cannot look at the tasks on ${arn}`, async () => {
         const [wanted, unwanted] = await Promise.all([
-          reader.tasks(cluster, arn, 'RUNNING'),
-          reader.tasks(cluster, arn, 'STOPPED'),
+          reader.tasks(cluster, 'RUNNING', { containerInstance: arn }),
+          reader.tasks(cluster, 'STOPPED', { containerInstance: arn }),
         ]);
         return [...wanted, ...unwanted].filter((t) => t.status !== 'STOPPED');
       }),
     services: (cluster, names) =>
-      calling(`cannot look at the services of the cluster ${cluster}`, async () => {
-        const found: ContainerService[] = [];
-        for (const services of batches(names, SERVICES_AT_ONCE)) {
-          const answer = await client.send(new DescribeServicesCommand({ cluster, services }));
-          onlyMissing(answer.failures, `cannot describe the services of ${cluster}`);
-          found.push(...(answer.services ?? []).map(asService));
-        }
+      calling(`cannot look at the services of the cluster ${cluster}`, () => reader.services(cluster, names)),
+    serviceNames: (cluster) =>
+      calling(`cannot list the services of the cluster ${cluster}`, async () => {
+        const found: string[] = [];
+        for await (const { serviceArns = [] } of paginateListServices({ client, pageSize: 100 }, { cluster }))
+          found.push(...serviceArns.map(nameIn));
         return found;
+      }),
+    tasksOf: ({ cluster, name }) =>
+      calling(`cannot look at the tasks of ${cluster}/${name}`, async () => {
+        const of = { serviceName: name };
+        const [wanted, unwanted] = await Promise.all([
+          reader.tasks(cluster, 'RUNNING', of),
+          reader.tasks(cluster, 'STOPPED', of),
+        ]);
+        return [...wanted, ...unwanted];
+      }),
+    stopped: (cluster) =>
+      calling(`cannot look at what has stopped in the cluster ${cluster}`, () => reader.tasks(cluster, 'STOPPED')),
+    task: (arn) =>
+      calling(`cannot look at ${arn}`, async () => {
+        const [found] = await reader.describe(clusterOf(arn), [arn]);
+        if (!found) throw new NotFound(`ECS knows no ${arn}, or no more`);
+        return found;
+      }),
+    revisions: ({ cluster, name }) =>
+      calling(`cannot look at the deployments of ${cluster}/${name}`, () => reader.revisions(cluster, name)),
+    definition: (arn) =>
+      calling(`cannot look at ${arn}`, async () =>
+        asShape(await client.send(new DescribeTaskDefinitionCommand({ taskDefinition: arn }))),
+      ),
+    stop: (arn, reason) =>
+      calling(`cannot stop ${arn}`, async () => {
+        await writer.send(new StopTaskCommand({ cluster: clusterOf(arn), task: arn, reason: reason.slice(0, 255) }));
+      }),
+    release: (arn, { expected, definition }) =>
+      calling(`cannot deploy ${nameIn(definition)} to ${arn}`, async () => {
+        const cluster = clusterOf(arn);
+        const [found] = await reader.services(cluster, [nameIn(arn)]);
+        if (found?.status !== 'ACTIVE') throw new NotFound(`the service ${arn} is gone`);
+        const now = found.deployments.find((d) => d.status === 'PRIMARY')?.definition;
+        if (now === definition) return;
+        if (now !== expected)
+          throw new Refused('deployed-meanwhile', `${nameIn(now)} was deployed to ${nameIn(arn)} meanwhile`);
+        await writer.send(new UpdateServiceCommand({ cluster, service: nameIn(arn), taskDefinition: definition }));
       }),
     setState: (arn, to) =>
       calling(`cannot set ${arn} to ${to}`, async () => {

@@ -54,6 +54,7 @@ const NOT_FOUND = new Set([
   'NoSuchBucket',
   'ClusterNotFoundException',
   'ServiceNotFoundException',
+  'ServiceNotActiveException',
   'TargetGroupNotFound',
   'TargetGroupNotFoundException',
 ]);

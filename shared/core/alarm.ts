@@ -1,7 +1,7 @@
 /** What an alarm means: its metric names the trouble, its dimensions name the target. Used by the hook and by the survey. */
 import { InvalidInput } from './errors.ts';
 import type { Signal, SignalKind } from './signal.ts';
-import { instanceTarget, partitionOf, type Target, targetOf } from './target.ts';
+import { instanceTarget, partitionOf, serviceTarget, type Target, targetOf } from './target.ts';
 import type { Time } from './time.ts';
 
 export interface AlarmMetric {
@@ -32,10 +32,13 @@ const named =
       : undefined;
   };
 
+const service: Namer = (where, { ClusterName, ServiceName }) =>
+  ClusterName && ServiceName ? serviceTarget(where, ClusterName, ServiceName) : undefined;
+
 /** Steward's own alarm on an agent's silence watches the metric of memory: its name says what it means. */
 const OWN_SILENT = /^steward\/[^/]+\/(i-[0-9a-f]+)\/agent silent$/;
 
-/** Metric → trouble and target. Names: CloudWatch agent (`CWAgent`), AWS/EC2, AWS/RDS, AWS/ApplicationELB. */
+/** Metric → trouble and target. Names: CloudWatch agent (`CWAgent`), AWS/EC2, AWS/RDS, AWS/ApplicationELB, ECS/ContainerInsights. */
 const METRICS: Readonly<Record<string, readonly [SignalKind, Namer]>> = {
   disk_used_percent: ['disk.space-low', instance],
   disk_free: ['disk.space-low', instance],
@@ -49,6 +52,8 @@ const METRICS: Readonly<Record<string, readonly [SignalKind, Namer]>> = {
   StatusCheckFailed_Instance: ['instance.status-check-failed', instance],
   StatusCheckFailed_AttachedEBS: ['instance.ebs-check-failed', instance],
   StatusCheckFailed_System: ['instance.system-check-failed', instance],
+  RunningTaskCount: ['container-service.failing', service],
+  RestartCount: ['container-service.failing', service],
   FreeStorageSpace: ['database.storage-low', named('rds', 'db:', 'DBInstanceIdentifier')],
   UnHealthyHostCount: ['load-balancer.unhealthy-hosts', named('elasticloadbalancing', '', 'TargetGroup')],
 };

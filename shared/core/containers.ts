@@ -49,10 +49,13 @@ export interface ContainerTask {
     readonly digest?: string;
     readonly exitCode?: number;
     readonly reason?: string;
+    /** Its hard limit in MiB, where it has one of its own. */
+    readonly memory?: number;
     readonly hostPorts: readonly number[];
   }[];
   /** Addresses of its own, where it has network interfaces of its own. */
   readonly addresses: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
 }
 
 export interface Deployment {
@@ -73,6 +76,10 @@ export interface ContainerService {
   readonly arn: string;
   readonly name: string;
   readonly cluster: string;
+  /** 'ACTIVE', 'DRAINING' (it is being deleted). */
+  readonly status: string;
+  /** Who deploys: 'ECS', 'CODE_DEPLOY', 'EXTERNAL'. */
+  readonly controller: string;
   readonly launchType: string | undefined;
   /** 'REPLICA' or 'DAEMON': one task on each instance. */
   readonly strategy: string;
@@ -81,10 +88,30 @@ export interface ContainerService {
   readonly pending: number;
   readonly minimumHealthyPercent: number;
   readonly maximumPercent: number;
+  /** So long after a task's start ECS forgives unhealthy targets. Milliseconds. */
+  readonly grace: Time;
+  /** ECS ends a deployment whose tasks fail by itself, and goes back. */
+  readonly rollsBack: boolean;
+  readonly tags: Readonly<Record<string, string>>;
   readonly targetGroups: readonly { readonly arn: string; readonly container: string; readonly port: number }[];
   readonly deployments: readonly Deployment[];
   /** The newest first. */
   readonly events: readonly { readonly at: Time; readonly message: string }[];
+}
+
+/** What a deployment brought up whole: a task definition, and the digests that its tags meant then. */
+export interface Revision {
+  readonly definition: string;
+  readonly at: Time;
+  readonly images: readonly { readonly name: string; readonly image: string; readonly digest?: string }[];
+}
+
+/** What one task of a definition needs. */
+export interface TaskShape {
+  /** 'ACTIVE'; 'INACTIVE' starts nothing any more. */
+  readonly status: string;
+  readonly room: Room;
+  readonly hostPorts: readonly number[];
 }
 
 export interface Containers {
@@ -98,13 +125,32 @@ export interface Containers {
   tasksOn(instance: ContainerInstance): Promise<readonly ContainerTask[]>;
   /** Those of the services that there are. */
   services(cluster: string, names: readonly string[]): Promise<readonly ContainerService[]>;
+  /** Names of a cluster's services that are not being deleted. */
+  serviceNames(cluster: string): Promise<readonly string[]>;
+  /** What is wanted of it, what is to stop, and what has stopped within the hour that ECS remembers. */
+  tasksOf(service: Pick<ContainerService, 'cluster' | 'name'>): Promise<readonly ContainerTask[]>;
+  /** All of a cluster that is to stop or has stopped within that hour. */
+  stopped(cluster: string): Promise<readonly ContainerTask[]>;
+  /** @throws NotFound an hour after it has stopped */
+  task(arn: string): Promise<ContainerTask>;
+  /** What its deployments brought up whole, the latest first; at most 20. */
+  revisions(service: Pick<ContainerService, 'cluster' | 'name'>): Promise<readonly Revision[]>;
+  /** @throws NotFound */
+  definition(arn: string): Promise<TaskShape>;
+  /** A service's is replaced. What has stopped stays stopped. */
+  stop(arn: string, reason: string): Promise<void>;
+  /**
+   * Deploys another task definition, if the service's primary deployment still has the expected one: a deployment that somebody else has begun is not undone.
+   * @throws Refused 'deployed-meanwhile'
+   */
+  release(service: string, change: { readonly expected: string; readonly definition: string }): Promise<void>;
   /** DRAINING: its service tasks are replaced elsewhere and then stopped. Naming the state makes a repetition harmless. */
   setState(arn: string, to: 'ACTIVE' | 'DRAINING'): Promise<void>;
   /** It is no part of its cluster any more, whatever is reported to run on it: service tasks are started elsewhere. */
   deregister(arn: string): Promise<void>;
 }
 
-/** 'arn:…:container-instance/shop/0123…' → 'shop'. */
+/** 'arn:…:container-instance/shop/0123…' → 'shop'. The same of a service or a task. */
 export const clusterOf = (arn: string): string => arn.split('/').at(-2) ?? '';
 
 export const clusterArn = ({ account, region }: { account: string; region: string }, name: string): string =>

@@ -35,6 +35,9 @@ export type SignalKind =
   /** A spot instance is likely to go. */
   | 'instance.rebalance-recommended'
   | 'container-instance.agent-disconnected'
+  | 'container-service.failing'
+  /** One that belongs to no service: nothing replaces it. */
+  | 'container-task.failed'
   /** Something may have been changed that must stay as it is declared. */
   | 'trail.stopped'
   | 'trail.weakened'

@@ -34,6 +34,15 @@ export const volumeTarget = resourceTarget('volume', /^vol-([0-9a-f]{8}|[0-9a-f]
 
 export const vpcTarget = resourceTarget('vpc', /^vpc-([0-9a-f]{8}|[0-9a-f]{17})$/);
 
+/** By cluster and service; the ARNs of old services lack the cluster. @throws InvalidInput */
+export const serviceTarget = (where: { account: string; region: string }, cluster: string, name: string): Target => {
+  if (![cluster, name].every((part) => /^[\w-]{1,255}$/.test(part)))
+    throw new InvalidInput(
+      `'${cluster.slice(0, 100)}/${name.slice(0, 100)}' is not a cluster and the name of a service`,
+    );
+  return targetOf(`arn:${partitionOf(where.region)}:ecs:${where.region}:${where.account}:service/${cluster}/${name}`);
+};
+
 /** @throws InvalidInput when it is not the name of a log group. Source: CreateLogGroup, naming guidelines. */
 export const logGroupTarget = (where: { account: string; region: string }, name: string): Target => {
   if (!/^[\w./#-]{1,512}$/.test(name)) throw new InvalidInput(`'${name.slice(0, 100)}' is not the name of a log group`);

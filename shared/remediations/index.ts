@@ -10,6 +10,7 @@ import { instanceImpaired } from './instanceImpaired.ts';
 import { logAgentSilent } from './logAgentSilent.ts';
 import { logGroupWeakened } from './logGroupWeakened.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
+import { serviceFailing } from './serviceFailing.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 import { trailUndelivered } from './trailUndelivered.ts';
 import { unwatchedInstance } from './unwatchedInstance.ts';
@@ -20,6 +21,7 @@ export const remediations: readonly Remediation[] = [
   memoryExhausted,
   cpuExhausted,
   ecsAgentDisconnected,
+  serviceFailing,
   unwatchedInstance,
   logAgentSilent,
   trailStopped,

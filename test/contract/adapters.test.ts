@@ -136,7 +136,13 @@ const furnish = async (account: Account) => {
     }),
   );
   await ecs.send(
-    new CreateServiceCommand({ cluster: 'contract', serviceName: 'web', taskDefinition: 'web', desiredCount: 2 }),
+    new CreateServiceCommand({
+      cluster: 'contract',
+      serviceName: 'web',
+      taskDefinition: 'web',
+      desiredCount: 2,
+      tags: [{ key: 'steward:managed', value: 'true' }],
+    }),
   );
 
   await account.addRole('steward-test-remedy-full-disk');
@@ -548,6 +554,63 @@ const expectations: readonly Expectation[] = [
       ]),
     ],
     is: () => [['contract'], [['web', 'contract', 'REPLICA', 2, 0, [['PRIMARY', 'web:1', 2]]]]],
+  },
+  {
+    name: 'containers: the tasks of a service that nothing can place, and what its definition needs',
+    run: async ({ ports }) => {
+      const [service] = await ports.containers.services('contract', ['web']);
+      const [primary] = service?.deployments ?? [];
+      const of = { cluster: 'contract', name: 'web' };
+      return [
+        await ports.containers.serviceNames('contract'),
+        [service?.status, service?.controller, service?.grace, service?.rollsBack, service?.tags],
+        await ports.containers.definition(primary?.definition ?? ''),
+        await ports.containers.tasksOf(of),
+        await ports.containers.stopped('contract'),
+        await failure(ports.containers.serviceNames('none')),
+      ];
+    },
+    is: () => [
+      ['web'],
+      ['ACTIVE', 'ECS', 0, false, { 'steward:managed': 'true' }],
+      { status: 'ACTIVE', room: { cpu: 256, memory: 512 }, hostPorts: [] },
+      [],
+      [],
+      'NotFound',
+    ],
+  },
+  {
+    name: 'containers: what its deployments brought up whole: nothing yet',
+    run: ({ ports }) => ports.containers.revisions({ cluster: 'contract', name: 'web' }),
+    is: () => [],
+    onMoto: { because: 'moto knows no service deployments', is: () => 'Unavailable' },
+  },
+  {
+    name: 'containers: a task that is not there, and another deployment than expected',
+    run: async ({ ports }) => {
+      const task = `arn:aws:ecs:${REGION}:111122223333:task/contract/${'0'.repeat(32)}`;
+      const service = (await ports.containers.services('contract', ['web']))[0];
+      const now = service?.deployments[0]?.definition ?? '';
+      return [
+        await failure(ports.containers.task(task)),
+        await failure(ports.containers.stop(task, 'contract')),
+        await failure(ports.containers.release(service?.arn ?? '', { expected: 'web:9', definition: 'web:8' })),
+        // It is deployed already.
+        await failure(ports.containers.release(service?.arn ?? '', { expected: 'web:9', definition: now })),
+        await failure(ports.containers.release(`${service?.arn}-none`, { expected: now, definition: 'web:8' })),
+      ];
+    },
+    is: () => [
+      'NotFound',
+      'Refused InvalidParameterException',
+      'Refused deployed-meanwhile',
+      { value: undefined },
+      'NotFound',
+    ],
+    onMoto: {
+      because: 'moto fails by itself over a task that it lacks',
+      is: () => ['NotFound', 'Unavailable', 'Refused deployed-meanwhile', { value: undefined }, 'NotFound'],
+    },
   },
   {
     name: 'containers: an instance that is in no cluster, and what cannot be asked',

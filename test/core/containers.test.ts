@@ -24,6 +24,7 @@ const task = (cpu: number, memory: number, more: Partial<ContainerTask> = {}): C
   createdAt: 0,
   containers: [],
   addresses: [],
+  tags: {},
   ...more,
 });
 const instance = (cpu: number, memory: number, more: Partial<ContainerInstance> = {}): ContainerInstance => ({
@@ -43,6 +44,11 @@ const service = (more: Partial<ContainerService>): ContainerService => ({
   arn: 'service/shop/web',
   name: 'web',
   cluster: 'shop',
+  status: 'ACTIVE',
+  controller: 'ECS',
+  grace: 0,
+  rollsBack: false,
+  tags: {},
   launchType: 'EC2',
   strategy: 'REPLICA',
   desired: 3,

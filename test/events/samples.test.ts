@@ -126,11 +126,13 @@ const changes: readonly (readonly [name: string, target: string, cause: string, 
   ],
   ['ssm-command/clean-failed', WEB1, 'steward-local-clean-disk on i-a08ff49b6f7726327: Failed', true],
   ['ssm-command/clean-cancelled', WEB1, 'steward-local-clean-disk on i-a08ff49b6f7726327: Cancelled', true],
+  ['ecs-service/steady', `arn:aws:ecs:${HOME}:service/shop/web`, 'ECS says SERVICE_STEADY_STATE of shop/web', true],
   ['ssm-command/of-others', WEB1, 'AWS-RunPatchBaseline on i-a08ff49b6f7726327: Success', false],
 ];
 
 /** Calls that may have weakened something: [name, kind, target, who, cause]. */
 const INES = 'arn:aws:iam::111122223333:user/ines';
+const SERVICE = `arn:aws:ecs:${HOME}:service/shop/web`;
 const GROUP = `arn:aws:logs:${HOME}:log-group:/ecs/web`;
 const calls: readonly (readonly [
   name: string,
@@ -209,6 +211,10 @@ const ignored: Readonly<Record<string, string>> = {
   'ecs-container-instance/connected': 'nothing to act on',
   'ecs-container-instance/deregistered': 'nothing to act on',
   'ecs-container-instance/external': 'nothing to act on',
+  'ecs-service/desired-count': 'nothing to act on',
+  'ecs-service/deployment-completed': 'nothing to act on',
+  'ecs-task/running': 'nothing to act on',
+  'ecs-task/scaled-in': 'nothing to act on',
   'ssm-command/clean-in-progress': 'nothing to act on',
   'ssm-command/inspect-success': 'nothing to act on',
   'ssm-command/whole-command': 'not an event that Steward listens to',
@@ -315,6 +321,40 @@ const notices: readonly (readonly [string, string, string, readonly string[]])[]
     'container-instance.agent-disconnected',
     'the ECS agent of i-a08ff49b6f7726327 is cut off from the cluster shop',
     [WEB1],
+  ],
+  [
+    'ecs-service/placement-failure',
+    'container-service.failing',
+    'ECS says SERVICE_TASK_PLACEMENT_FAILURE of shop/web: RESOURCE:MEMORY',
+    [SERVICE],
+  ],
+  ['ecs-service/start-impaired', 'container-service.failing', 'ECS says SERVICE_TASK_START_IMPAIRED of', [SERVICE]],
+  ['ecs-service/of-an-old-service', 'container-service.failing', 'ECS says SERVICE_TASK_START_IMPAIRED of', [SERVICE]],
+  [
+    'ecs-service/deployment-failed',
+    'container-service.failing',
+    'ECS says SERVICE_DEPLOYMENT_FAILED of shop/web: ECS deployment circuit breaker: tasks failed to start.',
+    [SERVICE],
+  ],
+  [
+    'ecs-task/exited',
+    'container-service.failing',
+    'task 01c41e0f5b7a4d5e9b6d2f8a1c3e5071 of web in shop has stopped: Essential container in task exited; web with 1',
+    [SERVICE],
+  ],
+  ['ecs-task/out-of-memory', 'container-service.failing', 'web with 137 (OutOfMemoryError: Container', [SERVICE]],
+  ['ecs-task/not-started', 'container-service.failing', 'has stopped: CannotPullContainerError: pull', [SERVICE]],
+  [
+    'ecs-task/of-no-service',
+    'container-task.failed',
+    'task 04c41e0f5b7a4d5e9b6d2f8a1c3e5071 of family:nightly in shop has stopped: ',
+    [`arn:aws:ecs:${HOME}:task/shop/04c41e0f5b7a4d5e9b6d2f8a1c3e5071`],
+  ],
+  [
+    'ecs-task-health/unhealthy',
+    'container-service.failing',
+    'task 08c41e0f5b7a4d5e9b6d2f8a1c3e5071 of web in shop fails its health checks',
+    [SERVICE],
   ],
   ['ec2-spot/interruption', 'instance.interruption', 'EC2 Spot Instance Interruption Warning of', [WEB1]],
   ['ec2-spot/rebalance', 'instance.rebalance-recommended', 'EC2 Instance Rebalance Recommendation of', [WEB1]],
@@ -500,6 +540,9 @@ test('what a rule lets through is never ignored, but for calls that changed noth
     'ec2-instance-state',
     'ec2-spot',
     'ecs-container-instance',
+    'ecs-service',
+    'ecs-task',
+    'ecs-task-health',
     'logs-api',
     'ssm-command',
     'trail-needs',

@@ -24,6 +24,7 @@ export const patterns: Readonly<Record<string, ReturnType<typeof jsonOf>>> = Obj
 
 /** Calls that their rule lets through, which cannot tell that they are nothing to act on: failed, Steward's own, about something else. */
 export const quiet: readonly string[] = [
+  'ecs-task/did-its-work',
   'logs-api/key-of-query-results',
   'logs-api/refused',
   'logs-api/own',

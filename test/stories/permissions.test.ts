@@ -14,7 +14,18 @@ import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { interruptSpot } from '../../world/autoscaling.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
-import { addService, breakEcsAgent, loseHost, makeCluster } from '../../world/clusters.ts';
+import {
+  addService,
+  breakEcsAgent,
+  hangTasks,
+  loseHost,
+  makeCluster,
+  runningTasks,
+  setImage,
+} from '../../world/clusters.ts';
+import { deploy } from '../../world/ecsScheduler.ts';
+import { containerExits } from '../../world/ecsTasks.ts';
+import { registerDefinition } from '../../world/ecsWorkloads.ts';
 import { makeTargetGroup, registerTarget } from '../../world/elb.ts';
 import { breakDisk, breakLoad, hostOf } from '../../world/fleet.ts';
 import { makeVpc } from '../../world/flowLogs.ts';
@@ -299,6 +310,47 @@ const containersWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** Three services: a task hangs, a host spoils what runs on it, a revision crashes. */
+const servicesWorkedThrough = async (): Promise<Account> => {
+  const desk = createDesk({ policy: { preset: 'automatic', remediations: { 'service-failing': { rollBack: true } } } });
+  const { account } = desk;
+  const { world, run } = account;
+  const made = ['hangs', 'spoils', 'crashes'].map((name) => {
+    const { cluster } = makeCluster(world, name);
+    return { cluster, ...addService(world, cluster, name, { balanced: true, tags: MANAGED }) };
+  });
+  await run(minutes(15));
+  const [hangs, spoils, crashes] = made;
+  if (!hangs || !spoils || !crashes) throw new Error('there are three');
+  hangTasks(world, hangs, runningTasks(hangs.cluster, hangs.service).slice(0, 1));
+  setImage(world, 'crashes:2', { exits: { afterMs: 40_000, code: 1 } });
+  const [container] = crashes.definition.containers;
+  if (!container) throw new Error('it has a container');
+  const next = registerDefinition(world, {
+    ...crashes.definition,
+    containers: [{ ...container, image: 'crashes:2' }],
+  });
+  deploy(world, crashes.service, next.arn);
+  const own = runningTasks(spoils.cluster, spoils.service)[0]?.containerInstance;
+  for (let n = 0; n < 4; n++) {
+    for (const t of runningTasks(spoils.cluster, spoils.service))
+      if (t.containerInstance === own) containerExits(world, t, 'spoils', 1);
+    await run(minutes(2));
+  }
+  const asking = () => account.incidentOf('service/spoils/spoils');
+  await run(STEPS, () => asking()?.state === 'asking');
+  await desk.steward('alice')('approve', asking()?.id ?? '');
+  const names = ['hangs', 'spoils', 'crashes'];
+  const of = (name: string) => account.incidentOf(`service/${name}/${name}`);
+  await run(STEPS, () => names.every((n) => of(n)?.state === 'closed'));
+  expect(names.map((n) => [of(n)?.end, of(n)?.attempts.map((a) => [a.rung.split(' ')[0], a.effect])])).toEqual([
+    ['healthy', [['stop', 'effective']]],
+    ['healthy', [['drain', 'effective']]],
+    ['healthy', [['roll-back', 'effective']]],
+  ]);
+  return account;
+};
+
 /** A spot instance that is a container instance and a target. */
 const spotWorkedThrough = async (): Promise<Account> => {
   const account = createAccount({ policy: { preset: 'automatic' } });
@@ -319,6 +371,7 @@ describe('declared = called', () => {
     accounts = [
       await workedThrough(),
       await containersWorkedThrough(),
+      await servicesWorkedThrough(),
       await spotWorkedThrough(),
       ...(await flowLogsWorkedThrough()),
     ];

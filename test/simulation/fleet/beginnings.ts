@@ -4,10 +4,22 @@
  */
 import { minutes } from '../../../shared/core/time.ts';
 import { instanceArn, logGroupArn, vpcArn } from '../../../world/arns.ts';
-import { addService, breakEcsAgent, loseHost, makeCluster } from '../../../world/clusters.ts';
+import {
+  addService,
+  breakEcsAgent,
+  type FurnishedService,
+  hangTasks,
+  loseHost,
+  makeCluster,
+  runningTasks,
+  setImage,
+} from '../../../world/clusters.ts';
 import { addHost, failHost, placeOn } from '../../../world/dedicatedHosts.ts';
 import type { Instance } from '../../../world/ec2.ts';
+import { type Cluster, imageOf } from '../../../world/ecs.ts';
 import { containerInstanceOf } from '../../../world/ecsInstances.ts';
+import { deploy } from '../../../world/ecsScheduler.ts';
+import { registerDefinition } from '../../../world/ecsWorkloads.ts';
 import { breakDisk, breakLoad, hostOf } from '../../../world/fleet.ts';
 import { usedCpu, usedMemory } from '../../../world/hosts.ts';
 import { impair } from '../../../world/instances.ts';
@@ -372,6 +384,62 @@ const agentCutOff = (f: Field): Begun => {
   );
 };
 
+const MALLS = new WeakMap<World, FurnishedService & { cluster: Cluster }>();
+const mallOf = ({ world, random }: Field): FurnishedService & { cluster: Cluster } => {
+  const known = MALLS.get(world);
+  if (known) return known;
+  const { cluster } = makeCluster(world, 'mall');
+  const mall = addService(world, cluster, 'mall', {
+    desired: 2 + random.integer(3),
+    balanced: true,
+    tags: { 'steward:managed': 'true' },
+    launchType: random.pick(['EC2', 'FARGATE']),
+  });
+  const made = { ...mall, cluster };
+  MALLS.set(world, made);
+  return made;
+};
+
+const serviceFails = (f: Field): Begun => {
+  const { world, random, person } = f;
+  const mall = mallOf(f);
+  const { cluster, service, definition } = mall;
+  const what = random.pick(['one hangs', 'one hangs', 'one hangs', 'all hang', 'crashes', 'crashes']);
+  const hung = new Set<string>();
+  const [container] = definition.containers;
+  const bad =
+    what === 'crashes' && container
+      ? registerDefinition(world, { ...definition, containers: [{ ...container, image: 'mall:bad' }] }).arn
+      : undefined;
+  const image = { exits: { afterMs: 40_000, code: 1 } };
+  if (bad !== undefined) setImage(world, 'mall:bad', image);
+  // Until then it has come up whole.
+  world.clock.at(world.clock.now() + minutes(9), () => {
+    if (bad !== undefined) return void deploy(world, service, bad);
+    const running = runningTasks(cluster, service);
+    const tasks = what === 'all hang' ? running : running.slice(0, 1);
+    for (const t of tasks) hung.add(t.id);
+    hangTasks(world, mall, tasks);
+  });
+  const hangs = () => runningTasks(cluster, service).some((t) => hung.has(t.id));
+  const crashes = () => {
+    const [primary] = service.deployments;
+    const now = world.ecs.definitions.get(primary?.definition.split('/').at(-1) ?? '');
+    return now?.containers.some((c) => imageOf(world, c.image).exits !== undefined) === true;
+  };
+  const isIll = () => service.desired > 0 && (hangs() || crashes());
+  // Nothing of it has ended yet, which nobody could foresee.
+  const isFresh = () => world.clock.now() - (service.deployments[0]?.createdAt ?? 0) < minutes(3);
+  return {
+    arn: service.arn,
+    isWell: () => !isIll() || (isFresh() && !hangs()),
+    isIll,
+    ...(bad === undefined
+      ? {}
+      : { again: () => person('ecs', 'UpdateService', { cluster: 'mall', service: 'mall', taskDefinition: bad }) }),
+  };
+};
+
 export const beginnings: Readonly<Record<string, Beginning>> = {
   'full-disk': { begin: fullDisk },
   'instance-impaired': { begin: impaired },
@@ -397,6 +465,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   },
   'flow-logs-missing': { settings: { destination: { type: 's3', arn: BUCKET } }, begin: flowLogsMissing },
   'ecs-agent-disconnected': { begin: agentCutOff },
+  'service-failing': { begin: serviceFails },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

@@ -22,6 +22,7 @@ const FLOW = 'shared/remediations/flowLogsMissing.ts';
 const CHANNEL = 'shared/remediations/channelSilent.ts';
 const DRILL = 'shared/remediations/drill.ts';
 const ECS = 'shared/remediations/ecsAgentDisconnected.ts';
+const SERVICE = 'shared/remediations/serviceFailing.ts';
 const UNITS = 'shared/core/units.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -191,6 +192,18 @@ export const mutants: readonly Mutant[] = [
   mutant('an agent that is cut off is no trouble', ECS, 'ecs-agent-disconnected:2', [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
+  ]),
+  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:16', [
+    'serving.length < Math.max(1, hung.length))',
+    'serving.length < 0)',
+  ]),
+  mutant('a revision is rolled back unasked', SERVICE, 'service-failing:7', [
+    '...(o.rollBack ? {} : {',
+    '...(o.deployMinutes > 0 ? {} : {',
+  ]),
+  mutant('a service whose tasks end is healthy between their ends', SERVICE, 'service-failing:7', [
+    'isQuiet(picture, look) &&',
+    'picture.missing < 1_000 &&',
   ]),
   mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:20', [
     'isHealthy: ({ failing }) => failing === undefined,',

@@ -3,7 +3,9 @@
  * when the call is sent. Nothing here asks the engine or imports a rule of it.
  */
 import { minutes } from '../../../shared/core/time.ts';
+import { runningTasks } from '../../../world/clusters.ts';
 import type { Instance } from '../../../world/ec2.ts';
+import type { Task } from '../../../world/ecs.ts';
 import { containerInstanceOf } from '../../../world/ecsInstances.ts';
 import { isOf } from '../../../world/health.ts';
 import type { World } from '../../../world/world.ts';
@@ -19,6 +21,8 @@ export interface Scene {
   readonly stoppedBy: ReadonlyMap<string, 'steward' | 'somebody'>;
   /** A person has said yes to this very step. */
   readonly isApproved: (sent: Sent) => boolean;
+  /** It puts back what an attempt changed. */
+  readonly isUndo: (sent: Sent) => boolean;
 }
 /** Answers what is broken, if it is. */
 type Rule = (sent: Sent, scene: Scene) => string | undefined;
@@ -123,6 +127,28 @@ const leavesItsHost: Rule = (sent, { world }) => {
   return host.pinned || !other ? `a start would not take ${id} from ${host.id}` : undefined;
 };
 
+/** Whether it answers, by what is in its target group. */
+const answers = ({ elb }: World, { address, containers }: Task): boolean =>
+  [...elb.probes].some(([key, probe]) => {
+    const [id, port] = key.split(':');
+    return (id === address || containers.some((c) => c.hostPort === Number(port))) && probe();
+  });
+/** A task is stopped only while another one of its service serves, and never one that serves. */
+const stopsWhatHangs: Rule = ({ input, target }, { world, isUnsettled }) => {
+  const [, clusterName = '', name = ''] = target.split('/');
+  const cluster = world.ecs.clusters.get(clusterName);
+  const service = cluster?.services.get(name);
+  if (!cluster || !service || isUnsettled(target)) return undefined;
+  const id = textOf(input, 'task')?.split('/').at(-1);
+  const running = runningTasks(cluster, service);
+  const own = running.find((t) => t.id === id);
+  if (own && answers(world, own)) return `${id} serves`;
+  return running.some((t) => t.id !== id && answers(world, t)) ? undefined : 'nothing else of it serves';
+};
+/** Old code may not run with what newer code has written. */
+const rollsBackByAYes: Rule = (sent, { isApproved, isUndo }) =>
+  isUndo(sent) || isApproved(sent) ? undefined : 'nobody has said yes';
+
 const ofNoGroup: Rule = (sent, { world }) =>
   instancesOf(sent).some((id) => groupOf(world, id)) ? 'its group would replace what is stopped' : undefined;
 
@@ -211,6 +237,8 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   },
   TerminateInstances: { 'two-signs-to-destroy': hasTwoSigns, 'never-the-last-that-serves': neverTheLast },
   UpdateContainerInstancesState: { 'two-signs-to-drain': drainsTheDead },
+  StopTask: { 'stops-only-what-hangs': stopsWhatHangs },
+  UpdateService: { 'rolls-back-by-a-yes': rollsBackByAYes },
   DeregisterContainerInstance: { 'only-what-is-gone-is-forgotten': forgetsTheGone },
   ModifyVolume: { 'volumes-never-shrink': neverSmaller },
   PutMetricAlarm: { 'only-own-alarms': ownAlarms },

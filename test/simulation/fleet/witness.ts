@@ -86,6 +86,11 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
   const modeOf = (r: Reserved) =>
     policy.remediations[r.remediation]?.modes[riskOf(named(r.remediation) ?? { risk: 'destroys' }, r.attempt.rung)];
 
+  const serviceOf = (id: string) => {
+    const [cluster = '', name = ''] = id.split('/');
+    return world.ecs.clusters.get(cluster)?.services.get(name);
+  };
+
   /** Tags of what is there; what is not there is covered by what is declared of it. */
   const tagsOf = (arn: string): Readonly<Record<string, string>> | undefined => {
     const id = arn.split('/').slice(1).join('/');
@@ -94,6 +99,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
       return i && !['terminated', 'shutting-down'].includes(i.state) ? i.tags : undefined;
     }
     if (arn.includes(':trail/')) return world.cloudtrail.trails.get(id)?.tags;
+    if (arn.includes(':service/')) return serviceOf(id)?.tags;
     if (arn.includes(':vpc/')) return world.ec2.vpcs.get(id)?.tags;
     return arn.includes(':log-group:') ? world.logs.groups.get(arn.split(':log-group:')[1] ?? '')?.tags : undefined;
   };
@@ -112,7 +118,8 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     const r = reservations.get(token);
     return yes.some((a) => a.incident === r?.incident && a.step === r.step && a.until > r.at);
   };
-  const scene: Scene = { world, isUnsettled, arnOf: (id) => instanceArn(world, id), stoppedBy, isApproved };
+  const isUndo = ({ token }: Pick<Sent, 'token'>): boolean => reservations.get(token)?.attempt.undoes !== undefined;
+  const scene: Scene = { world, isUnsettled, arnOf: (id) => instanceArn(world, id), stoppedBy, isApproved, isUndo };
 
   // ---- what is asked of AWS -------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,36 @@
+/** What ECS says of a service: it cannot start or place its tasks, its deployment failed; or it is steady again, which only makes what waits look. */
+import * as z from 'zod/mini';
+import { InvalidInput } from '../../shared/core/errors.ts';
+import type { Signal } from '../../shared/core/signal.ts';
+import { serviceTarget } from '../../shared/core/target.ts';
+import type { Envelope } from '../envelope.ts';
+import { parsed, text, timeOf } from '../parse.ts';
+
+const detail = z.object({ eventName: text, clusterArn: z.optional(text), reason: z.optional(text) });
+
+const FAILING = [
+  'SERVICE_TASK_START_IMPAIRED',
+  'SERVICE_TASK_PLACEMENT_FAILURE',
+  'SERVICE_TASK_CONFIGURATION_FAILURE',
+  'SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED',
+  'SERVICE_DEPLOYMENT_FAILED',
+];
+
+export const fromEventBridge = (event: Envelope): readonly Signal[] => {
+  const { eventName, clusterArn, reason } = parsed(detail, event.detail, `the event "${event['detail-type']}"`);
+  if (eventName !== 'SERVICE_STEADY_STATE' && !FAILING.includes(eventName)) return [];
+  // 'arn:…:service/shop/web'; that of an old service is 'arn:…:service/web'.
+  const path = event.resources[0]?.split('/').slice(1) ?? [];
+  const name = path.at(-1);
+  const cluster = path.length > 1 ? path[0] : clusterArn?.split('/').at(-1);
+  if (!name || !cluster) throw new InvalidInput('the event names no service in `resources`, or not its cluster');
+  return [
+    {
+      kind: eventName === 'SERVICE_STEADY_STATE' ? 'target.changed' : 'container-service.failing',
+      target: serviceTarget(event, cluster, name),
+      at: timeOf(event.time),
+      cause: `ECS says ${eventName} of ${cluster}/${name}${reason ? `: ${reason}` : ''}`.slice(0, 400),
+      eventId: event.id,
+    },
+  ];
+};

@@ -1,0 +1,153 @@
+/** What the tasks of an ECS service tell: which serve, which hang, which ended by themselves, and why. Pure. */
+import type { ContainerInstance, ContainerService, ContainerTask, Deployment } from './containers.ts';
+import type { TargetHealth } from './loadBalancers.ts';
+import { minutes, type Time } from './time.ts';
+
+/** Why a task did not go on, where it should have: killed for want of memory, ended by itself, failed its health checks, never started. */
+export type Ending = 'memory' | 'exit' | 'health' | 'start';
+
+const OUT_OF_MEMORY = /OutOfMemory/;
+
+/** Undefined: it has not stopped, or somebody meant it to: a deployment, scaling, a person, Steward. */
+export const endingOf = ({ stopped, containers }: ContainerTask): Ending | undefined => {
+  const { code, reason = '' } = stopped ?? {};
+  if (code === 'TaskFailedToStart') return 'start';
+  if (code === 'EssentialContainerExited')
+    return containers.some((c) => OUT_OF_MEMORY.test(c.reason ?? '')) ? 'memory' : 'exit';
+  return code === 'ServiceSchedulerInitiated' && /health checks/i.test(reason) ? 'health' : undefined;
+};
+
+/** 'web exited with 1 (…)', or what ECS says where no container ended. */
+export const endedWith = ({ stopped, containers }: ContainerTask): string => {
+  const exits = containers
+    .filter((c) => c.exitCode !== undefined && (c.exitCode !== 0 || containers.length === 1))
+    .map((c) => `${c.name} exited with ${c.exitCode}${c.reason ? ` (${c.reason})` : ''}`);
+  const isExit = stopped?.code === 'EssentialContainerExited';
+  return isExit && exits.length > 0 ? exits.join(', ') : (stopped?.reason ?? stopped?.code ?? 'it says nothing');
+};
+
+/** 'arn:…:task-definition/web:7' → 'web:7'; the last part of any ARN. */
+export const shortOf = (arn: string): string => arn.split('/').at(-1) ?? arn;
+
+export interface ServiceView {
+  readonly service: ContainerService;
+  /** Those wanted, and those that stopped within the last hour. */
+  readonly tasks: readonly ContainerTask[];
+  /** Of its cluster; none are looked at for Fargate. */
+  readonly instances: readonly ContainerInstance[];
+  /** Of each of its target groups. */
+  readonly targets: readonly { readonly port: number; readonly health: readonly TargetHealth[] }[];
+}
+
+export const unitOf = ({ instances }: ServiceView, task: ContainerTask): ContainerInstance | undefined =>
+  instances.find((i) => i.arn === task.containerInstance);
+
+/** A task is a target by an address of its own, or by its host and a port that is its own there. */
+const healthIn =
+  (view: ServiceView, task: ContainerTask) =>
+  ({ port, health }: ServiceView['targets'][number]): string => {
+    const host = unitOf(view, task)?.instance;
+    const ports = task.containers.flatMap((c) => c.hostPorts);
+    const own = health.find(
+      (t) => (task.addresses.includes(t.id) && t.port === port) || (t.id === host && ports.includes(t.port)),
+    );
+    return own?.state ?? 'unused';
+  };
+
+export type Standing = 'serves' | 'unhealthy' | 'starts';
+
+/** Of a task that is wanted. Where nobody checks its health, running is enough. */
+export const standingOf = (view: ServiceView, task: ContainerTask): Standing => {
+  if (task.status !== 'RUNNING') return 'starts';
+  const states = view.targets.map(healthIn(view, task));
+  if (task.health === 'unhealthy' || states.includes('unhealthy')) return 'unhealthy';
+  return states.every((s) => s === 'healthy') ? 'serves' : 'starts';
+};
+
+/** A task that is not running so long after it was made hangs. */
+export const STUCK = minutes(15);
+
+export interface Picture {
+  readonly primary: Deployment | undefined;
+  /** What is to run. */
+  readonly wanted: readonly ContainerTask[];
+  readonly serving: readonly ContainerTask[];
+  readonly unhealthy: readonly ContainerTask[];
+  /** Unhealthy beyond all grace, or never running; their agent could be told to stop them. */
+  readonly hung: readonly ContainerTask[];
+  /** Of this deployment, ended by themselves within the window, the newest first. */
+  readonly ended: readonly ContainerTask[];
+  /** How many the primary deployment has too few of. */
+  readonly missing: number;
+}
+
+const endedAt = ({ stopped }: ContainerTask): Time => stopped?.at ?? 0;
+
+/** @param look how far back ends are counted, and how long a task may be unhealthy beyond its grace. Milliseconds. */
+export const pictureOf = (
+  view: ServiceView,
+  now: Time,
+  { window, patience }: { readonly window: number; readonly patience: number },
+): Picture => {
+  const { service, tasks } = view;
+  const primary = service.deployments.find((d) => d.status === 'PRIMARY');
+  const wanted = tasks.filter((t) => t.desired === 'RUNNING');
+  const standing = new Map(wanted.map((t) => [t, standingOf(view, t)]));
+  const are = (s: Standing) => wanted.filter((t) => standing.get(t) === s);
+  const isHeard = (t: ContainerTask): boolean => unitOf(view, t)?.connected !== false;
+  const hangs = (t: ContainerTask): boolean =>
+    t.status === 'RUNNING'
+      ? standing.get(t) === 'unhealthy' && now - (t.startedAt ?? now) >= service.grace + patience
+      : now - t.createdAt >= STUCK;
+  return {
+    primary,
+    wanted,
+    serving: are('serves'),
+    unhealthy: are('unhealthy'),
+    hung: wanted.filter((t) => hangs(t) && isHeard(t)),
+    ended: tasks
+      .filter((t) => endingOf(t) !== undefined && t.status === 'STOPPED' && endedAt(t) > now - window)
+      .filter((t) => !primary || (t.definition === primary.definition && t.createdAt >= primary.createdAt))
+      .sort((a, b) => endedAt(b) - endedAt(a)),
+    missing: Math.max(
+      0,
+      service.desired - wanted.filter((t) => !primary || t.definition === primary.definition).length,
+    ),
+  };
+};
+
+/** In ECS's words why the next task cannot be placed; undefined: nothing lacks, or it does not say. It says the same thing once only. */
+export const unplacedBecause = ({ service }: ServiceView, { missing, primary }: Picture): string | undefined => {
+  if (missing === 0) return undefined;
+  const last = service.events.find((e) => /unable to place a task|has reached a steady state/.test(e.message));
+  const [, why] = /unable to place a task(?: because)?\s*(.*)$/.exec(last?.message ?? '') ?? [];
+  if (last && primary && last.at < primary.createdAt) return undefined;
+  return why?.replace(/\s*For more information.*$/, '').trim();
+};
+
+/** What a person can do about a task that is not placed or not started, by what ECS says. */
+export const remedyOf = (why: string): string => {
+  const [, remedy] =
+    REMEDIES.find(([words]) => words.test(why)) ??
+    ([/./, 'look at the events of the service: aws ecs describe-services'] as const);
+  return remedy;
+};
+const REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [
+    /pull|manifest|ecr|registry|image/i,
+    'look whether the image and its tag are in the registry, whether the execution role may pull it, and whether its subnet reaches the registry',
+  ],
+  [
+    /secret|ssm|parameter|kms/i,
+    'look whether the secret exists, and whether the execution role may read it and use its key',
+  ],
+  [
+    /network interface|\beni\b|subnet|ip address/i,
+    'look at the free addresses of its subnets, and at how many network interfaces its instances can have',
+  ],
+  [/port/i, 'use a dynamic host port (0), or have at least as many instances as tasks'],
+  [/insufficient (memory|cpu)/i, 'add an instance to the cluster, or let the task reserve less'],
+  [/agent/i, 'the agents of its instances are cut off: ecs-agent-disconnected sees to each'],
+  [/capacity is unavailable/i, 'give the service subnets in another zone, or another capacity provider'],
+  [/constraint|attribute/i, 'look at the placement constraints of the service and the attributes of the instances'],
+];
