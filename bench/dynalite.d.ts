@@ -5,5 +5,5 @@ declare module 'dynalite' {
   /** @param options milliseconds that a table takes to be made */
   const dynalite: (options: { readonly createTableMs: number }) => Server;
 
-  export { dynalite as default };
+  export = dynalite;
 }
