@@ -163,7 +163,18 @@ const asService = (raw: AwsService): ContainerService => {
     minimumHealthyPercent: least,
     maximumPercent: most,
     targetGroups: (raw.loadBalancers ?? []).flatMap((l) =>
-      l.targetGroupArn ? [{ arn: l.targetGroupArn, container: l.containerName ?? '', port: l.containerPort ?? 0 }] : [],
+      l.targetGroupArn
+        ? [
+            {
+              arn: l.targetGroupArn,
+              ...(l.advancedConfiguration?.alternateTargetGroupArn
+                ? { alternate: l.advancedConfiguration.alternateTargetGroupArn }
+                : {}),
+              container: l.containerName ?? '',
+              port: l.containerPort ?? 0,
+            },
+          ]
+        : [],
     ),
     deployments: (raw.deployments ?? []).map(asDeployment),
     events: (raw.events ?? []).map((e) => ({ at: timeOf(e.createdAt), message: e.message ?? '' })),

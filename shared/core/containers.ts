@@ -93,7 +93,13 @@ export interface ContainerService {
   /** ECS ends a deployment whose tasks fail by itself, and goes back. */
   readonly rollsBack: boolean;
   readonly tags: Readonly<Record<string, string>>;
-  readonly targetGroups: readonly { readonly arn: string; readonly container: string; readonly port: number }[];
+  readonly targetGroups: readonly {
+    readonly arn: string;
+    /** Of a blue/green deployment: its tasks are in the one or the other. */
+    readonly alternate?: string;
+    readonly container: string;
+    readonly port: number;
+  }[];
   readonly deployments: readonly Deployment[];
   /** The newest first. */
   readonly events: readonly { readonly at: Time; readonly message: string }[];

@@ -48,20 +48,24 @@ const healthIn =
   ({ port, health }: ServiceView['targets'][number]): string => {
     const host = unitOf(view, task)?.instance;
     const ports = task.containers.flatMap((c) => c.hostPorts);
-    const own = health.find(
+    const own = health.filter(
       (t) => (task.addresses.includes(t.id) && t.port === port) || (t.id === host && ports.includes(t.port)),
     );
-    return own?.state ?? 'unused';
+    // Of a blue/green deployment it may still drain from the other group.
+    return (own.find((t) => t.state === 'healthy') ?? own[0])?.state ?? 'absent';
   };
 
 export type Standing = 'serves' | 'unhealthy' | 'starts';
+
+/** Nobody asks it: its target group is behind no load balancer, or its health checks are off. */
+const UNASKED = ['unused', 'unavailable'];
 
 /** Of a task that is wanted. Where nobody checks its health, running is enough. */
 export const standingOf = (view: ServiceView, task: ContainerTask): Standing => {
   if (task.status !== 'RUNNING') return 'starts';
   const states = view.targets.map(healthIn(view, task));
   if (task.health === 'unhealthy' || states.includes('unhealthy')) return 'unhealthy';
-  return states.every((s) => s === 'healthy') ? 'serves' : 'starts';
+  return states.every((s) => s === 'healthy' || UNASKED.includes(s)) ? 'serves' : 'starts';
 };
 
 /** A task that is not running so long after it was made hangs. */

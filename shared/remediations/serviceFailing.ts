@@ -139,10 +139,11 @@ const viewOf = async (service: ContainerService, { containers, loadBalancers }: 
   const [tasks, instances, ...targets] = await Promise.all([
     containers.tasksOf(service),
     service.launchType === 'FARGATE' ? [] : containers.instances(service.cluster),
-    ...service.targetGroups.map(async ({ arn, port }) => ({
-      port,
-      health: await loadBalancers.health(arn).catch(noneIfGone),
-    })),
+    ...service.targetGroups.map(async ({ arn, alternate, port }) => {
+      const groups = [arn, ...(alternate ? [alternate] : [])];
+      const health = await Promise.all(groups.map((g) => loadBalancers.health(g).catch(noneIfGone)));
+      return { port, health: health.flat() };
+    }),
   ]);
   return { service, tasks, instances, targets };
 };
@@ -388,19 +389,24 @@ const hanging = (seen: Service, closely: Closely, look: Look<Options>, is: strin
   };
 };
 
-/** What ended or hangs was all in one place, and elsewhere it serves. */
-const commonHost = (seen: Service, culprits: readonly ContainerTask[]): ContainerInstance | undefined => {
+/** What ended or hangs was all in one place, and elsewhere the same revision serves. */
+const isConfined = (
+  { picture: { serving } }: Service,
+  culprits: readonly ContainerTask[],
+  placeOf: (t: ContainerTask) => string | undefined,
+): boolean => {
   const [first, ...more] = culprits;
-  const isOne = more.length > 0 && more.every((t) => t.containerInstance === first?.containerInstance);
-  const elsewhere = seen.picture.serving.some((t) => t.containerInstance !== first?.containerInstance);
-  return first && isOne && elsewhere ? unitOf(seen.view, first) : undefined;
+  if (!first || more.length === 0) return false;
+  const place = placeOf(first);
+  return (
+    more.every((t) => placeOf(t) === place) &&
+    serving.some((t) => t.definition === first.definition && placeOf(t) !== place)
+  );
 };
-const commonZone = ({ picture: { serving } }: Service, culprits: readonly ContainerTask[]): string | undefined => {
-  const zones = new Set(culprits.map((t) => t.zone));
-  const [zone] = zones;
-  const isOne = culprits.length > 1 && zones.size === 1 && zone !== 'unknown';
-  return isOne && serving.some((t) => t.zone !== zone) && !serving.some((t) => t.zone === zone) ? zone : undefined;
-};
+const commonHost = (seen: Service, culprits: readonly ContainerTask[]): ContainerInstance | undefined =>
+  culprits[0] && isConfined(seen, culprits, (t) => t.containerInstance) ? unitOf(seen.view, culprits[0]) : undefined;
+const commonZone = (seen: Service, culprits: readonly ContainerTask[]): string | undefined =>
+  isConfined(seen, culprits, (t) => t.zone) ? culprits[0]?.zone : undefined;
 
 /** The same again would not help: another host, another zone, the former revision, a person. */
 const beyond = (seen: Service, closely: Closely, look: Look<Options>, is: string): Verdict<Step> => {
@@ -411,7 +417,7 @@ const beyond = (seen: Service, closely: Closely, look: Look<Options>, is: string
   if (zone)
     return {
       do: 'escalate',
-      because: `${is}; all of that in the zone ${zone}, and in others it serves: the zone is at fault, not the revision`,
+      because: `${is}; all of that in the zone ${zone}, and in others it serves: that tells of the zone, not of the revision`,
       remedy: `leave ${zone} out of the subnets of ${seen.view.service.name}, or shift its load balancer away: aws arc-zonal-shift start-zonal-shift`,
     };
   return rollingBack(seen, closely, look, is);
@@ -539,13 +545,21 @@ const limitOf = ({ do: what }: Step, { deployMinutes }: Options): number =>
   what === 'stop' ? minutes(deployMinutes) : ROLLS;
 
 type Before = { readonly serving: number };
+/** Fewer serve than before, and of what was deployed none does: nothing more comes of waiting. */
+const isWorse = ({ step, before, reservedAt }: Attempt<Step>, { picture }: Service, look: Look<Options>): boolean =>
+  step.do === 'roll-back' &&
+  look.now - reservedAt >= 2 * minutes(look.options.deployMinutes) &&
+  picture.primary?.definition === step.to &&
+  picture.serving.length < (before as Before).serving &&
+  !picture.serving.some((t) => t.definition === step.to);
+
 const effect = (attempt: Attempt<Step>, seen: Seen, look: Look<Options>): Effect => {
   if (seen.is === 'task') return 'ineffective';
   const shown = shows(attempt, seen);
   if (shown === true) return 'effective';
-  if (shown === false && look.now - attempt.reservedAt < limitOf(attempt.step, look.options)) return 'pending';
-  const fewer = seen.picture.serving.length < (attempt.before as Before).serving;
-  return attempt.step.do === 'roll-back' && shown === false && fewer ? 'harmful' : 'ineffective';
+  if (isWorse(attempt, seen, look)) return 'harmful';
+  const isEarly = look.now - attempt.reservedAt < limitOf(attempt.step, look.options);
+  return shown === false && isEarly ? 'pending' : 'ineffective';
 };
 
 /** Whatever runs may serve, healthy or not; only the healthy ones are counted as the others. */
@@ -634,7 +648,8 @@ const servicesBehind = async (group: Target, { containers, where }: Ports): Prom
   const found: Target[] = [];
   for await (const { cluster, services } of clustersWithServices(containers))
     for (const { name, targetGroups } of services)
-      if (targetGroups.some((t) => t.arn === group.arn)) found.push(serviceTarget(where, cluster, name));
+      if (targetGroups.some((t) => t.arn === group.arn || t.alternate === group.arn))
+        found.push(serviceTarget(where, cluster, name));
   return found;
 };
 

@@ -1,6 +1,9 @@
 /** service-failing in the world: ECS services on EC2 and Fargate whose tasks hang, crash or find no place. Each story ends with what serves, and what is said. */
 import { DeleteServiceCommand, RunTaskCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs';
+import { signalMessage } from '../../events/steward/signal.ts';
+import { targetOf } from '../../shared/core/target.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
+import { remediations } from '../../shared/remediations/index.ts';
 import {
   addService,
   type ClusterOptions,
@@ -247,6 +250,23 @@ describe('a revision whose tasks end by themselves', () => {
     expect(s.last()).toMatchObject({ state: 'escalated' });
   });
 
+  test('rolled back, and fewer serve than before: the newer one is deployed again', async () => {
+    const s = await started({ policy: byItself, web: { minimumHealthyPercent: 0 } });
+    await s.release('web:2');
+    await s.run(minutes(20));
+    hang(s, s.running().slice(0, 2));
+    setImage(s.world, 'web:1', { healthy: false });
+    await s.run(hours(1), () => s.deployed() === 'web:1');
+    await s.run(hours(1), () => s.deployed() === 'web:2');
+    await s.run(minutes(10), s.over);
+    expect(s.rungs()).toEqual([
+      ['roll-back', 'harmful'],
+      ['undo', undefined],
+    ]);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.calls('UpdateService').filter((c) => c.principal.includes(NAME))).toHaveLength(2);
+  });
+
   test('it ran whole for two days: what it depends on has failed, not the revision', async () => {
     const s = await started({ policy: byItself });
     await s.release('web:2');
@@ -359,6 +379,27 @@ describe('where it fails', () => {
     expect(s.calls('UpdateContainerInstancesState')).toEqual([]);
   });
 
+  test('all in one zone, on two hosts, and in others it serves: a person is told, nothing is rolled back', async () => {
+    const s = await started({ policy: byItself, of: { instances: 6 }, web: { desired: 6 } });
+    const zone = s.running()[0]?.zone ?? '';
+    for (let n = 0; n < 4; n++) {
+      for (const t of s.running().filter((r) => r.zone === zone)) containerExits(s.world, t, 'web', 1);
+      await s.run(minutes(2));
+    }
+    await s.run(minutes(20), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.last()?.because).toContain(`all of that in the zone ${zone}, and in others it serves`);
+  });
+
+  test('a new revision gets its tasks one by one, all in one place: that is the revision, for there it serves nowhere', async () => {
+    const s = await started({ policy: byItself, web: { maximumPercent: 134 } });
+    setImage(s.world, 'web:2', { exits: { afterMs: seconds(10), code: 1 } });
+    await s.release('web:2');
+    await s.run(hours(1), () => s.last()?.state === 'closed');
+    expect(s.rungs()).toEqual([['roll-back', 'effective']]);
+    expect(s.running()).toHaveLength(3);
+  });
+
   test('no room: said with what it needs and what there is', async () => {
     const s = await started({ web: { desired: 2 } });
     await s.release('web:2', { memory: 9_000 });
@@ -395,6 +436,68 @@ describe('where it fails', () => {
     await s.run(minutes(40), s.over);
     expect(s.last()).toMatchObject({ end: 'healthy' });
     expect(s.calls('StopTask')).toHaveLength(1);
+  });
+});
+
+test('the alarm of its target group is about the service', async () => {
+  const s = await started({ deaf: true });
+  hang(s, s.running().slice(0, 1));
+  const target = targetOf(s.targetGroup?.arn ?? '');
+  s.deliver(
+    signalMessage({
+      kind: 'load-balancer.unhealthy-hosts',
+      target,
+      at: s.clock.now(),
+      cause: 'alarm',
+      eventId: 'unhealthy-1',
+    }),
+  );
+  await s.run(seconds(30));
+  expect(s.last()?.signals).toMatchObject({ kind: 'load-balancer.unhealthy-hosts' });
+});
+
+test('a service whose target group is behind no load balancer serves when its tasks run', async () => {
+  const s = await started({ web: { balanced: { loadBalancers: [] } } });
+  for (const t of s.running().slice(0, 1)) containerExits(s.world, t, 'web', 1);
+  await s.run(minutes(30), s.over);
+  expect(s.last()).toMatchObject({ end: 'healthy', attempts: [] });
+});
+
+describe('a session reaches what its step is about', () => {
+  test('one task of many, this service only, and looking changes nothing', async () => {
+    const s = await started();
+    const [mine, other] = s.running();
+    if (!mine || !other) throw new Error('there are tasks');
+    const found = remediations.find((r) => r.name === NAME);
+    if (!found) throw new Error(`there is no ${NAME}`);
+    const target = targetOf(s.service.arn);
+    const reach = (phase: 'look' | 'act') =>
+      s.deps.reach(found, target, { phase, touched: phase === 'act' ? [mine.arn] : [] });
+    const outcome = async (work: Promise<unknown>): Promise<string> => {
+      const said = work.then(
+        () => 'done',
+        (e: Error) => e.name,
+      );
+      await s.run(seconds(10));
+      return said;
+    };
+    const ports = async (phase: 'look' | 'act') => {
+      const reached = reach(phase);
+      await s.run(seconds(5));
+      return (await reached).containers;
+    };
+    const act = await ports('act');
+    const { service: foreign } = addService(s.world, s.cluster, 'foreign', { tags: MANAGED });
+    const next = { expected: s.definition.arn, definition: s.definition.arn.replace(/1$/, '9') };
+    expect(await outcome(act.stop(other.arn, 'test'))).toBe('Forbidden');
+    expect(await outcome(act.stop(mine.arn, 'test'))).toBe('done');
+    expect(
+      await outcome(act.release(foreign.arn, { ...next, expected: foreign.deployments[0]?.definition ?? '' })),
+    ).toBe('Forbidden');
+    expect(await outcome(act.setState(s.running()[0]?.containerInstance ?? '', 'DRAINING'))).toBe('Forbidden');
+    const look = await ports('look');
+    expect(await outcome(look.stop(other.arn, 'test'))).toBe('Forbidden');
+    expect(await outcome(look.release(s.service.arn, next))).toBe('Forbidden');
   });
 });
 

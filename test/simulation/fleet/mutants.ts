@@ -34,7 +34,7 @@ export const mutants: readonly Mutant[] = [
     '    illOf({ mounts, soon }, o).length === 0,',
     '    illOf({ mounts, soon }, o).length >= 0,',
   ]),
-  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:10', [
+  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:12', [
     'const sender = new SSMClient(clientConfig(options, 1));',
     'const sender = new SSMClient(clientConfig(options, 3));',
   ]),
@@ -46,7 +46,7 @@ export const mutants: readonly Mutant[] = [
     "return awaitsStart(instance, tried(look, 'stop'))",
     "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
   ]),
-  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:5', [
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:8', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
@@ -100,7 +100,7 @@ export const mutants: readonly Mutant[] = [
     "if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))",
     "if (stop?.step.do !== 'stop' || stop.outcome !== undefined)",
   ]),
-  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:16', [
+  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:67', [
     '    seen.load !== undefined &&\n    !isShort(seen, look) &&',
     '    !isShort(seen, look) &&',
   ]),
@@ -125,15 +125,15 @@ export const mutants: readonly Mutant[] = [
     'const FRESH = minutes(4);',
     'const FRESH = minutes(180);',
   ]),
-  mutant('an old nonce is accepted', SILENT, 'log-agent-silent:21', [
+  mutant('an old nonce is accepted', SILENT, 'log-agent-silent:25', [
     'lines.find((l) => l.word === last.token)',
     "lines.find((l) => l.word !== 'beat')",
   ]),
-  mutant('whose metrics come is well', SILENT, 'log-agent-silent:6', [
+  mutant('whose metrics come is well', SILENT, 'log-agent-silent:5', [
     'publishes(seen, look) && isWell(seen.logs)',
     'publishes(seen, look)',
   ]),
-  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:6', [
+  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:29', [
     "  return {\n    do: 'escalate',\n    because: `",
     "  return {\n    do: 'nothing',\n    because: `",
   ]),
@@ -145,7 +145,7 @@ export const mutants: readonly Mutant[] = [
     'isHealthy: ({ trail }) => trail?.logging === true,',
     'isHealthy: ({ trail }) => trail !== undefined,',
   ]),
-  mutant('a deleted trail writes into another bucket', TRAIL, 'trail-stopped:12', [
+  mutant('a deleted trail writes into another bucket', TRAIL, 'trail-stopped:14', [
     '...must, bucket };',
     '...must, bucket: name };',
   ]),
@@ -161,7 +161,7 @@ export const mutants: readonly Mutant[] = [
     'isHealthy: (seen) => seen.trail !== undefined && weak(seen).length === 0,',
     'isHealthy: (seen) => seen.trail?.logging === true,',
   ]),
-  mutant("the key of the organisation's trail is enabled", UNDELIVERED, 'trail-undelivered:1', [
+  mutant("the key of the organisation's trail is enabled", UNDELIVERED, 'trail-undelivered:2', [
     'hands(known, look) ?? waitForName(',
     'waitForName(',
   ]),
@@ -169,7 +169,7 @@ export const mutants: readonly Mutant[] = [
     'isHealthy: isWell,',
     'isHealthy: ({ trail }) => trail?.logging === true,',
   ]),
-  mutant('a retention is set to what is declared, longer or not', LOGS, 'log-group-weakened:2', [
+  mutant('a retention is set to what is declared, longer or not', LOGS, 'log-group-weakened:1', [
     'group.retentionDays < d.retentionDays)',
     'group.retentionDays !== d.retentionDays)',
   ]),
@@ -205,7 +205,7 @@ export const mutants: readonly Mutant[] = [
     'isQuiet(picture, look) &&',
     'picture.missing < 1_000 &&',
   ]),
-  mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:20', [
+  mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:36', [
     'isHealthy: ({ failing }) => failing === undefined,',
     'isHealthy: ({ because }) => because.length > 0,',
   ]),
