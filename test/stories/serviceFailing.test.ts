@@ -258,7 +258,13 @@ describe('a revision whose tasks end by themselves', () => {
     setImage(s.world, 'web:1', { healthy: false });
     await s.run(hours(1), () => s.deployed() === 'web:1');
     await s.run(hours(1), () => s.deployed() === 'web:2');
-    await s.run(minutes(10), s.over);
+    await s.run(minutes(10), () => s.last()?.state === 'closed');
+    expect(
+      s
+        .last()
+        ?.log.map((l) => l.say)
+        .join('\n'),
+    ).toContain('made it worse; it was put back');
     expect(s.rungs()).toEqual([
       ['roll-back', 'harmful'],
       ['undo', undefined],
