@@ -2,8 +2,10 @@
  * The SDK without its wire: a client's `send` goes straight to the world's behaviours, which is ten times as quick. What is said on the wire is
  * proven in test/world and test/contract. Everything else is the adapters' own: sessions, retries, pagination, what an error means.
  */
+import { Readable } from 'node:stream';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { isThrottlingError, isTransientError } from '@smithy/core/retry';
+import { sdkStreamMixin } from '@smithy/core/serde';
 import { AwsError, type Service } from './service.ts';
 import { services } from './services.ts';
 import { requestHandler } from './wire.ts';
@@ -75,6 +77,10 @@ const isRetried = (e: unknown): boolean =>
   isTransientError(e as never) ||
   ['Throttled', 'Unavailable'].includes((e as Error).name);
 
+/** The body of an object comes as a stream. */
+const streamed = (reply: { readonly Body?: unknown }): object =>
+  reply.Body instanceof Uint8Array ? { ...reply, Body: sdkStreamMixin(Readable.from([reply.Body])) } : reply;
+
 const direct = async (client: Client, command: Command): Promise<object> => {
   const { config } = client;
   const service = SERVICES.get(Object.getPrototypeOf(client));
@@ -84,10 +90,8 @@ const direct = async (client: Client, command: Command): Promise<object> => {
   for (let attempt = 1; ; attempt++) {
     const { accessKeyId } = await config.credentials();
     try {
-      return (
-        (await config.requestHandler.command?.({ service, operation, input: command.input, accessKeyId }, attempt)) ??
-        {}
-      );
+      const asked = { service, operation, input: command.input, accessKeyId };
+      return streamed((await config.requestHandler.command?.(asked, attempt)) ?? {});
     } catch (e) {
       const error = e instanceof AwsError ? asSdkError(e, service) : e;
       if (attempt >= attempts || !isRetried(error)) throw error;

@@ -7,12 +7,12 @@ import { trailSource } from '../../shared/aws/trailSource.ts';
 import type { PolicyDocument } from '../../shared/core/permissions.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { addTrail, type Trail } from '../../world/cloudtrail.ts';
+import { directly } from '../../world/direct.ts';
 import { addUser, rootCredentials } from '../../world/iam.ts';
 import { makeInstance } from '../../world/instances.ts';
 import { type MemoryLog, memoryLog } from '../../world/memoryLog.ts';
 import { recordCalls } from '../../world/recorder.ts';
 import { addBucket } from '../../world/s3.ts';
-import { requestHandler } from '../../world/wire.ts';
 import { createWorld } from '../../world/world.ts';
 import { clientsOf } from '../world/clients.ts';
 
@@ -57,7 +57,7 @@ export const anAccount = ({
     if (event['detail-type'].endsWith('via CloudTrail')) events.push(Buffer.from(JSON.stringify(event)));
   });
 
-  const source = around(trailSource({ region: world.region, credentials, transport: requestHandler(world) }));
+  const source = around(trailSource({ region: world.region, credentials, transport: directly(world) }));
   /** As a new process begins: it knows nothing. */
   const begin = () => {
     const writer = createWriter({ ...memory, now, shards: 2, hotDays: 90 });
