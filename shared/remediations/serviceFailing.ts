@@ -370,10 +370,11 @@ const looping = (seen: Service, closely: Closely, look: Look<Options>, is: strin
 const hanging = (seen: Service, closely: Closely, look: Look<Options>, is: string): Verdict<Step> => {
   const { hung, serving } = seen.picture;
   const { now, options: o } = look;
-  const [task] = [...hung].sort((a, b) => a.createdAt - b.createdAt);
-  // A load balancer whose targets are all unhealthy sends requests to all of them: any may be the last that serves.
-  if (!task || serving.length < Math.max(1, hung.length))
-    return beyond(seen, closely, look, `${is}: more hang than serve, so none is stopped`);
+  const ill = hung.filter((t) => t.status === 'RUNNING');
+  // What never came to run serves nobody. A load balancer whose targets are all unhealthy sends requests to all of them: any may be the last that serves.
+  const stoppable = serving.length < Math.max(1, ill.length) ? hung.filter((t) => !ill.includes(t)) : hung;
+  const [task] = [...stoppable].sort((a, b) => a.createdAt - b.createdAt);
+  if (!task) return beyond(seen, closely, look, `${is}: more hang than serve, so none is stopped`);
   const stops = done(look, 'stop');
   if (stops.length >= o.stops)
     return beyond(seen, closely, look, `${is}; ${countOf(stops.length, 'task')} were stopped, and that did not last`);
@@ -447,14 +448,13 @@ const draining = (seen: Service, { there }: Closely, host: ContainerInstance, is
   };
 };
 
+const LOOK_AT = 'look at the logs of its tasks, at their health check, and at what they depend on';
+
 const rollingBack = (seen: Service, closely: Closely, look: Look<Options>, is: string): Verdict<Step> => {
   const { service } = seen.view;
   const { primary } = seen.picture;
   const { now, options: o } = look;
-  const person = (
-    why: string,
-    remedy = 'look at the logs of its tasks, and at what they depend on',
-  ): Verdict<Step> => ({
+  const person = (why: string, remedy = LOOK_AT): Verdict<Step> => ({
     do: 'escalate',
     because: `${is}; ${why}`,
     remedy,
@@ -479,7 +479,9 @@ const rollingBack = (seen: Service, closely: Closely, look: Look<Options>, is: s
     step: { do: 'roll-back', service: service.arn, from: primary.definition, to: former.definition },
     plan: `deploy ${to} to ${service.name} again, which ran whole on ${iso(former.at).slice(0, 16)}Z`,
     because: `${is}; ${current} was deployed ${span(now - primary.createdAt)} ago${digests.length > 0 ? `; in ${to} ${digests.join(', ')}` : ''}`,
-    ...(o.rollBack ? {} : { asks: 'old code may not run with what newer code has written' }),
+    ...(o.rollBack
+      ? {}
+      : { asks: 'old code may not run with what newer code has written, and what deployed it does not know' }),
   };
 };
 
@@ -500,7 +502,7 @@ const noFormer = (
   return digests.length > 0
     ? person(
         `no other revision of it ran whole; ${shortOf(definition)} itself did`,
-        `if its tag has moved: register a revision that names the digest, and deploy it: ${digests.slice(0, 3).join(', ')}`,
+        `${LOOK_AT}; if its tag has moved: register a revision that names the digest, and deploy it: ${digests.slice(0, 3).join(', ')}`,
       )
     : person('no revision of it ran whole that one could go back to');
 };

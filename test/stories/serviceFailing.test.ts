@@ -433,8 +433,8 @@ describe('where it fails', () => {
     expect(s.last()?.because).toContain('Capacity is unavailable at this time');
   });
 
-  test('a task that never comes to run is stopped, and another one tried', async () => {
-    const s = await started({ of: { instances: 3 } });
+  test.each([3, 1])('of %d, a task that never comes to run is stopped, and another one tried', async (desired) => {
+    const s = await started({ web: { desired } });
     s.world.settle.ecsPull = hours(3);
     for (const t of s.running().slice(0, 1)) containerExits(s.world, t, 'web', 1);
     await s.run(minutes(12));

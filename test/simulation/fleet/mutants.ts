@@ -194,8 +194,8 @@ export const mutants: readonly Mutant[] = [
     'return unit !== undefined && !(',
   ]),
   mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:16', [
-    'serving.length < Math.max(1, hung.length))',
-    'serving.length < 0)',
+    'serving.length < Math.max(1, ill.length) ?',
+    'serving.length < 0 ?',
   ]),
   mutant('a revision is rolled back unasked', SERVICE, 'service-failing:7', [
     '...(o.rollBack ? {} : {',
