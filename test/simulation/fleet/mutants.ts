@@ -198,8 +198,8 @@ export const mutants: readonly Mutant[] = [
     'serving.length < 0 ?',
   ]),
   mutant('a revision is rolled back unasked', SERVICE, 'service-failing:7', [
-    '...(o.rollBack ? {} : {',
-    '...(o.deployMinutes > 0 ? {} : {',
+    '...(o.rollBack\n',
+    '...(o.deployMinutes > 0\n',
   ]),
   mutant('a service whose tasks end is healthy between their ends', SERVICE, 'service-failing:7', [
     'isQuiet(picture, look) &&',
