@@ -159,7 +159,8 @@ const lookClosely = async (seen: Service, { containers }: Ports, look: Look<Opti
   const { primary } = picture;
   const host = commonHost(seen, culpritsOf(seen, look));
   const [revisions, shape, tasks] = await Promise.all([
-    containers.revisions(service),
+    // Others' deployments are not listed.
+    service.controller === 'ECS' ? containers.revisions(service) : [],
     primary ? shapeOf(primary.definition) : undefined,
     host ? containers.tasksOn(host) : [],
   ]);

@@ -2,9 +2,11 @@
 import {
   DeregisterContainerInstanceCommand,
   DescribeContainerInstancesCommand,
+  DescribeServiceRevisionsCommand,
   DescribeServicesCommand,
   DescribeTasksCommand,
   ListContainerInstancesCommand,
+  ListServiceDeploymentsCommand,
   ListTasksCommand,
   RegisterTaskDefinitionCommand,
   StopTaskCommand,
@@ -333,6 +335,43 @@ test('on Fargate tasks have addresses of their own, and zones without capacity a
   expect([...(targetGroup?.targets.values() ?? [])].map((t) => [t.port, t.state])).toEqual(
     Array(4).fill([8080, 'healthy']),
   );
+});
+
+test('what was deployed is kept: each deployment with what came of it, each revision with the digests that its tags meant then', async () => {
+  const s = started();
+  const before = s.service.history[0]?.images[0]?.digest;
+  setImage(s.world, 'web:1', { digest: 'sha256:moved', missing: 'web:1: not found' });
+  await s.ecs.send(new UpdateServiceCommand({ cluster: 'shop', service: 'web', forceNewDeployment: true }));
+  s.world.clock.advance(minutes(5));
+  const list = async (status: 'SUCCESSFUL' | 'IN_PROGRESS') =>
+    (await s.ecs.send(new ListServiceDeploymentsCommand({ cluster: 'shop', service: 'web', status: [status] })))
+      .serviceDeployments ?? [];
+  const [[whole, ...older], [begun]] = [await list('SUCCESSFUL'), await list('IN_PROGRESS')];
+  expect(older).toEqual([]);
+  expect([whole?.finishedAt, begun?.finishedAt]).toEqual([expect.any(Date), undefined]);
+  const serviceRevisionArns = [whole, begun].map((d) => d?.targetServiceRevisionArn ?? '');
+  const { serviceRevisions = [], failures } = await s.ecs.send(
+    new DescribeServiceRevisionsCommand({ serviceRevisionArns: [...serviceRevisionArns, `${s.service.arn}/none`] }),
+  );
+  expect(serviceRevisions.map((r) => r.containerImages)).toEqual([
+    [{ containerName: 'web', image: 'web:1', imageDigest: before }],
+    [{ containerName: 'web', image: 'web:1', imageDigest: 'sha256:moved' }],
+  ]);
+  expect(failures).toMatchObject([{ reason: 'MISSING' }]);
+});
+
+test('tags are told only when they are asked for', async () => {
+  const s = started({ tags: { team: 'shop' } });
+  const tags = async (include: 'TAGS'[]) =>
+    (await s.ecs.send(new DescribeServicesCommand({ cluster: 'shop', services: ['web'], include }))).services?.[0]
+      ?.tags;
+  expect([await tags([]), await tags(['TAGS'])]).toEqual([undefined, [{ key: 'team', value: 'shop' }]]);
+});
+
+test('a task definition of a service that CodeDeploy deploys is not changed by others', async () => {
+  const s = started({ controller: 'CODE_DEPLOY' });
+  const input = { cluster: 'shop', service: 'web', taskDefinition: 'web' };
+  expect(await failure(s.ecs.send(new UpdateServiceCommand(input)))).toBe('InvalidParameterException');
 });
 
 test('with lag a read may be old, and what was just made may not be found yet', async () => {
