@@ -238,12 +238,12 @@ const keptIn = (file: string): { note: string; heads?: Checkpoint['heads'] } => 
 
 export const showReport = (r: Report, p: Paint): string[] => [
   ...r.findings.map(({ place, because }) => `${p.red('✗')} ${p.bold(place)}: ${because}`),
-  `${r.findings.length === 0 ? p.green('✓ The log is whole.') : p.red(`✗ ${r.findings.length} findings.`)} ${r.events} events in ${r.links} segments${
+  `${r.findings.length === 0 ? p.green('✓ The log is whole.') : p.red(`✗ ${count(r.findings.length, 'finding')}.`)} ${r.events} events in ${r.links} segments${
     r.expired > 0 ? `, ${r.expired} of them in the archive` : ''
   }.`,
   r.signedAt === 0
     ? 'Nothing is signed yet: ask again in a minute.'
-    : `Signed up to ${clock(r.signedAt)}${r.unsigned > 0 ? `; ${r.unsigned} segments wait for the next checkpoint` : ''}.`,
+    : `Signed up to ${clock(r.signedAt)}${r.unsigned > 0 ? `; ${count(r.unsigned, 'segment')} since then, for the next checkpoint` : ''}.`,
 ];
 
 /** So far back `verify` says what digests vouch for. */

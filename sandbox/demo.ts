@@ -1,15 +1,22 @@
 /**
- * `npm run demo`: a disk fills, Steward repairs it, and refuses a second time. What is printed is read from the deployed stack's own table as it happens;
- * nothing here decides or knows what comes.
+ * `npm run demo`: a disk fills, Steward repairs it, and refuses a second time; then the log of who did what, and somebody who alters it. What is printed is read from the
+ * deployed stack's own tables as it happens, and said by the `steward` command; nothing here decides or knows what comes.
  */
 import { writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import color from 'picocolors';
+import type { Audit } from '../functions/audit/handler.ts';
 import type { Incident, Line } from '../shared/core/incident.ts';
 import { minutes, seconds } from '../shared/core/time.ts';
+import type { ActivityPage, ActivityRow } from '../shared/runtime/activityQuestions.ts';
 import { breakDisk, fileSystemOf } from '../world/fleet.ts';
+import { STAGE } from './deploy.ts';
+import { alterBody } from './intruder.ts';
 import { type RealHost, realHost } from './realHost.ts';
 import { type Sandbox, startSandbox, WORK } from './start.ts';
+import { steward } from './steward.ts';
 
 const say = (text = ''): void => console.log(text);
 const took = (ms: number): string => color.dim(`${(ms / 1000).toFixed(1)} s`);
@@ -76,7 +83,7 @@ const stopwatch = ({ world }: Sandbox): (() => number | undefined) => {
   });
   const timer = setInterval(() => {
     if (world.calls.some((c) => c.operation === 'ModifyVolume')) acted ??= performance.now();
-  }, 5);
+  }, 5).unref();
   return () => {
     clearInterval(timer);
     return alarmed === undefined || acted === undefined ? undefined : Math.round(acted - alarmed);
@@ -100,7 +107,7 @@ const maybeReal = async (sandbox: Sandbox): Promise<RealHost | undefined> => {
   return undefined;
 };
 
-const firstAct = async (sandbox: Sandbox, real: RealHost | undefined): Promise<void> => {
+const firstAct = async (sandbox: Sandbox, real: RealHost | undefined): Promise<Incident> => {
   const [web] = sandbox.fleet.web;
   if (!web) throw new Error('the fleet has no web server');
   say();
@@ -127,6 +134,7 @@ const firstAct = async (sandbox: Sandbox, real: RealHost | undefined): Promise<v
   const size = df ? '' : `: /srv has ${(sizeBytes / 2 ** 30).toFixed(1)} GiB`;
   say(`   ${color.green('Healthy again')}${size}. ${calls} calls to AWS for it, each under a role`);
   say(`   that is narrowed to this instance and its volume.`);
+  return incident;
 };
 
 const secondAct = async (sandbox: Sandbox): Promise<void> => {
@@ -150,11 +158,95 @@ const secondAct = async (sandbox: Sandbox): Promise<void> => {
   );
 };
 
+/** A command, and what it said. */
+const show = async (sandbox: Sandbox, ...words: readonly string[]): Promise<Awaited<ReturnType<typeof steward>>> => {
+  say(`   ${color.cyan(`$ steward ${words.join(' ')}`)}`);
+  const said = await steward(sandbox, ...words);
+  for (const line of said.out.trimEnd().split('\n')) say(`   ${line}`);
+  return said;
+};
+
+/** The call that changed the volume, once it is in the log: CloudTrail tells of it some seconds after, and the log's queue waits for more. */
+const recorded = async (sandbox: Sandbox, around: string): Promise<ActivityRow> => {
+  const words = ['activity', 'search', '--around', around, '--action', 'ec2:ModifyVolume', '--json'];
+  for (let tries = 0; tries < 20; tries++) {
+    const { code, out } = await steward(sandbox, ...words);
+    if (code !== 0) throw new Error(`steward ${words.join(' ')}: ${out.trim()}`);
+    const [row] = (JSON.parse(out) as ActivityPage).rows;
+    if (row) return row;
+    sandbox.skip(seconds(15));
+    await sleep(500);
+  }
+  throw new Error('ModifyVolume of the first act did not come into the activity log');
+};
+
+/** At once what it does each minute. */
+const audit = async ({ reach }: Sandbox): Promise<string> => {
+  const { Payload } = await new LambdaClient(reach).send(
+    new InvokeCommand({ FunctionName: `steward-${STAGE}-audit`, Payload: '{}' }),
+  );
+  const answer = Buffer.from(Payload ?? []).toString('utf8');
+  const { checkpoint } = JSON.parse(answer) as Audit;
+  if (!checkpoint) throw new Error(`audit has signed nothing: ${answer}`);
+  return `checkpoint ${checkpoint.number} over ${checkpoint.links} segments`;
+};
+
+const thirdAct = async (sandbox: Sandbox, incident: Incident): Promise<ActivityRow> => {
+  say();
+  say(color.bold(`3. Who did what? The activity log has it: CloudTrail's calls, and Steward's own steps`));
+  say();
+  const row = await recorded(sandbox, incident.id);
+  await show(sandbox, 'activity', 'search', '--action', 'ec2:ModifyVolume');
+  say();
+  await show(sandbox, 'activity', 'search', '--around', incident.id, '--summary');
+  say();
+  say(
+    color.dim(
+      `   The simulated account's clock was minutes behind this machine's: its calls bear earlier times than Steward's steps.`,
+    ),
+  );
+  say(
+    color.dim(`   CloudTrail's events come here, and none of its files, which alone could tell whether that is all.`),
+  );
+  return row;
+};
+
+/** @returns the file of the checkpoint */
+const fourthAct = async (sandbox: Sandbox): Promise<string> => {
+  say();
+  say(color.bold('4. Is that log whole? It is signed each minute; what was signed is kept elsewhere'));
+  say();
+  say(`   The function audit has signed ${await audit(sandbox)}.`);
+  const kept = relative(process.cwd(), `${WORK}kept.json`);
+  await show(sandbox, 'activity', 'checkpoint', '--out', kept);
+  say();
+  const { code } = await show(sandbox, 'activity', 'verify', '--checkpoint', kept);
+  if (code !== 0) throw new Error('the activity log is not whole, and nobody has altered it');
+  return kept;
+};
+
+const fifthAct = async (sandbox: Sandbox, { place }: ActivityRow, kept: string): Promise<void> => {
+  say();
+  say(color.bold('5. Somebody with every right to the table alters it'));
+  say();
+  const { table, partition, byte, of, was, is } = await alterBody(sandbox, place);
+  const segment = place.slice(0, place.lastIndexOf('/'));
+  const hex = (n: number): string => `0x${n.toString(16).padStart(2, '0')}`;
+  say(`   One byte of ${table} is another now: byte ${byte} of ${of} of the item`);
+  say(`   ${partition}, from ${hex(was)} to ${hex(is)}. ModifyVolume is in there, in segment ${segment}.`);
+  say();
+  const { code, out } = await show(sandbox, 'activity', 'verify', '--checkpoint', kept);
+  if (code !== 1 || !out.includes(`body of ${segment}`))
+    throw new Error(`verify did not name the body of ${segment}; its exit code was ${code}`);
+  say();
+  say(`   ${color.red('Noticed')}, and where: exit code ${code}. Nothing was put back, the sandbox ends here.`);
+};
+
 const main = async (): Promise<void> => {
   say(color.bold('Steward, on a local AWS. Nothing leaves this machine.'));
   say();
   const began = Date.now();
-  const sandbox = await startSandbox({ ready });
+  const sandbox = await startSandbox({ ready, recorded: true });
   const end = async (): Promise<never> => {
     await sandbox.stop();
     process.exit(130);
@@ -167,19 +259,23 @@ const main = async (): Promise<void> => {
     say(
       `  ${color.green('✓')} a fleet: ${all.length} instances in ${zones} zones${process.argv.includes('--real-hosts') ? '' : '; their hosts are simulated'}`,
     );
-    // The hosts have been well for some minutes.
+    // The hosts have been well for some minutes. Their alarms say so all at once, and the functions begin: the emulator puts off for minutes what comes meanwhile and is too much.
     sandbox.skip(minutes(5));
-    await sleep(500);
+    await sleep(seconds(4));
     const eventToAct = stopwatch(sandbox);
     const real = await maybeReal(sandbox);
+    let repaired: Incident;
     try {
-      await firstAct(sandbox, real);
+      repaired = await firstAct(sandbox, real);
     } finally {
       await real?.stop();
     }
     const ms = eventToAct();
     if (ms !== undefined) writeFileSync(`${WORK}demo.json`, `${JSON.stringify({ eventToActMs: ms })}\n`);
     await secondAct(sandbox);
+    const modified = await thirdAct(sandbox, repaired);
+    const kept = await fourthAct(sandbox);
+    await fifthAct(sandbox, modified, kept);
   } finally {
     await sandbox.stop();
   }

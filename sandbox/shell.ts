@@ -1,5 +1,4 @@
 /** `npm run sandbox`: the local AWS, kept up to play with. Reads commands from the terminal or a pipe. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -12,6 +11,7 @@ import { breakDisk, fileSystemOf, hostOf, stopGrowing } from '../world/fleet.ts'
 import { available } from '../world/hosts.ts';
 import { PROJECT } from './deploy.ts';
 import { type Sandbox, startSandbox } from './start.ts';
+import { spawnSteward } from './steward.ts';
 import { troubles } from './troubles.ts';
 
 const say = (text = ''): void => console.log(text);
@@ -138,18 +138,11 @@ const calls = ({ world }: Sandbox, [count = '20']: readonly string[]): void => {
     );
 };
 
-/** The world runs in this process, so nothing here may block it. */
 const steward = async (sandbox: Sandbox, words: readonly string[]): Promise<void> => {
-  const args = words.map((w) => instanceOf(sandbox, w)?.id ?? w);
-  const child = spawn(process.execPath, [`${PROJECT}cli/bin.mjs`, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      HOME: process.env['HOME'] ?? '',
-      ...(color.isColorSupported ? { FORCE_COLOR: '1' } : {}),
-      ...sandbox.environment,
-    },
-  });
+  const child = spawnSteward(
+    sandbox,
+    words.map((w) => instanceOf(sandbox, w)?.id ?? w),
+  );
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => process.stdout.write(chunk));
   await once(child, 'close');
 };
@@ -182,6 +175,7 @@ const COMMANDS: Readonly<Record<string, (sandbox: Sandbox, words: readonly strin
 const start = (): Promise<Sandbox> =>
   startSandbox({
     cluster: true,
+    recorded: true,
     ready: (what, ms) => say(`  ${color.green('✓')} ${what}  ${color.dim(`${(ms / 1000).toFixed(1)} s`)}`),
     onFailure: (e) =>
       say(color.red(`  an event could not be delivered: ${e instanceof Error ? e.message : String(e)}`)),

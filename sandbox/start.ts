@@ -11,6 +11,8 @@ import { addService, makeCluster } from '../world/clusters.ts';
 import type { Instance } from '../world/ec2.ts';
 import { type Fleet, seedFleet } from '../world/fleet.ts';
 import { makeLogGroup } from '../world/logs.ts';
+import { recordCalls } from '../world/recorder.ts';
+import { addBucket } from '../world/s3.ts';
 import { listen } from '../world/wire.ts';
 import { createWorld, type World } from '../world/world.ts';
 import { bridge, type Reach } from './bridge.ts';
@@ -46,6 +48,11 @@ export interface StartOptions {
   readonly ready?: (what: string, ms: number) => void;
   /** An ECS cluster of three instances beside the fleet, with a service. */
   readonly cluster?: boolean;
+  /**
+   * EventBridge is told of every call that changes something; else of those only by which somebody weakens what records. The trail's files are in the world's S3, and the
+   * functions ask the emulator's.
+   */
+  readonly recorded?: boolean;
   /** Another policy file than steward.yml. */
   readonly policy?: string;
   /** Told of what the bridge could not deliver. */
@@ -70,6 +77,7 @@ export const startSandbox = async ({
   ready,
   policy,
   cluster = false,
+  recorded = false,
   onFailure = () => {},
 }: StartOptions = {}): Promise<Sandbox> => {
   mkdirSync(WORK, { recursive: true });
@@ -86,7 +94,8 @@ export const startSandbox = async ({
     const world = createWorld({ enforce: true, clock, account: ACCOUNT, region: REGION });
     const seeded = seedFleet(world, { documents: Object.keys(reports).map((name) => `steward-${STAGE}-${name}`) });
     const fleet = cluster ? { ...seeded, all: [...seeded.all, ...addCluster(world)] } : seeded;
-    addTrail(world, 'audit');
+    const trail = addTrail(world, 'audit');
+    if (recorded) recordCalls(world, trail.name, addBucket(world, trail.bucket));
     makeLogGroup(world, { name: proofGroup(STAGE), retention: 1 });
     const server = await listen(world);
     undo.push(server.close);

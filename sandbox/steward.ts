@@ -1,0 +1,34 @@
+/** The `steward` command against the sandbox, as a person runs it beside it. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import color from 'picocolors';
+import { PROJECT } from './deploy.ts';
+import type { Sandbox } from './start.ts';
+
+/** A process of its own: the world runs in this one, so nothing here may block it. */
+export const spawnSteward = (
+  { environment }: Sandbox,
+  words: readonly string[],
+): ChildProcessByStdio<null, Readable, Readable> =>
+  spawn(process.execPath, [`${PROJECT}cli/bin.mjs`, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOME: process.env['HOME'] ?? '',
+      ...(color.isColorSupported ? { FORCE_COLOR: '1' } : {}),
+      ...environment,
+    },
+  });
+
+/** What it said, on both of its streams, and its exit code. */
+export const steward = async (
+  sandbox: Sandbox,
+  ...words: readonly string[]
+): Promise<{ readonly code: number | null; readonly out: string }> => {
+  const child = spawnSteward(sandbox, words);
+  const said: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void said.push(chunk));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, out: Buffer.concat(said).toString('utf8') };
+};
