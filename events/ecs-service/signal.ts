@@ -23,7 +23,10 @@ export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const path = event.resources[0]?.split('/').slice(1) ?? [];
   const name = path.at(-1);
   const cluster = path.length > 1 ? path[0] : clusterArn?.split('/').at(-1);
-  if (!name || !cluster) throw new InvalidInput('the event names no service in `resources`, or not its cluster');
+  if (!name || !cluster)
+    throw new InvalidInput(
+      'the event names no service in `resources`, or its cluster neither there nor in `clusterArn`',
+    );
   return [
     {
       kind: eventName === 'SERVICE_STEADY_STATE' ? 'target.changed' : 'container-service.failing',

@@ -11,7 +11,8 @@ import { parsed, text, timeOf } from '../parse.ts';
 const detail = z.object({
   taskArn: text,
   clusterArn: text,
-  group: z.optional(text),
+  /** 'service:web', or 'family:web' of a task of no service: without it nobody could tell whose it is. */
+  group: text,
   lastStatus: text,
   desiredStatus: text,
   healthStatus: z.optional(text),
@@ -42,13 +43,13 @@ const didItsWork = ({ stopCode, containers = [] }: Detail): boolean =>
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const d = parsed(detail, event.detail, `the event "${event['detail-type']}"`);
   const what = whatOf(d);
-  const service = d.group?.startsWith('service:') ? d.group.slice('service:'.length) : undefined;
+  const service = d.group.startsWith('service:') ? d.group.slice('service:'.length) : undefined;
   if (what === undefined || (service === undefined && didItsWork(d))) return [];
   const cluster = d.clusterArn.split('/').at(-1) ?? '';
   const id = d.taskArn.split('/').at(-1) ?? d.taskArn;
   const rest = {
     at: timeOf(event.time),
-    cause: `task ${id} of ${service ?? d.group ?? 'no group'} in ${cluster} ${what}`.slice(0, 400),
+    cause: `task ${id} of ${service ?? d.group} in ${cluster} ${what}`.slice(0, 400),
     eventId: event.id,
   };
   return service === undefined

@@ -122,6 +122,7 @@ check('every other event from EventBridge is ignored by name, unless its envelop
   const ours = ['aws.cloudwatch/CloudWatch Alarm State Change', 'aws.ec2/EC2 Instance State-change Notification'];
   ours.push('aws.health/AWS Health Event', 'aws.ec2/EC2 Spot Instance Interruption Warning');
   ours.push('aws.ec2/EC2 Instance Rebalance Recommendation');
+  ours.push('aws.ecs/ECS Service Action', 'aws.ecs/ECS Task State Change', 'aws.ecs/ECS Deployment State Change');
   ours.push('aws.cloudtrail/AWS API Call via CloudTrail');
   ours.push('aws.ec2/EBS Volume Notification', 'aws.ssm/EC2 Command Invocation Status-change Notification');
   const others = all.filter(
@@ -169,6 +170,12 @@ const keysOf = (value: unknown, at = ''): string[] => {
   return [at, ...Object.entries(value).flatMap(([key, inner]) => keysOf(inner, `${at}.${key}`))];
 };
 
+/** Documented, and in no event of the corpus. Sources: "AWS Health event EventBridge schema", AWS Health User Guide; Task and Container, Amazon ECS API Reference. */
+const DOCUMENTED = [
+  ...['eventScopeCode', 'statusCode', 'eventRegion'],
+  ...['healthStatus', 'stopCode', 'containers[].memory', 'containers[].healthStatus', 'containers[].reason'],
+].map((key) => `.detail.${key}`);
+
 check('our own samples have no key that real events of their type lack', () => {
   const typeOf = (event: { 'detail-type'?: string; alarmArn?: string }) =>
     event['detail-type'] ?? (event.alarmArn && 'alarm action');
@@ -186,6 +193,9 @@ check('our own samples have no key that real events of their type lack', () => {
   expect(compared.length).toBeGreaterThan(30);
   for (const name of compared) {
     const known = real(typeOf(sample(name)));
-    expect([name, keysOf(sample(name)).filter((key) => !known.has(key))]).toEqual([name, []]);
+    expect([name, keysOf(sample(name)).filter((key) => !known.has(key) && !DOCUMENTED.includes(key))]).toEqual([
+      name,
+      [],
+    ]);
   }
 });
