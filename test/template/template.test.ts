@@ -462,6 +462,24 @@ describe('what it is made from', () => {
   });
 });
 
+test('the README counts what it creates as it is', () => {
+  const [line = ''] = /^\d+ functions, .*$/m.exec(readFileSync('README.md', 'utf8')) ?? [];
+  const count = (type: string, which: (p: Resource['Properties']) => boolean = () => true): number =>
+    all(type).filter(([, r]) => which(r.Properties)).length;
+  const isSchedule = (p: Resource['Properties']) => p.ScheduleExpression !== undefined;
+  for (const said of [
+    `${count('AWS::Lambda::Function')} functions, ${count('AWS::SQS::Queue')} queues, ${count('AWS::SNS::Topic')} topics, `,
+    `${count('AWS::Events::Rule', (p) => !isSchedule(p))} rules and ${count('AWS::Events::Rule', isSchedule)} schedules`,
+    `${count('AWS::DynamoDB::Table')} tables`,
+    `${count('AWS::KMS::Key')} key, ${count('AWS::SSM::Document')} SSM documents`,
+    `${count('AWS::CloudWatch::Alarm')} alarms on itself`,
+    `${count('AWS::CloudWatch::Dashboard')} dashboard`,
+  ])
+    expect(line).toContain(said);
+  const reserved = all('AWS::Lambda::Function').reduce((n, [, r]) => n + r.Properties.ReservedConcurrentExecutions, 0);
+  expect(readFileSync('README.md', 'utf8')).toContain(`Reserved concurrency is ${reserved} in all`);
+});
+
 describe('with channels', () => {
   const KEY = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
   const SECRET = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:pager-AbCdEf';
