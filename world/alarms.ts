@@ -251,10 +251,12 @@ export const alarmOperations: CloudWatchOperations = {
   },
 
   DescribeAlarms: (input, { world }) => {
-    const wanted = [...world.cloudwatch.alarms.values()]
+    const { AlarmNamePrefix: prefix = '' } = input;
+    const named = [...world.cloudwatch.alarms.keys()].filter((name) => name.startsWith(prefix));
+    const wanted = named
+      .flatMap((name) => world.cloudwatch.alarms.get(name) ?? [])
       .filter(() => !input.AlarmTypes?.length || input.AlarmTypes.includes('MetricAlarm'))
       .filter(({ name }) => !input.AlarmNames?.length || input.AlarmNames.includes(name))
-      .filter(({ name }) => name.startsWith(input.AlarmNamePrefix ?? ''))
       .filter(({ state }) => (input.StateValue ?? state.value) === state.value)
       .filter(
         ({ actions }) =>

@@ -14,12 +14,15 @@ export type CloudWatchOperations = Operations<typeof api>;
 export type CloudWatchState = {
   /** By namespace, name and dimensions. */
   readonly metrics: Map<string, Metric>;
+  /** The same by `name=value` of each of their dimensions. */
+  readonly dimensions: Map<string, Metric[]>;
   readonly alarms: Map<string, Alarm>;
   readonly actionListeners: Set<(action: AlarmAction) => void>;
 };
 
 export const createCloudWatchState = (): CloudWatchState => ({
   metrics: new Map(),
+  dimensions: new Map(),
   alarms: new Map(),
   actionListeners: new Set(),
 });

@@ -48,11 +48,20 @@ export const fromDimensions = (dimensions: Readonly<Record<string, string>>): Di
 
 type Put = { namespace: string; name: string; dimensions: Record<string, string>; point: Point };
 
+const keep = ({ cloudwatch: { metrics, dimensions } }: World, key: string, metric: Metric): void => {
+  metrics.set(key, metric);
+  for (const [name, value] of Object.entries(metric.dimensions)) {
+    const theirs = dimensions.get(`${name}=${value}`) ?? [];
+    theirs.push(metric);
+    dimensions.set(`${name}=${value}`, theirs);
+  }
+};
+
 export const putPoint = (world: World, { namespace, name, dimensions, point }: Put) => {
   const key = metricKey(namespace, name, dimensions);
   const known = world.cloudwatch.metrics.get(key);
   const metric = known ?? { namespace, name, dimensions, points: [] };
-  if (!known) world.cloudwatch.metrics.set(key, metric);
+  if (!known) keep(world, key, metric);
   const last = metric.points.at(-1);
   metric.points.push(point);
   if (last && last.at > point.at) metric.points.sort((a, b) => a.at - b.at);
@@ -218,7 +227,11 @@ export const metricOperations: CloudWatchOperations = {
   },
 
   ListMetrics: (input, { world, at }) => {
-    const wanted = [...world.cloudwatch.metrics.values()].filter(
+    const exact = input.Dimensions?.find(({ Value }) => Value !== undefined);
+    const among = exact
+      ? (world.cloudwatch.dimensions.get(`${exact.Name}=${exact.Value}`) ?? [])
+      : [...world.cloudwatch.metrics.values()];
+    const wanted = among.filter(
       (metric) =>
         (input.Namespace ?? metric.namespace) === metric.namespace &&
         (input.MetricName ?? metric.name) === metric.name &&

@@ -44,12 +44,12 @@ export const sweep = async (deps: Wired, region: string, surveyNow = false): Pro
 /** What is routine comes one after the other until the next survey: nobody waits for it. */
 const spread = (signals: readonly Signal[]): { body: string; delaySeconds?: number }[] => {
   const routine = signals.filter((s) => s.routine);
-  const gap = Math.floor(SURVEY_EVERY / seconds(1) / Math.max(1, routine.length));
+  const after = (n: number): number => Math.floor((n * SURVEY_EVERY) / seconds(1) / routine.length);
   return [
     ...signals.filter((s) => !s.routine).map((s) => ({ body: signalMessage(s) })),
     ...routine.map((s, n) => ({
-      body: signalMessage({ ...s, at: s.at + seconds(n * gap) }),
-      delaySeconds: n * gap,
+      body: signalMessage({ ...s, at: s.at + seconds(after(n)) }),
+      delaySeconds: after(n),
     })),
   ];
 };
