@@ -8,10 +8,16 @@ import { createStorm, STAGE, type Storm } from '../test/storm/storm.ts';
 import { hostOf } from '../world/fleet.ts';
 import { makeInstance } from '../world/instances.ts';
 
-const POLICY = { remediations: { 'unwatched-instance': { mode: 'act' } } };
+/** Where no agent is, its silence is no news. */
+const policyFor = (metrics: boolean) => ({
+  remediations: {
+    'unwatched-instance': { mode: 'act' },
+    ...(metrics ? {} : { 'log-agent-silent': { mode: 'off' } }),
+  },
+});
 
 const fleetOf = (count: number, metrics: boolean): Storm => {
-  const s = createStorm({ policy: POLICY, metrics });
+  const s = createStorm({ policy: policyFor(metrics), metrics });
   const zones = Object.keys(s.world.zones);
   for (let n = 0; n < count; n++) {
     const { id } = makeInstance(s.world, {
