@@ -26,7 +26,7 @@ beforeAll(async () => {
     },
   );
   report = JSON.parse(stdout) as Report;
-}, 240_000);
+}, 800_000);
 
 test.each(['engine', 'fleet'] as const)('%s: no seed violates anything', (model) => {
   const { seeds, violations } = report[model];
