@@ -6,6 +6,7 @@ import type { LogTable, Objects } from '../shared/activity/log.ts';
 import type { Report } from '../shared/activity/verify.ts';
 import type { TrailReport } from '../shared/activity/verifyTrail.ts';
 import { days, iso, minutes, type Time } from '../shared/core/time.ts';
+import { plural } from '../shared/core/words.ts';
 import type { ActivityPage, ActivityPlace, ActivityRow, ActivityWhere } from '../shared/runtime/activityQuestions.ts';
 import { Failure } from './failure.ts';
 import { ago, type Cell, clock, type Paint, table, timeOf, who } from './paint.ts';
@@ -97,7 +98,6 @@ const rowOf = (r: ActivityRow, now: Time, p: Paint): Cell[] => [
   r.resources.slice(0, 4).join(' ') + (r.resources.length > 4 ? ' …' : ''),
 ];
 
-const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 const placesIn = (places: readonly string[]): string =>
   places.length > 3 ? `${places.length} regions` : places.map((name) => name.replace('/', ' ')).join(', ');
 
@@ -117,10 +117,10 @@ export const showCoverage = (
   const parts = said.filter(([n]) => n > 0).map(([n, words]) => `${n} ${words}`);
   return [
     (states.gap > 0 ? p.yellow : p.dim)(
-      `From ${clock(from)} to ${timeOf(to, from)}, ${count(hours, 'hour')} of ${placesIn(places)}: ${parts.join(', ')}.`,
+      `From ${clock(from)} to ${timeOf(to, from)}, ${plural(hours, 'hour')} of ${placesIn(places)}: ${parts.join(', ')}.`,
     ),
     ...gaps.map((g) => p.yellow(`  ${clock(g.from)} to ${timeOf(g.to, g.from)}, ${placesIn(g.places)}: ${g.because}`)),
-    ...(moreGaps > 0 ? [p.yellow(`  and ${count(moreGaps, 'gap')} more: --json has more, or ask for less time`)] : []),
+    ...(moreGaps > 0 ? [p.yellow(`  and ${plural(moreGaps, 'gap')} more: --json has more, or ask for less time`)] : []),
   ];
 };
 
@@ -129,7 +129,7 @@ const tail = ({ at, rows, absent, more, signedAt, coverage }: Found, p: Paint): 
     ? [p.yellow(`${absent.length} segments that may hold more have left the table; their archive has them.`)]
     : []),
   p.dim(
-    `${rows.length} ${rows.length === 1 ? 'line' : 'lines'}${more ? ', and there are more: --limit, --all' : ''}. ${
+    `${plural(rows.length, 'line')}${more ? ', and there are more: --limit, --all' : ''}. ${
       signedAt === undefined ? 'Nothing is signed yet.' : `Signed up to ${clock(signedAt)}, ${ago(signedAt, at)}.`
     }`,
   ),
@@ -238,12 +238,12 @@ const keptIn = (file: string): { note: string; heads?: Checkpoint['heads'] } => 
 
 export const showReport = (r: Report, p: Paint): string[] => [
   ...r.findings.map(({ place, because }) => `${p.red('✗')} ${p.bold(place)}: ${because}`),
-  `${r.findings.length === 0 ? p.green('✓ The log is whole.') : p.red(`✗ ${count(r.findings.length, 'finding')}.`)} ${r.events} events in ${r.links} segments${
+  `${r.findings.length === 0 ? p.green('✓ The log is whole.') : p.red(`✗ ${plural(r.findings.length, 'finding')}.`)} ${r.events} events in ${r.links} segments${
     r.expired > 0 ? `, ${r.expired} of them in the archive` : ''
   }.`,
   r.signedAt === 0
     ? 'Nothing is signed yet: ask again in a minute.'
-    : `Signed up to ${clock(r.signedAt)}${r.unsigned > 0 ? `; ${count(r.unsigned, 'segment')} since then, for the next checkpoint` : ''}.`,
+    : `Signed up to ${clock(r.signedAt)}${r.unsigned > 0 ? `; ${plural(r.unsigned, 'segment')} since then, for the next checkpoint` : ''}.`,
 ];
 
 /** So far back `verify` says what digests vouch for. */
@@ -278,7 +278,7 @@ const VOUCHED_AFTER = minutes(135);
 const TRAIL_DAYS = 1;
 
 export const showTrailReport = (r: TrailReport, p: Paint): string[] => {
-  const events = count(r.events, 'event');
+  const events = plural(r.events, 'event');
   return [
     ...r.findings.map(
       ({ account, region, place, because }) => `${p.red('✗')} ${p.bold(`${account} ${region} ${place}`)}: ${because}`,
@@ -289,10 +289,10 @@ export const showTrailReport = (r: TrailReport, p: Paint): string[] => {
     ...(r.missingCount > r.missing.length ? [p.red(`  and ${r.missingCount - r.missing.length} more events`)] : []),
     r.findings.length === 0 && r.missingCount === 0
       ? p.green(
-          `✓ Trail ${r.trail}: ${count(r.digests, 'digest')} vouch for all of ${clock(r.from)} to ${clock(r.to)}, and each of the ${events} of their ${count(r.files, 'file')} is in the log.`,
+          `✓ Trail ${r.trail}: ${plural(r.digests, 'digest')} vouch for all of ${clock(r.from)} to ${clock(r.to)}, and each of the ${events} of their ${plural(r.files, 'file')} is in the log.`,
         )
       : p.red(
-          `✗ Trail ${r.trail}: ${count(r.findings.length, 'finding')}, and ${r.missingCount} of the ${events} of ${count(r.files, 'file')} are not in the log as they are there.`,
+          `✗ Trail ${r.trail}: ${plural(r.findings.length, 'finding')}, and ${r.missingCount} of the ${events} of ${plural(r.files, 'file')} are not in the log as they are there.`,
         ),
   ];
 };

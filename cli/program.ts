@@ -174,8 +174,7 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     'reads the whole log with your own credentials and names whatever was changed, deleted, added or cut off',
     async (s, o) => {
       const { verifyLog, verifyTrailFiles } = await import('./activity.ts');
-      const { trail, from, to } = o as unknown as { trail?: true; from?: number; to?: number };
-      const range = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+      const { trail, ...range } = o as unknown as { trail?: true; from?: number; to?: number };
       const isWhole = trail ? await verifyTrailFiles(s, range) : await verifyLog(s, o.checkpoint);
       if (!isWhole) run.exit = EXIT.failed;
     },

@@ -1,6 +1,8 @@
 /** The activity bucket takes and gives nothing in clear. Not in stage `local`: the emulator speaks http, and would be shut out. */
+const { attribute } = require('./iam.cjs');
+const { LOCAL } = require('./local.cjs');
 
-const BUCKET = { 'Fn::GetAtt': ['ActivityBucket', 'Arn'] };
+const BUCKET = attribute('ActivityBucket', 'Arn');
 const CLEAR = {
   Sid: 'EncryptedTransportOnly',
   Effect: 'Deny',
@@ -11,7 +13,7 @@ const CLEAR = {
 };
 
 module.exports = async ({ resolveVariable }) =>
-  (await resolveVariable('sls:stage')) === 'local'
+  (await resolveVariable('sls:stage')) === LOCAL
     ? {}
     : {
         Resources: {

@@ -5,18 +5,16 @@
 import { writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import color from 'picocolors';
 import type { Audit } from '../functions/audit/handler.ts';
 import type { Incident, Line } from '../shared/core/incident.ts';
 import { minutes, seconds } from '../shared/core/time.ts';
 import type { ActivityPage, ActivityRow } from '../shared/runtime/activityQuestions.ts';
 import { breakDisk, fileSystemOf } from '../world/fleet.ts';
-import { STAGE } from './deploy.ts';
 import { alterBody } from './intruder.ts';
 import { type RealHost, realHost } from './realHost.ts';
 import { type Sandbox, startSandbox, WORK } from './start.ts';
-import { steward } from './steward.ts';
+import { invoke, steward } from './steward.ts';
 
 const say = (text = ''): void => console.log(text);
 const took = (ms: number): string => color.dim(`${(ms / 1000).toFixed(1)} s`);
@@ -181,13 +179,10 @@ const recorded = async (sandbox: Sandbox, around: string): Promise<ActivityRow> 
 };
 
 /** At once what it does each minute. */
-const audit = async ({ reach }: Sandbox): Promise<string> => {
-  const { Payload } = await new LambdaClient(reach).send(
-    new InvokeCommand({ FunctionName: `steward-${STAGE}-audit`, Payload: '{}' }),
-  );
-  const answer = Buffer.from(Payload ?? []).toString('utf8');
-  const { checkpoint } = JSON.parse(answer) as Audit;
-  if (!checkpoint) throw new Error(`audit has signed nothing: ${answer}`);
+const audit = async (sandbox: Sandbox): Promise<string> => {
+  const answer = await invoke<Audit>(sandbox, 'audit', {});
+  const { checkpoint } = answer;
+  if (!checkpoint) throw new Error(`audit has signed nothing: ${JSON.stringify(answer)}`);
   return `checkpoint ${checkpoint.number} over ${checkpoint.links} segments`;
 };
 
@@ -259,9 +254,9 @@ const main = async (): Promise<void> => {
     say(
       `  ${color.green('✓')} a fleet: ${all.length} instances in ${zones} zones${process.argv.includes('--real-hosts') ? '' : '; their hosts are simulated'}`,
     );
-    // The hosts have been well for some minutes. Their alarms say so all at once, and the functions begin: the emulator puts off for minutes what comes meanwhile and is too much.
+    // The hosts have been well for some minutes.
     sandbox.skip(minutes(5));
-    await sleep(seconds(4));
+    await sleep(500);
     const eventToAct = stopwatch(sandbox);
     const real = await maybeReal(sandbox);
     let repaired: Incident;

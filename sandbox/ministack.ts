@@ -74,7 +74,8 @@ export const startMiniStack = async (log: string): Promise<MiniStack> => {
       MINISTACK_ACCOUNT_ID: ACCOUNT,
       MINISTACK_REGION: REGION,
       LAMBDA_EXECUTOR: 'local',
-      LAMBDA_ACCOUNT_CONCURRENCY: '12',
+      // More than all functions reserve (34): what it throttles it gives back only after the queue's visibility timeout, three minutes.
+      LAMBDA_ACCOUNT_CONCURRENCY: '40',
     },
   });
   const file = createWriteStream(log);

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { CloudTrailClient, StopLoggingCommand } from '@aws-sdk/client-cloudtrail';
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import color from 'picocolors';
 import { minutes, seconds, span } from '../shared/core/time.ts';
 import type { Instance } from '../world/ec2.ts';
@@ -11,7 +10,7 @@ import { breakDisk, fileSystemOf, hostOf, stopGrowing } from '../world/fleet.ts'
 import { available } from '../world/hosts.ts';
 import { PROJECT } from './deploy.ts';
 import { type Sandbox, startSandbox } from './start.ts';
-import { spawnSteward } from './steward.ts';
+import { invoke, spawnSteward } from './steward.ts';
 import { troubles } from './troubles.ts';
 
 const say = (text = ''): void => console.log(text);
@@ -105,8 +104,7 @@ const fill = (sandbox: Sandbox, [name, path, percent = '93']: readonly string[])
 const breakIt = async (sandbox: Sandbox, [what = '', ...rest]: readonly string[]): Promise<void> => {
   if (what === 'disk') return fill(sandbox, rest);
   if (what === 'trail') {
-    const { AWS_ENDPOINT_URL_CLOUDTRAIL: endpoint = '' } = sandbox.environment;
-    await new CloudTrailClient({ ...sandbox.reach, endpoint }).send(new StopLoggingCommand({ Name: 'audit' }));
+    await new CloudTrailClient(sandbox.worldReach).send(new StopLoggingCommand({ Name: 'audit' }));
     return void say(
       '  The trail audit was stopped, by root. Watch it: incidents --recent, activity search --action StopLogging',
     );
@@ -125,10 +123,8 @@ const events = async (sandbox: Sandbox, [what, file]: readonly string[]): Promis
   }
   const path = samples.find((s) => s === file || s.includes(file)) ?? file;
   if (!existsSync(`${PROJECT}${path}`)) throw new Error(`there is no sample ${file}: events list`);
-  const { Payload } = await new LambdaClient(sandbox.reach).send(
-    new InvokeCommand({ FunctionName: 'steward-local-heal', Payload: readFileSync(`${PROJECT}${path}`) }),
-  );
-  say(JSON.stringify(JSON.parse(Buffer.from(Payload ?? []).toString('utf8')), null, 2));
+  const sample = JSON.parse(readFileSync(`${PROJECT}${path}`, 'utf8')) as unknown;
+  say(JSON.stringify(await invoke(sandbox, 'heal', sample), null, 2));
 };
 
 const calls = ({ world }: Sandbox, [count = '20']: readonly string[]): void => {

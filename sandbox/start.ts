@@ -33,6 +33,8 @@ export interface Sandbox {
   readonly clock: Clock;
   readonly fleet: Fleet;
   readonly reach: Reach;
+  /** Likewise what the world serves: EC2, SSM, CloudTrail and the others of resources/local.cjs. */
+  readonly worldReach: Reach;
   /** For any AWS tool, `steward` and `serverless` among them. */
   readonly environment: Readonly<Record<string, string>>;
   /** The deployed table, read with the emulator's root credentials. */
@@ -112,6 +114,7 @@ export const startSandbox = async ({
       clock,
       fleet,
       reach,
+      worldReach: { ...reach, endpoint: server.url },
       environment: environmentOf(reach, server.url),
       store: dynamoStore({
         region: REGION,

@@ -1,18 +1,6 @@
 /** Its role: the state that it needs, the topics and secrets that the channels name, and nothing more. */
 const { channels } = require('../../resources/channels.cjs');
-
-const sub = (text) => ({ 'Fn::Sub': text });
-/** CloudFormation's own placeholder. */
-const filled = (name) => ['$', '{', name, '}'].join('');
-const OWN = `arn:${filled('AWS::Partition')}`;
-const HERE = `${filled('AWS::Region')}:${filled('AWS::AccountId')}`;
-const allow = (Action, Resource, Condition) => ({
-  Effect: 'Allow',
-  Action,
-  Resource,
-  ...(Condition ? { Condition } : {}),
-});
-const attribute = (id, name) => ({ 'Fn::GetAtt': [id, name] });
+const { allow, attribute, filled, functionRole, HERE, OWN, sub } = require('../../resources/iam.cjs');
 
 const secretOf = (id) => {
   if (id.includes(':secretsmanager:')) return allow('secretsmanager:GetSecretValue', id);
@@ -46,31 +34,10 @@ const forAny = (stage) => [
 module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => {
     const named = channels(stage).map(([, channel]) => channel);
-    const Statement = [
-      allow(
-        ['logs:CreateLogStream', 'logs:PutLogEvents'],
-        sub(`${OWN}:logs:${HERE}:log-group:/aws/lambda/steward-${stage}-announce:*`),
-      ),
+    const statements = [
       allow('sqs:SendMessage', attribute('DeadLetters', 'Arn')),
       ...(named.length > 0 ? forAny(stage) : []),
       ...named.flatMap(forChannel),
-      allow(['xray:PutTraceSegments', 'xray:PutTelemetryRecords'], '*'),
     ];
-    return {
-      Resources: {
-        AnnounceRole: {
-          Type: 'AWS::IAM::Role',
-          Properties: {
-            RoleName: `steward-${stage}-announce`,
-            AssumeRolePolicyDocument: {
-              Version: '2012-10-17',
-              Statement: [
-                { Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' }, Action: 'sts:AssumeRole' },
-              ],
-            },
-            Policies: [{ PolicyName: 'own', PolicyDocument: { Version: '2012-10-17', Statement } }],
-          },
-        },
-      },
-    };
+    return { Resources: { AnnounceRole: functionRole(stage, 'announce', statements) } };
   });

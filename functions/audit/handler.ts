@@ -54,11 +54,8 @@ export const makeHandler = ({ checkpoint, audit, now }: AuditDeps, telemetry: Te
 
 /** Both, one after the other; then the first error, if there was one. */
 const inTurn = async <A, B>(first: () => Promise<A>, second: () => Promise<B>): Promise<[A, B]> => {
-  const one = await first().then(
-    (value) => ({ value }),
-    (error: unknown) => ({ error }),
-  );
-  const other = await second();
-  if ('error' in one) throw one.error;
-  return [one.value, other];
+  const one = first();
+  const other = one.then(second, second);
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
 };

@@ -1,25 +1,13 @@
 /** Its role: it adds to the log, signs it, and reads the trail. Nothing in the log can be deleted or changed by it. */
 const { policy } = require('../../resources/from-source.cjs');
-
-const sub = (text) => ({ 'Fn::Sub': text });
-/** CloudFormation's own placeholder. */
-const filled = (name) => ['$', '{', name, '}'].join('');
-const OWN = `arn:${filled('AWS::Partition')}`;
-const HERE = `${filled('AWS::Region')}:${filled('AWS::AccountId')}`;
-const attribute = (id, name) => ({ 'Fn::GetAtt': [id, name] });
-const allow = (Action, Resource, Condition) => ({
-  Effect: 'Allow',
-  Action,
-  Resource,
-  ...(Condition ? { Condition } : {}),
-});
+const { allow, attribute, filled, functionRole, OWN, sub } = require('../../resources/iam.cjs');
 
 /** Buckets that steward.yml declares; where it declares none, the trail is found when it runs, and only what CloudTrail writes may be read. */
 const trailBuckets = () => {
   const declared = Object.values(policy().trails);
   const buckets = declared.length > 0 ? declared : [{ bucket: '*' }];
   return {
-    buckets: buckets.map(({ bucket }) => sub(`arn:${filled('AWS::Partition')}:s3:::${bucket}`)),
+    buckets: buckets.map(({ bucket }) => sub(`${OWN}:s3:::${bucket}`)),
     files: buckets.map(({ bucket, prefix }) =>
       sub(`${OWN}:s3:::${bucket}/${prefix ? `${prefix}/` : declared.length > 0 ? '' : '*'}AWSLogs/*`),
     ),
@@ -43,11 +31,7 @@ const reading = () => {
 
 module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => {
-    const Statement = [
-      allow(
-        ['logs:CreateLogStream', 'logs:PutLogEvents'],
-        sub(`${OWN}:logs:${HERE}:log-group:/aws/lambda/steward-${stage}-audit:*`),
-      ),
+    const statements = [
       allow(
         ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query', 'dynamodb:PutItem'],
         attribute('ActivityTable', 'Arn'),
@@ -61,23 +45,6 @@ module.exports = ({ resolveVariable }) =>
       allow(['kms:GetPublicKey', 'kms:Sign'], attribute('ActivityKey', 'Arn')),
       ...reading(),
       allow('sqs:SendMessage', attribute('DeadLetters', 'Arn')),
-      allow(['xray:PutTraceSegments', 'xray:PutTelemetryRecords'], '*'),
     ];
-    return {
-      Resources: {
-        AuditRole: {
-          Type: 'AWS::IAM::Role',
-          Properties: {
-            RoleName: `steward-${stage}-audit`,
-            AssumeRolePolicyDocument: {
-              Version: '2012-10-17',
-              Statement: [
-                { Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' }, Action: 'sts:AssumeRole' },
-              ],
-            },
-            Policies: [{ PolicyName: 'own', PolicyDocument: { Version: '2012-10-17', Statement } }],
-          },
-        },
-      },
-    };
+    return { Resources: { AuditRole: functionRole(stage, 'audit', statements) } };
   });

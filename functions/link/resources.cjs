@@ -1,49 +1,15 @@
 /** With the public door: its role and nothing more, and the key that signs links. */
 const { policy } = require('../../resources/from-source.cjs');
+const { allow, attribute, filled, functionRole, HERE, OWN, sub } = require('../../resources/iam.cjs');
 
-const sub = (text) => ({ 'Fn::Sub': text });
-// biome-ignore-start lint/suspicious/noTemplateCurlyInString: CloudFormation's own, filled by Fn::Sub
-const ACCOUNT = '${AWS::Region}:${AWS::AccountId}';
-const PARTITION = 'arn:${AWS::Partition}';
-// biome-ignore-end lint/suspicious/noTemplateCurlyInString: see above
-
-const statements = (stage, slack) => [
-  {
-    Effect: 'Allow',
-    Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
-    Resource: sub(`${PARTITION}:logs:${ACCOUNT}:log-group:/aws/lambda/steward-${stage}-link:*`),
-  },
-  {
-    // Incidents and charts of targets: not the switches, not the groups, not the ledgers, no index.
-    Effect: 'Allow',
-    Action: ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
-    Resource: { 'Fn::GetAtt': ['StateTable', 'Arn'] },
-    Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['TARGET#*'] } },
-  },
-  { Effect: 'Allow', Action: 'kms:VerifyMac', Resource: { 'Fn::GetAtt': ['LinkKey', 'Arn'] } },
-  ...(slack
-    ? [
-        {
-          Effect: 'Allow',
-          Action: 'ssm:GetParameter',
-          Resource: sub(`${PARTITION}:ssm:${ACCOUNT}:parameter${slack.signingSecret}`),
-        },
-      ]
-    : []),
-  { Effect: 'Allow', Action: ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'], Resource: '*' },
+const statements = (slack) => [
+  // Incidents and charts of targets: not the switches, not the groups, not the ledgers, no index.
+  allow(['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query'], attribute('StateTable', 'Arn'), {
+    'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['TARGET#*'] },
+  }),
+  allow('kms:VerifyMac', attribute('LinkKey', 'Arn')),
+  ...(slack ? [allow('ssm:GetParameter', sub(`${OWN}:ssm:${HERE}:parameter${slack.signingSecret}`))] : []),
 ];
-
-const role = (stage, slack) => ({
-  Type: 'AWS::IAM::Role',
-  Properties: {
-    RoleName: `steward-${stage}-link`,
-    AssumeRolePolicyDocument: {
-      Version: '2012-10-17',
-      Statement: [{ Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' }, Action: 'sts:AssumeRole' }],
-    },
-    Policies: [{ PolicyName: 'own', PolicyDocument: { Version: '2012-10-17', Statement: statements(stage, slack) } }],
-  },
-});
 
 /** Gone for good a week after the stack: until then links that were made could be judged. */
 const key = (stage) => ({
@@ -59,7 +25,7 @@ const key = (stage) => ({
       Statement: [
         {
           Effect: 'Allow',
-          Principal: { AWS: sub(`${PARTITION}:iam::\${AWS::AccountId}:root`) },
+          Principal: { AWS: sub(`${OWN}:iam::${filled('AWS::AccountId')}:root`) },
           Action: 'kms:*',
           Resource: '*',
         },
@@ -76,7 +42,7 @@ const signers = () => ({
     Roles: [{ Ref: 'AnswerRole' }, { Ref: 'AnnounceRole' }],
     PolicyDocument: {
       Version: '2012-10-17',
-      Statement: [{ Effect: 'Allow', Action: 'kms:GenerateMac', Resource: { 'Fn::GetAtt': ['LinkKey', 'Arn'] } }],
+      Statement: [allow('kms:GenerateMac', attribute('LinkKey', 'Arn'))],
     },
   },
 });
@@ -85,6 +51,12 @@ module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => {
     const { links } = policy();
     return {
-      Resources: links ? { LinkRole: role(stage, links.slack), LinkKey: key(stage), LinkSigners: signers() } : {},
+      Resources: links
+        ? {
+            LinkRole: functionRole(stage, 'link', statements(links.slack)),
+            LinkKey: key(stage),
+            LinkSigners: signers(),
+          }
+        : {},
     };
   });

@@ -2,9 +2,9 @@
 import { Throttled } from '../core/errors.ts';
 import { days, type Time } from '../core/time.ts';
 import { base64, fingerprint, sha256 } from './hashing.ts';
-import { type Entry, type Found, Known } from './known.ts';
+import { type Entry, type Found, type Known, viewsOf } from './known.ts';
 import { type Leg, MOST_NUMBERS, makeLink, placeOf } from './link.ts';
-import { type LogTable, type Objects, PARTITION, shardName, spillKey } from './log.ts';
+import { type LogTable, type Objects, PARTITION, spillKey } from './log.ts';
 import { type Activity, readActivity, sameContent } from './record.ts';
 import { pack } from './segment.ts';
 import { nameOf, termsOf } from './terms.ts';
@@ -88,12 +88,7 @@ const conflictOf = (found: Found, others: readonly Entry[]): Pick<New, 'conflict
 type Tally = { -readonly [K in keyof Appended]: Appended[K] };
 
 export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOptions) => {
-  const views = new Map<number, Known>();
-  const viewOf = (shard: number): Known => {
-    const view = views.get(shard) ?? new Known(shardName(shard), { table, objects });
-    views.set(shard, view);
-    return view;
-  };
+  const viewOf = viewsOf({ table, objects });
 
   /** Those that the log does not have, each once. */
   const unknown = async (view: Known, entries: readonly Entry[], tally: Tally, told: Told): Promise<readonly New[]> => {

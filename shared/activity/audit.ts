@@ -2,7 +2,7 @@
  * Reads what EventBridge did not bring, and writes down what is known of each hour: from the files of the trail that is there, or from LookupEvents where none is. One run
  * does what it has time for; the marks say where the next one goes on. It adds to the log and to its facts, and changes nothing.
  */
-import { days, hours, minutes, type Time } from '../core/time.ts';
+import { days, hourOf, hours, minutes, type Time } from '../core/time.ts';
 import type { Writer } from './append.ts';
 import { merged } from './digest.ts';
 import type { LogTable, TrailFiles } from './log.ts';
@@ -162,7 +162,7 @@ export const createAuditor = ({
   };
 
   /** @param claimed the first hour of which something will be said */
-  const begin = (claimed: Time = Math.floor(now() / hours(1)) * hours(1)): Mark => ({
+  const begin = (claimed: Time = hourOf(now())): Mark => ({
     v: 1,
     readTo: firstHour(),
     files: [],
@@ -173,7 +173,7 @@ export const createAuditor = ({
     settledTo: claimed,
     relookedAt: now(),
   });
-  const firstHour = (): Time => Math.floor((now() - days(backfillDays)) / hours(1)) * hours(1);
+  const firstHour = (): Time => hourOf(now() - days(backfillDays));
 
   /** From what a step learned to the next mark, and the hours that are settled by it. */
   const conclude = async (

@@ -15,7 +15,7 @@ import { InvalidInput, StateUnusable } from '../core/errors.ts';
 import { iso, type Time } from '../core/time.ts';
 import { base64, fromBase64, sha256 } from './hashing.ts';
 import { type Link, NO_LINK, placeOf } from './link.ts';
-import { type Item, type LogTable, type Objects, PARTITION } from './log.ts';
+import { type Item, type LogTable, newestOf, type Objects, PARTITION } from './log.ts';
 import { openNote, type Signer, signNote } from './note.ts';
 import { linksIn, linksOf, nodesOf, shardsOf } from './read.ts';
 import { type Heads, headsAfter, lengthOf, makeTile, type Run, runsOf, sliceOf, TILE } from './tile.ts';
@@ -91,8 +91,8 @@ export const numbered = ({ slot, bytes }: Item): Numbered => {
 };
 
 export const lastCheckpoint = async (table: LogTable): Promise<Numbered | undefined> => {
-  for await (const item of table.range(PARTITION.checkpoint, { newestFirst: true })) return numbered(item);
-  return undefined;
+  const item = await newestOf(table, PARTITION.checkpoint);
+  return item && numbered(item);
 };
 
 /** Where the checkpoint is kept outside of the table. */

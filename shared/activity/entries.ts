@@ -8,7 +8,7 @@ import { iso, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
 import type { Writer } from './append.ts';
 import { sha256 } from './hashing.ts';
-import { type LogTable, PARTITION } from './log.ts';
+import { type LogTable, newestOf, PARTITION } from './log.ts';
 import type { Place } from './trailLayout.ts';
 
 /** `eventSource` of all of them: `--action steward:` finds them, `--action steward:Reserve` those of one kind. */
@@ -174,15 +174,12 @@ export const notePolicy = async (
 ): Promise<void> => {
   const text = stepText(policy);
   const bytesOf = (at: Time): Buffer => Buffer.from(JSON.stringify({ at, policy: text }));
-  let last: { slot: number; at: Time; policy: string } | undefined;
-  for await (const { slot, bytes } of table.range(PARTITION.policy, { newestFirst: true })) {
-    last = { slot, ...(JSON.parse(Buffer.from(bytes).toString('utf8')) as { at: Time; policy: string }) };
-    break;
-  }
-  const slot = last?.policy === text ? last.slot : (last?.slot ?? -1) + 1;
-  const at = last?.policy === text ? last.at : now;
-  if (last?.slot !== slot && (await table.put({ partition: PARTITION.policy, slot, bytes: bytesOf(at) })) === 'taken')
-    return;
+  const item = await newestOf(table, PARTITION.policy);
+  const last = item && (JSON.parse(Buffer.from(item.bytes).toString('utf8')) as { at: Time; policy: string });
+  const isKnown = last?.policy === text;
+  const slot = isKnown ? (item?.slot ?? 0) : (item?.slot ?? -1) + 1;
+  const at = isKnown ? last.at : now;
+  if (!isKnown && (await table.put({ partition: PARTITION.policy, slot, bytes: bytesOf(at) })) === 'taken') return;
   const policySha256 = sha256(Buffer.from(text)).toString('hex');
   const about = { policyId: policySha256, policy };
   await writer.append('steward', [entryOf({ name: 'DeployPolicy', id: `policy/${slot}`, at, about }, home)]);

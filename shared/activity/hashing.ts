@@ -1,5 +1,5 @@
 /** The hashes of RFC 6962: a leaf and a node can never be taken for one another. */
-import { createHash, hash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 
 const LEAF = Buffer.from([0]);
 const NODE = Buffer.from([1]);
@@ -9,6 +9,14 @@ export const sha256 = (bytes: Uint8Array): Buffer => hash('sha256', bytes, 'buff
 export const hashOfPrefixed = sha256;
 export const leafHash = (bytes: Uint8Array): Buffer => createHash('sha256').update(LEAF).update(bytes).digest();
 export const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer => sha256(Buffer.concat([NODE, left, right]));
+
+/** Passes on what streams by, and hashes it. */
+export async function* hashed(chunks: AsyncIterable<Uint8Array>, into: Hash): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    into.update(chunk);
+    yield chunk;
+  }
+}
 
 export const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 export const fromBase64 = (text: string): Buffer => Buffer.from(text, 'base64');

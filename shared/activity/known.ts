@@ -8,7 +8,7 @@
 
 import { fingerprint } from './hashing.ts';
 import { type Link, mayHold, placeOf } from './link.ts';
-import type { LogTable, Objects } from './log.ts';
+import { type LogTable, type Objects, shardName } from './log.ts';
 import { bodyOf, linkAt, linksIn, linksOf, nodesOf } from './read.ts';
 import { type Activity, readActivity, sameContent } from './record.ts';
 import { unpack } from './segment.ts';
@@ -122,3 +122,13 @@ export class Known {
     return conflict === undefined ? { is: 'new' } : { is: 'conflict', with: conflict };
   }
 }
+
+/** One view for each shard, by its number. */
+export const viewsOf = (from: { readonly table: LogTable; readonly objects: Objects }): ((shard: number) => Known) => {
+  const views = new Map<number, Known>();
+  return (shard) => {
+    const view = views.get(shard) ?? new Known(shardName(shard), from);
+    views.set(shard, view);
+    return view;
+  };
+};

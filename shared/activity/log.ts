@@ -47,6 +47,12 @@ export interface LogTable {
   extend(slot: Slot, expiresAt: Time): Promise<boolean>;
 }
 
+/** The last of a partition. */
+export const newestOf = async (table: LogTable, partition: string): Promise<Item | undefined> => {
+  for await (const item of table.range(partition, { newestFirst: true })) return item;
+  return undefined;
+};
+
 /** A trail's bucket, to be read. Throws Forbidden where IAM or the bucket says no. */
 export interface TrailFiles {
   /** Names of the folders directly below one: 'AWSLogs/' → '111122223333'. */

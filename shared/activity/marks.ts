@@ -4,7 +4,7 @@
  */
 import { days, hours, type Time } from '../core/time.ts';
 import type { HourFacts } from './completeness.ts';
-import { type LogTable, PARTITION } from './log.ts';
+import { type LogTable, newestOf, PARTITION } from './log.ts';
 import { type Place, placeName, placeNamed } from './trailLayout.ts';
 
 export type Stretch = readonly [from: Time, to: Time];
@@ -54,9 +54,8 @@ export interface NumberedMark {
 }
 
 export const lastMark = async (table: LogTable, place: Place): Promise<NumberedMark | undefined> => {
-  for await (const { slot, bytes } of table.range(PARTITION.mark(placeName(place)), { newestFirst: true }))
-    return { at: slot, mark: parse(bytes) };
-  return undefined;
+  const item = await newestOf(table, PARTITION.mark(placeName(place)));
+  return item && { at: item.slot, mark: parse(item.bytes) };
 };
 
 /** @returns when it stands; undefined: somebody else was first, and knows better */

@@ -1,9 +1,10 @@
 /** Reading a trail's files into the log: those that were delivered since the last mark, each once, as many as a run has time for. */
 import { createHash } from 'node:crypto';
 import { InvalidInput, NotFound } from '../core/errors.ts';
-import { hours, minutes, type Time } from '../core/time.ts';
+import { hourOf, hours, minutes, type Time } from '../core/time.ts';
 import type { Writer } from './append.ts';
 import { createCoalescer } from './coalesce.ts';
+import { hashed } from './hashing.ts';
 import type { LogTable, TrailFiles } from './log.ts';
 import { type Mark, marksSince, type Trouble } from './marks.ts';
 import { recordsOf } from './recordsOf.ts';
@@ -62,7 +63,7 @@ export const createBatch = (draft: Draft, { writer }: Pick<Reading, 'writer'>, l
     flush: async (): Promise<void> => {
       if (records.length === 0) return;
       await writer.append(leg, records, ({ time }, isNew) => {
-        const hour = Math.floor(time / hours(1)) * hours(1);
+        const hour = hourOf(time);
         const count = draft.counts.get(hour) ?? { brought: 0, added: 0 };
         count[isNew ? 'added' : 'brought']++;
         draft.counts.set(hour, count);
@@ -72,16 +73,6 @@ export const createBatch = (draft: Draft, { writer }: Pick<Reading, 'writer'>, l
     },
   };
 };
-
-async function* hashed(
-  chunks: AsyncIterable<Uint8Array>,
-  hash: ReturnType<typeof createHash>,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    hash.update(chunk);
-    yield chunk;
-  }
-}
 
 /** What is to be written of a file, numbered. A flood is counted over the whole file, also where its first part was written in another run. */
 async function* kept(

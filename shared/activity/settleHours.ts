@@ -1,5 +1,5 @@
 /** From the marks to facts of hours: written down once nothing new is to be expected, and again where a second look has changed them. */
-import { hours, type Time } from '../core/time.ts';
+import { hourOf, hours, type Time } from '../core/time.ts';
 import { type Completeness, completenessOf, DELIVERY, type HourFacts } from './completeness.ts';
 import type { DigestFinding } from './digest.ts';
 import type { LogTable } from './log.ts';
@@ -68,7 +68,7 @@ export const settleHours = async (
   place: Place,
   { mark, since }: { readonly mark: Mark; readonly since: Time },
 ): Promise<readonly [settledTo: Time, gaps: readonly Finding[]]> => {
-  const end = Math.floor(now / hours(1)) * hours(1);
+  const end = hourOf(now);
   if (since >= end) return [mark.settledTo, []];
   const range = { from: since, to: end };
   const [settled, heard, marks] = await Promise.all([

@@ -2,7 +2,7 @@
 import type { Time } from '../core/time.ts';
 import type { TrailFiles } from './log.ts';
 import type { Trouble } from './marks.ts';
-import { type Folder, type Place, rootOf, type TrailInUse } from './trailLayout.ts';
+import { digestListings, type Folder, isDigestOf, type Place, rootOf, type TrailInUse } from './trailLayout.ts';
 
 /** Declared ones first, then those that see most. */
 export const chooseTrail = (trails: readonly TrailInUse[], declared: readonly string[]): TrailInUse | undefined => {
@@ -32,6 +32,18 @@ export const foldersOf = async (trail: TrailInUse, files: TrailFiles, home: Plac
     for (const region of await files.folders(`${own}CloudTrail/`)) found.push({ account, region, root: own });
   return found;
 };
+
+/** Keys of a folder's digests of this trail, those that were delivered from a time on; a day may be begun after `to`. */
+export async function* digestsIn(
+  files: TrailFiles,
+  folder: Folder,
+  trail: TrailInUse,
+  from: Time,
+  to: Time,
+): AsyncGenerator<string> {
+  for (const { prefix, after } of digestListings(folder, trail, from, to))
+    for await (const key of files.keys(prefix, after)) if (isDigestOf(key, folder, trail)) yield key;
+}
 
 /** When the trail did not log last, as far as it says. */
 export const stopOf = ({ logging, startedAt = 0, stoppedAt }: TrailInUse, now: Time): Trouble | undefined =>

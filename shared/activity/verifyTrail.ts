@@ -8,12 +8,13 @@ import { hours, type Time } from '../core/time.ts';
 import { shardOf } from './append.ts';
 import type { TrailSource } from './audit.ts';
 import { type DigestFile, type DigestFinding, type DigestObject, verifyDigests } from './digest.ts';
-import { type Entry, Known } from './known.ts';
-import { type LogTable, type Objects, shardName, type TrailFiles } from './log.ts';
+import { hashed } from './hashing.ts';
+import { type Entry, type Known, viewsOf } from './known.ts';
+import type { LogTable, Objects, TrailFiles } from './log.ts';
 import { readActivity } from './record.ts';
 import { recordsOf } from './recordsOf.ts';
-import { chooseTrail, foldersOf } from './trailInUse.ts';
-import { deliveredAt, digestListings, type Folder, isDigestOf, type Place, type TrailInUse } from './trailLayout.ts';
+import { chooseTrail, digestsIn, foldersOf } from './trailInUse.ts';
+import { deliveredAt, type Folder, type Place, type TrailInUse } from './trailLayout.ts';
 
 export interface MissingEvent {
   readonly id: string;
@@ -50,13 +51,8 @@ const MOST_MISSING = 100;
 
 /** Says of events whether the log has them. */
 const createLooking = ({ table, objects, shards }: Pick<VerifyTrailOptions, 'table' | 'objects' | 'shards'>) => {
-  const views = new Map<number, Known>();
-  const viewOf = (account: string): Known => {
-    const shard = shardOf(account, shards);
-    const view = views.get(shard) ?? new Known(shardName(shard), { table, objects });
-    views.set(shard, view);
-    return view;
-  };
+  const viewIn = viewsOf({ table, objects });
+  const viewOf = (account: string): Known => viewIn(shardOf(account, shards));
   return async (entries: readonly Entry[]): Promise<readonly Entry[]> => {
     const lacking: Entry[] = [];
     for (const view of new Set(entries.map((e) => viewOf(e.activity.account))))
@@ -70,10 +66,9 @@ const createLooking = ({ table, objects, shards }: Pick<VerifyTrailOptions, 'tab
 const digestsOf = async (files: TrailFiles, folder: Folder, trail: TrailInUse, { from, to }: Range) => {
   const objects: DigestObject[] = [];
   // One ends up to an hour after the time that it vouches for.
-  for (const { prefix, after } of digestListings(folder, trail, from, to + DIGEST))
-    for await (const key of files.keys(prefix, after))
-      if (isDigestOf(key, folder, trail) && (deliveredAt(key) ?? 0) <= to + DIGEST)
-        objects.push({ bucket: trail.bucket, key, ...(await files.signed(key)) });
+  for await (const key of digestsIn(files, folder, trail, from, to + DIGEST))
+    if ((deliveredAt(key) ?? 0) <= to + DIGEST)
+      objects.push({ bucket: trail.bucket, key, ...(await files.signed(key)) });
   return objects;
 };
 interface Range {
@@ -107,14 +102,8 @@ export const verifyTrail = async (
   };
   const readThrough = async (key: string): Promise<string> => {
     const hash = createHash('sha256');
-    const hashed = async function* () {
-      for await (const chunk of files.open(key)) {
-        hash.update(chunk);
-        yield chunk;
-      }
-    };
     let batch: Entry[] = [];
-    for await (const bytes of recordsOf(hashed())) {
+    for await (const bytes of recordsOf(hashed(files.open(key), hash))) {
       const raw = Buffer.from(bytes);
       batch.push({ raw, activity: readActivity(raw) });
       if (batch.length < BATCH) continue;

@@ -4,7 +4,8 @@ import { type DigestFile, type DigestFinding, type DigestKey, type DigestObject,
 import type { TrailFiles } from './log.ts';
 import type { Mark, Stretch, Trouble } from './marks.ts';
 import { type Draft, type FileReader, isAmong, note } from './readFiles.ts';
-import { deliveredAt, digestListings, type Folder, isDigestOf, nameOfKey, type TrailInUse } from './trailLayout.ts';
+import { digestsIn } from './trailInUse.ts';
+import { deliveredAt, type Folder, nameOfKey, type TrailInUse } from './trailLayout.ts';
 
 /** So many in one run. */
 const MOST_DIGESTS = 100;
@@ -40,12 +41,10 @@ const NOTHING: Vouched = { covered: [], findings: [], more: false };
 
 const listed = async ({ folder, trail, files, now }: Vouching, from: Time): Promise<string[]> => {
   const keys: string[] = [];
-  for (const { prefix, after } of digestListings(folder, trail, from, now))
-    for await (const key of files.keys(prefix, after)) {
-      if (!isDigestOf(key, folder, trail)) continue;
-      keys.push(key);
-      if (keys.length > MOST_DIGESTS) return keys;
-    }
+  for await (const key of digestsIn(files, folder, trail, from, now)) {
+    keys.push(key);
+    if (keys.length > MOST_DIGESTS) break;
+  }
   return keys;
 };
 

@@ -31,3 +31,6 @@ export const clientConfig = ({ region, credentials, profile, transport }: Client
   ...(credentials ? { credentials } : {}),
   ...(profile ? { profile } : {}),
 });
+
+/** EC2 takes so many values of a filter. */
+export const MOST_VALUES = 200;

@@ -21,7 +21,7 @@ import {
 import type { DedicatedHost } from '../core/dedicatedHosts.ts';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
 import type { Check, Checks, Instance, Instances, Running, Traits } from '../core/ports.ts';
-import { type ClientOptions, clientConfig } from './clients.ts';
+import { type ClientOptions, clientConfig, MOST_VALUES } from './clients.ts';
 import { asOurs, calling } from './errors.ts';
 
 const STATES = ['pending', 'running', 'shutting-down', 'terminated', 'stopping', 'stopped'] as const;
@@ -145,9 +145,6 @@ const asHost = (raw: Host): DedicatedHost => {
     ),
   };
 };
-
-/** EC2 takes so many values of a filter. */
-const MOST_VALUES = 200;
 
 export interface ManyInstances extends Instances {
   /** Those of them that there are. */

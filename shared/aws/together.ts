@@ -71,6 +71,10 @@ const loader = <V>(
 };
 
 /** What looks ask of the fleet. */
+/** What has one answer for all of the region, or for one question about it. */
+const whole = <V>(how: Together, keep: number, read: (asked: string) => Promise<V>) =>
+  loader<V>(how, { most: 1, keep }, async ([asked = '']) => new Map([[asked, await read(asked)]]));
+
 export interface FleetReads {
   readonly instances: Pick<Ports['instances'], 'describe' | 'checks' | 'traits' | 'members' | 'countByZone'>;
   readonly groups: Pick<Ports['groups'], 'memberOf' | 'describe'>;
@@ -87,21 +91,9 @@ export const together = ({ instances, groups, hosts, health, volumes }: Fleet, h
   const member = loader(how, { most: 50, keep: SAME_LOOK }, (ids) => groups.members(ids));
   const group = loader(how, { most: 50, keep: SAME_LOOK }, (names) => groups.groups(names));
   const agent = loader(how, { most: 50, keep: SAME_LOOK }, (ids) => hosts.agents(ids));
-  const issues = loader<Issues>(
-    how,
-    { most: 1, keep: ISSUES },
-    async ([all = '']) => new Map([[all, await health.issues()]]),
-  );
-  const troubled = loader<readonly VolumeTrouble[]>(
-    how,
-    { most: 1, keep: SAME_LOOK },
-    async ([all = '']) => new Map([[all, await volumes.troubled()]]),
-  );
-  const tagged = loader<readonly Instance[]>(
-    how,
-    { most: 1, keep: MEMBERS },
-    async ([tag = '']) => new Map([[tag, await instances.tagged(JSON.parse(tag))]]),
-  );
+  const issues = whole<Issues>(how, ISSUES, () => health.issues());
+  const troubled = whole<readonly VolumeTrouble[]>(how, SAME_LOOK, () => volumes.troubled());
+  const tagged = whole<readonly Instance[]>(how, MEMBERS, (tag) => instances.tagged(JSON.parse(tag)));
   const all = async <V>(
     keys: readonly string[],
     of: (key: string) => Promise<V | undefined>,

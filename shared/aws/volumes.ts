@@ -13,7 +13,7 @@ import {
 import { InvalidInput } from '../core/errors.ts';
 import type { Modification, Volume, Volumes } from '../core/ports.ts';
 import type { Snapshot, VolumeTrouble } from '../core/volumes.ts';
-import { type ClientOptions, clientConfig } from './clients.ts';
+import { type ClientOptions, clientConfig, MOST_VALUES } from './clients.ts';
 import { calling } from './errors.ts';
 
 const STATES = ['modifying', 'optimizing', 'completed', 'failed'] as const;
@@ -29,9 +29,6 @@ const asModification = (raw: VolumeModification): Modification => {
     ...(raw.EndTime ? { endedAt: raw.EndTime.getTime() } : {}),
   };
 };
-
-/** EC2 takes so many values of a filter. */
-const MOST_VALUES = 200;
 
 const found = async (client: EC2Client, filter: Filter, is: VolumeTrouble['is']): Promise<VolumeTrouble[]> => {
   const all: VolumeTrouble[] = [];

@@ -6,14 +6,15 @@ import { minutes, type Time } from './time.ts';
 /** Why a task did not go on, where it should have: killed for want of memory, ended by itself, failed its health checks, never started. */
 export type Ending = 'memory' | 'exit' | 'health' | 'start';
 
-const OUT_OF_MEMORY = /OutOfMemory/;
+/** The kernel killed it, by ECS's own word. */
+export const isOutOfMemory = ({ reason = '' }: ContainerTask['containers'][number]): boolean =>
+  reason.includes('OutOfMemory');
 
 /** Undefined: it has not stopped, or somebody meant it to: a deployment, scaling, a person, Steward. */
 export const endingOf = ({ stopped, containers }: ContainerTask): Ending | undefined => {
   const { code, reason = '' } = stopped ?? {};
   if (code === 'TaskFailedToStart') return 'start';
-  if (code === 'EssentialContainerExited')
-    return containers.some((c) => OUT_OF_MEMORY.test(c.reason ?? '')) ? 'memory' : 'exit';
+  if (code === 'EssentialContainerExited') return containers.some(isOutOfMemory) ? 'memory' : 'exit';
   return code === 'ServiceSchedulerInitiated' && /health checks/i.test(reason) ? 'health' : undefined;
 };
 

@@ -6,6 +6,9 @@ export const minutes = (n: number): number => n * 60_000;
 export const hours = (n: number): number => n * 3_600_000;
 export const days = (n: number): number => n * 86_400_000;
 
+/** The beginning of its hour, UTC. */
+export const hourOf = (t: Time): Time => Math.floor(t / hours(1)) * hours(1);
+
 export const iso = (t: Time): string => new Date(t).toISOString();
 
 /** '42 s', '3 min', '2 h 5 min', '4 d': for people. */

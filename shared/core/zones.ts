@@ -5,7 +5,9 @@
  * fewer than wanted, never more than allowed; planning again afterwards moves nothing; and, where no limit binds, losing any zone leaves desired − ⌈desired / zones⌉.
  * Workloads share the room in the order of what they would lose with a zone.
  */
+
 import { hours, iso, span, type Time } from './time.ts';
+import { plural } from './words.ts';
 import { bindingText, type Site, type Standing, standingOf, type Workload, type Zone } from './zoneBounds.ts';
 import { type Choice, choiceOf, type HostAsk } from './zoneHosts.ts';
 import { createRoom, type Host, type Pool } from './zoneRoom.ts';
@@ -147,7 +149,6 @@ const withIds = ({ workload, zones }: Standing, counted: ReturnType<typeof waves
   return counted.map(({ start, stop }) => ({ start: some(start, (_, n) => n), stop: some(stop, next) }));
 };
 
-const plural = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`;
 const headline = (before: number, after: number, desired: number): string =>
   `losing any zone leaves ${before} of ${desired}${before === after ? '' : ` now, ${after} then`}`;
 

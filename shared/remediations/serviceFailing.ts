@@ -19,6 +19,7 @@ import {
   type Ending,
   endedWith,
   endingOf,
+  isOutOfMemory,
   type Picture,
   pictureOf,
   remedyOf,
@@ -32,6 +33,7 @@ import type { Signal } from '../core/signal.ts';
 import { serviceTarget, type Target, targetOf, typeOf } from '../core/target.ts';
 import { hours, iso, minutes, seconds, span } from '../core/time.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
+import { plural } from '../core/words.ts';
 
 const options = z.strictObject({
   patienceMinutes: option(
@@ -224,8 +226,6 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
 const hasFailed = (task: ContainerTask): boolean =>
   endingOf(task) !== undefined && (endingOf(task) !== 'exit' || task.containers.some((c) => (c.exitCode ?? 0) !== 0));
 
-const countOf = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`;
-
 const describe = (seen: Seen, { now }: Pick<Look<Options>, 'now'>): string => {
   if (seen.is === 'task') {
     const { task } = seen;
@@ -242,14 +242,14 @@ const describe = (seen: Seen, { now }: Pick<Look<Options>, 'now'>): string => {
   const [last] = ended;
   const why = unplacedBecause(seen.view, seen.picture);
   return [
-    `${name}: ${serving.length} of ${countOf(service.desired, 'task')} serve`,
+    `${name}: ${serving.length} of ${plural(service.desired, 'task')} serve`,
     ...(unhealthy.length > 0 ? [`${unhealthy.length} ${unhealthy.length === 1 ? 'is' : 'are'} unhealthy`] : []),
     ...hung
       .filter((t) => t.status !== 'RUNNING')
       .map((t) => `${shortOf(t.arn)} is ${t.status} for ${span(now - t.createdAt)}`),
     ...(last
       ? [
-          `${shortOf(last.definition)} ended ${countOf(ended.length, 'time')} in ${span(WINDOW)}, last: ${endedWith(last)}`,
+          `${shortOf(last.definition)} ended ${plural(ended.length, 'time')} in ${span(WINDOW)}, last: ${endedWith(last)}`,
         ]
       : []),
     ...(primary?.rollout === 'FAILED' ? [`its deployment of ${shortOf(primary.definition)} has failed`] : []),
@@ -285,10 +285,8 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
 
 /** Nothing replaces it, and what it did may not be done twice. */
 const ofTask = ({ task }: Task, look: Look<Options>, is: string): Verdict<Step> => {
-  const { cluster, again } = {
-    cluster: clusterOf(task.arn),
-    again: `aws ecs run-task --cluster ${clusterOf(task.arn)} --task-definition ${shortOf(task.definition)}`,
-  };
+  const cluster = clusterOf(task.arn);
+  const again = `aws ecs run-task --cluster ${cluster} --task-definition ${shortOf(task.definition)}`;
   if (hasFailed(task))
     return {
       do: 'escalate',
@@ -343,11 +341,11 @@ const roomText = ({ view: { instances } }: Service, { shape }: Closely): string 
   if (!shape || open.length === 0) return '';
   const most = (of: 'cpu' | 'memory') => Math.max(...open.map((i) => i.free[of]));
   const ports = shape.hostPorts.length > 0 ? ` and the host port ${shape.hostPorts.join(', ')}` : '';
-  return `; a task needs ${shape.room.cpu} CPU units, ${shape.room.memory} MiB${ports}; at most ${most('cpu')} CPU units and ${most('memory')} MiB are free on one of ${countOf(open.length, 'instance')}`;
+  return `; a task needs ${shape.room.cpu} CPU units, ${shape.room.memory} MiB${ports}; at most ${most('cpu')} CPU units and ${most('memory')} MiB are free on one of ${plural(open.length, 'instance')}`;
 };
 
 const limitsOf = (task: ContainerTask): string => {
-  const killed = task.containers.filter((c) => /OutOfMemory/.test(c.reason ?? ''));
+  const killed = task.containers.filter(isOutOfMemory);
   const limits = killed.map((c) => `${c.name} may use ${c.memory ?? task.room.memory} MiB`);
   return `${limits.join(', ')} (the task ${task.room.memory} MiB): give it more in the task definition, or find what it keeps`;
 };
@@ -359,7 +357,7 @@ const looping = (seen: Service, closely: Closely, look: Look<Options>, is: strin
   if (killed && by('memory').length * 2 >= ended.length)
     return {
       do: 'escalate',
-      because: `${is}; ${countOf(by('memory').length, 'task')} were killed for want of memory: started again, they will be again`,
+      because: `${is}; ${plural(by('memory').length, 'task')} were killed for want of memory: started again, they will be again`,
       remedy: limitsOf(killed),
     };
   const [unstarted] = by('start');
@@ -378,7 +376,7 @@ const hanging = (seen: Service, closely: Closely, look: Look<Options>, is: strin
   if (!task) return beyond(seen, closely, look, `${is}: more hang than serve, so none is stopped`);
   const stops = done(look, 'stop');
   if (stops.length >= o.stops)
-    return beyond(seen, closely, look, `${is}; ${countOf(stops.length, 'task')} were stopped, and that did not last`);
+    return beyond(seen, closely, look, `${is}; ${plural(stops.length, 'task')} were stopped, and that did not last`);
   const next = (stops.at(-1)?.reservedAt ?? 0) + THROTTLE;
   if (now < next) return { do: 'wait', until: next, because: `${is}: one is stopped in ${span(THROTTLE)}, no more` };
   const { service } = seen.view;
@@ -386,7 +384,7 @@ const hanging = (seen: Service, closely: Closely, look: Look<Options>, is: strin
     do: 'act',
     rung: `stop ${shortOf(task.arn)}`,
     step: { do: 'stop', task: task.arn },
-    plan: `stop the task ${shortOf(task.arn)} of ${service.name}, which ECS replaces; ${countOf(serving.length, 'other')} serve`,
+    plan: `stop the task ${shortOf(task.arn)} of ${service.name}, which ECS replaces; ${plural(serving.length, 'other')} serve`,
     because: is,
   };
 };
@@ -436,14 +434,14 @@ const draining = (seen: Service, { there }: Closely, host: ContainerInstance, is
   if (without > 0)
     return {
       do: 'escalate',
-      because: `${because}; the rest of the cluster has no room for ${without} of its ${countOf(moving.length, 'service task')}`,
+      because: `${because}; the rest of the cluster has no room for ${without} of its ${plural(moving.length, 'service task')}`,
       remedy: `add an instance to the cluster, then: ${byHand}`,
     };
   return {
     do: 'act',
     rung: 'drain',
     step: { do: 'drain', unit: host.arn, instance: host.instance },
-    plan: `drain ${host.instance}: ${countOf(moving.length, 'service task')} start elsewhere in ${host.cluster}, and it takes none until somebody undoes that or replaces it`,
+    plan: `drain ${host.instance}: ${plural(moving.length, 'service task')} start elsewhere in ${host.cluster}, and it takes none until somebody undoes that or replaces it`,
     because,
     asks: `only ${seen.view.service.name} says that the host is at fault`,
   };
@@ -639,11 +637,11 @@ const ailing = async (
   const ends = stopped.filter(
     (t) => t.service === service.name && endingOf(t) && (t.stopped?.at ?? 0) > now - minutes(o.quietMinutes),
   );
-  if (ends.length > 0) return `${countOf(ends.length, 'task')} ended by themselves`;
+  if (ends.length > 0) return `${plural(ends.length, 'task')} ended by themselves`;
   if (service.targetGroups.length === 0) return undefined;
   const view = await viewOf(service, ports);
   const ill = view.tasks.filter((t) => t.desired === 'RUNNING' && standingOf(view, t) === 'unhealthy');
-  return ill.length > 0 ? `${countOf(ill.length, 'task')} unhealthy` : undefined;
+  return ill.length > 0 ? `${plural(ill.length, 'task')} unhealthy` : undefined;
 };
 
 /** The services that have this target group. */

@@ -100,14 +100,23 @@ const rowOf = ({ place, raw, activity: { time: at, cut: _cut, ...rest } }: Row):
 /** Whoever causes trouble mostly did it just before; what Steward did shows just after. */
 const AROUND = minutes(15);
 
+const spanOf = ({ openedAt, closedAt }: Incident, now: Time) => ({
+  from: openedAt - AROUND,
+  to: (closedAt ?? now) + AROUND,
+});
+/** Only what was asked for. */
+const given = <T extends object>(asked: T) =>
+  Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== undefined));
+
 /** What the log has about an incident: Steward's own entries, calls about the target, and the calls of the role that repairs it. Newest first. */
 export const activityAround = async (
-  { id, target, remediation, openedAt, closedAt }: Incident,
+  incident: Incident,
   log: ActivityLog,
   { now, stage, limit, ...asked }: { readonly now: Time; readonly stage: string; readonly limit: number } & Wanted,
 ): Promise<readonly ActivityRow[]> => {
+  const { id, target, remediation } = incident;
   const search = createSearch(log);
-  const range = { from: openedAt - AROUND, to: (closedAt ?? now) + AROUND };
+  const range = spanOf(incident, now);
   const found = await Promise.all(
     [
       { resource: id },
@@ -129,11 +138,11 @@ export const searchAround = async (
   incident: Incident,
   { log, now, stage }: { readonly log: ActivityLog; readonly now: Time; readonly stage: string },
 ): Promise<ActivityPage> => {
-  const range = { from: incident.openedAt - AROUND, to: Math.min(now, (incident.closedAt ?? now) + AROUND) };
-  const wanted = Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== undefined)) as Wanted;
+  const { from, to } = spanOf(incident, now);
+  const wanted: Wanted = given(asked);
   const [rows, coverage, last] = await Promise.all([
     activityAround(incident, log, { now, stage, limit, ...wanted }),
-    coverageIn(log.table, range, { now }),
+    coverageIn(log.table, { from, to: Math.min(now, to) }, { now }),
     lastCheckpoint(log.table),
   ]);
   return { at: now, rows, absent: [], coverage, ...(last ? { signedAt: last.statement.time } : {}) };
@@ -144,7 +153,7 @@ export const searchActivity = async (
   log: ActivityLog,
   now: Time,
 ): Promise<ActivityPage> => {
-  const query = Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== undefined)) as Query;
+  const query: Query = given(asked);
   // Known before the lines are, unless they say from when on.
   const early = cursor === undefined && query.from !== undefined ? rangeOf(query, [], now) : undefined;
   const [page, last, covered] = await Promise.all([

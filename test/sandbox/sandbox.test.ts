@@ -9,7 +9,6 @@ import { promisify } from 'node:util';
 import { CloudTrailClient, StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
 import {
   GetFunctionConfigurationCommand,
-  InvokeCommand,
   LambdaClient,
   UpdateFunctionConfigurationCommand,
 } from '@aws-sdk/client-lambda';
@@ -19,6 +18,7 @@ import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { jest } from '@jest/globals';
 import { signalMessage } from '../../events/steward/signal.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/start.ts';
+import { invoke as invokeFunction, steward as runSteward } from '../../sandbox/steward.ts';
 import { signatureOf } from '../../shared/channels/webhook.ts';
 import { targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
@@ -55,21 +55,8 @@ const until = async <T>(what: string, ask: () => Promise<T | undefined | false>)
   }
   throw new Error(`it did not happen within 3 min: ${what}`);
 };
-const invoke = async <T = Outcome>(payload: unknown, name = 'heal'): Promise<T> => {
-  const { Payload } = await new LambdaClient(sandbox.reach).send(
-    new InvokeCommand({ FunctionName: `steward-local-${name}`, Payload: Buffer.from(JSON.stringify(payload)) }),
-  );
-  return JSON.parse(Buffer.from(Payload ?? []).toString('utf8')) as T;
-};
-const steward = async (...args: string[]): Promise<{ code: number; out: string }> => {
-  const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], ...sandbox.environment };
-  try {
-    return { code: 0, out: (await exec(process.execPath, ['cli/bin.mjs', ...args], { env })).stdout };
-  } catch (e) {
-    const { code, stdout = '', stderr = '' } = e as { code: number; stdout?: string; stderr?: string };
-    return { code, out: stdout + stderr };
-  }
-};
+const invoke = <T = Outcome>(payload: unknown, name = 'heal'): Promise<T> => invokeFunction<T>(sandbox, name, payload);
+const steward = (...args: string[]) => runSteward(sandbox, ...args);
 const sample = (name: string) =>
   JSON.parse(readFileSync(`events/alarm/samples/${name}.json`, 'utf8')) as Record<string, unknown>;
 const sendToQueue = async (body: string) => {
@@ -91,8 +78,7 @@ beforeAll(async () => {
     ].join('\n'),
   );
   sandbox = await startSandbox({ policy, onFailure: (e) => lost.push(e) });
-  const { AWS_ENDPOINT_URL_SSM: endpoint = '' } = sandbox.environment;
-  await new SSMClient({ ...sandbox.reach, endpoint }).send(
+  await new SSMClient(sandbox.worldReach).send(
     new PutParameterCommand({ Name: '/steward/hook', Value: SECRET, Type: 'SecureString' }),
   );
   sandbox.skip(minutes(5));
@@ -172,8 +158,7 @@ test('a survey sees the whole account: no look of it is blind or denied', async 
 });
 
 test('a trail that is stopped records again, each second counted', async () => {
-  const { AWS_ENDPOINT_URL_CLOUDTRAIL: endpoint = '' } = sandbox.environment;
-  await new CloudTrailClient({ ...sandbox.reach, endpoint }).send(new StopLoggingCommand({ Name: 'audit' }));
+  await new CloudTrailClient(sandbox.worldReach).send(new StopLoggingCommand({ Name: 'audit' }));
   const trail = sandbox.world.cloudtrail.trails.get('audit');
   expect(trail?.logging).toBe(false);
   await until('it records', async () => trail?.logging);
@@ -195,8 +180,7 @@ test('who stopped the trail is in the log, signed; the log is whole, and a stran
 });
 
 test('what needs a person is posted to its channel, signed, each message once; and when it is over, that it is', async () => {
-  const { AWS_ENDPOINT_URL_CLOUDTRAIL: endpoint = '' } = sandbox.environment;
-  const cloudtrail = new CloudTrailClient({ ...sandbox.reach, endpoint });
+  const cloudtrail = new CloudTrailClient(sandbox.worldReach);
   await cloudtrail.send(new UpdateTrailCommand({ Name: 'audit', EnableLogFileValidation: false }));
   const told = () => hook.came.filter(({ json }) => json.remediation === 'trail-weakened');
   const asked = await until('somebody was asked', async () => told()[0]);
