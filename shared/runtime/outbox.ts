@@ -154,8 +154,9 @@ export const createOutbox = (name: string, config: ChannelConfig, deps: OutboxDe
     if (!incident) return undefined;
     // Nobody was paged for it, and nobody need be.
     const missed = !needsPerson(incident) && !n.told && n.uncertain === undefined && n.sending === undefined;
-    if (missed && whatOf(config) === 'pages') return undefined;
-    return contentOf(incidentNotice(incident, home), incident.version, threadOf(incident));
+    const content = contentOf(incidentNotice(incident, home), incident.version, threadOf(incident));
+    // While it is open it may need someone again, and the stream may lose that: it is looked at again.
+    return missed && whatOf(config) === 'pages' ? { ...content, print: undefined } : content;
   };
 
   /** Open incidents of a storm that have no message of their own. */
