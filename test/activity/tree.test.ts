@@ -1,7 +1,7 @@
 /** The Merkle tree against its definition, and the notes. */
 import { createPublicKey } from 'node:crypto';
 import fc from 'fast-check';
-import { sha256 } from '../../shared/activity/hashing.ts';
+import { nodeHash, sha256 } from '../../shared/activity/hashing.ts';
 import { openNote, signNote } from '../../shared/activity/note.ts';
 import {
   consistency,
@@ -33,6 +33,18 @@ test('the root is that of RFC 6962, however it is come by', async () => {
     const list = leaves.slice(0, n);
     expect(hex(rootOfLeaves(list))).toBe(hex(defined(list)));
     expect(hex(await rootAt(n, hashesOf(list)))).toBe(hex(defined(list)));
+  }
+});
+
+test('hashes of another length are hashed as they are: nothing of the node before is in them', () => {
+  const [left, right] = [leaves[0] as Hash, leaves[1] as Hash];
+  for (const [a, b] of [
+    [left.subarray(0, 31), right],
+    [left, right.subarray(0, 5)],
+    [left, Buffer.concat([right, right])],
+  ] as const) {
+    nodeHash(left, right);
+    expect(hex(nodeHash(a, b))).toBe(hex(sha256(Buffer.concat([Buffer.from([1]), a, b]))));
   }
 });
 
