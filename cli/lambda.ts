@@ -11,10 +11,12 @@ export interface Where {
 /** Answers, or throws Failure. */
 export interface Steward {
   ask(question: Question): Promise<Reply>;
-  /** Signs the command with the caller's credentials. */
+  /** Signed with the caller's credentials, as are questions about the activity log. */
   command(command: Command): Promise<Reply>;
 }
 
+/** Who may read what of the activity log, steward.yml says: such a question is signed like a command. */
+export const READS_ACTIVITY: ReadonlySet<Question['do']> = new Set(['activity', 'why']);
 /** A look at a host takes up to 20 s, and a plan may make several. Milliseconds. */
 const TIMEOUT = 90_000;
 
@@ -39,19 +41,21 @@ export const lambdaSteward = async ({ stage, region, profile }: Where): Promise<
     }
   };
 
+  const proofOf = async (what: Command | Question): Promise<Proof> => {
+    const { commandHash, prove } = await import('../shared/aws/identity.ts');
+    try {
+      const where = { ...from, region: region ?? (await client.config.region()) };
+      return await prove(commandHash(stage, what as never), where);
+    } catch (e) {
+      throw failureOf(e, { stage, region: region ?? 'this region' });
+    }
+  };
   return {
-    ask: (question) => invoke({ ask: question }),
-    command: async (command) => {
-      const { commandHash, prove } = await import('../shared/aws/identity.ts');
-      let proof: Proof;
-      try {
-        const where = { ...from, region: region ?? (await client.config.region()) };
-        proof = await prove(commandHash(stage, command as never), where);
-      } catch (e) {
-        throw failureOf(e, { stage, region: region ?? 'this region' });
-      }
-      return invoke({ command, stage, proof });
-    },
+    ask: async (question) =>
+      invoke(
+        READS_ACTIVITY.has(question.do) ? { ask: question, stage, proof: await proofOf(question) } : { ask: question },
+      ),
+    command: async (command) => invoke({ command, stage, proof: await proofOf(command) }),
   };
 };
 

@@ -17,6 +17,7 @@ export const handler = makeHandler(
       const { activityLog, SHARDS } = await import('../../shared/runtime/activity.ts');
       return { log: activityLog(config), where: { ...config, shards: SHARDS } };
     },
+    tagged: async () => (await import('../../shared/aws/tagged.ts')).awsTagged({ region }),
     note: async (said) => {
       const [{ entryOf }, { sqsQueue }] = await Promise.all([
         import('../../shared/activity/entries.ts'),

@@ -33,7 +33,7 @@ module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => {
     const statements = [
       allow(
-        ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query', 'dynamodb:PutItem'],
+        ['dynamodb:DescribeTable', 'dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query', 'dynamodb:PutItem'],
         attribute('ActivityTable', 'Arn'),
       ),
       allow(

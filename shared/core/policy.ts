@@ -5,6 +5,7 @@
 import * as z from 'zod/mini';
 import { type ChannelConfig, channelSchema } from './channels.ts';
 import { option, said } from './option.ts';
+import { type Reader, readerSchema } from './readers.ts';
 import type { Risk } from './remediation.ts';
 import { type DeclaredTrail, declaredTrail } from './trails.ts';
 
@@ -116,7 +117,12 @@ export interface Policy {
   readonly accounts: readonly string[];
   readonly trusted: readonly string[];
   readonly trails: Readonly<Record<string, DeclaredTrail>>;
-  readonly activity: { readonly backfillDays: number; readonly floodAbove: number };
+  readonly activity: {
+    readonly backfillDays: number;
+    readonly floodAbove: number;
+    readonly reads: boolean;
+    readonly readers: readonly Reader[];
+  };
   readonly freeze: readonly Window[];
   readonly maintenance: readonly Window[];
   readonly breaker: {
@@ -199,6 +205,16 @@ export const policySchema = (remediations: readonly Configurable[]) =>
           int(0, 1_000_000),
           0,
           'So many calls alike that only read, by one actor in one file of the trail, are kept whole; of more, the last, and one entry that counts those between. 0: all are kept whole',
+        ),
+        reads: option(
+          z.boolean(),
+          false,
+          'Calls that only read come within seconds as well, by EventBridge; else with the trail’s files. There are many of them: each costs as much as one that changes something',
+        ),
+        readers: option(
+          z.array(readerSchema),
+          [],
+          'Who may search the log, and what of it. None: whoever may invoke the function steward-<stage>-answer, all of it',
         ),
       }),
       'The log of who did what in the account',

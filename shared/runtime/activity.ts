@@ -5,7 +5,7 @@ import type { Audited } from '../activity/audit.ts';
 import { createCheckpointer, type Numbered } from '../activity/checkpoint.ts';
 import type { LogTable, Objects } from '../activity/log.ts';
 import { createHearing } from '../activity/marks.ts';
-import { activityTable } from '../aws/activityTable.ts';
+import { activityTable, checkActivityTable } from '../aws/activityTable.ts';
 import { Forbidden, NotFound } from '../core/errors.ts';
 import { hours, minutes, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
@@ -46,8 +46,34 @@ export const activityLog = ({
   objects: lazyObjects(async () => (await import('../aws/objects.ts')).bucketObjects({ region, bucket })),
 });
 
-export const activityWriter = (config: ActivityConfig): Writer =>
-  createWriter({ ...activityLog(config), now: () => Date.now(), shards: SHARDS, hotDays: HOT_DAYS });
+/** Asked before the first write or signature of a process; again, as long as it cannot be told. @throws StateUnusable: it is another kind of table */
+const tableChecked = ({ region, table }: Pick<ActivityConfig, 'region' | 'table'>): (() => Promise<void>) => {
+  let checked: Promise<void> | undefined;
+  return () => {
+    checked ??= checkActivityTable({ region, table });
+    checked.catch(() => {
+      checked = undefined;
+    });
+    return checked;
+  };
+};
+
+export const activityWriter = (config: ActivityConfig): Writer => {
+  const writer = createWriter({
+    ...activityLog(config),
+    now: () => Date.now(),
+    shards: SHARDS,
+    hotDays: HOT_DAYS,
+  });
+  const ready = tableChecked(config);
+  return {
+    ...writer,
+    append: async (...events) => {
+      await ready();
+      return writer.append(...events);
+    },
+  };
+};
 
 /** In which hours EventBridge brought something. */
 export const activityHearing = (config: ActivityConfig): ReturnType<typeof createHearing> =>
@@ -131,7 +157,9 @@ export const originOf = ({ account, stage }: Pick<ActivityConfig, 'account' | 's
 export const checkpointer = (config: ActivityConfig): (() => Promise<Numbered | undefined>) => {
   const log = activityLog(config);
   let made: Promise<() => Promise<Numbered | undefined>> | undefined;
+  const ready = tableChecked(config);
   const make = async () => {
+    await ready();
     const { noteSigner } = await import('../aws/noteSigner.ts');
     const signer = await noteSigner({ name: originOf(config), region: config.region, keyId: config.key });
     return createCheckpointer({ ...log, signer, now: () => Date.now() });

@@ -108,11 +108,17 @@ const spanOf = ({ openedAt, closedAt }: Incident, now: Time) => ({
 const given = <T extends object>(asked: T) =>
   Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== undefined));
 
+interface Reading {
+  readonly now: Time;
+  /** Undefined: all of it. */
+  readonly mayRead?: Query['mayRead'] | undefined;
+}
+
 /** What the log has about an incident: Steward's own entries, calls about the target, and the calls of the role that repairs it. Newest first. */
 export const activityAround = async (
   incident: Incident,
   log: ActivityLog,
-  { now, stage, limit, ...asked }: { readonly now: Time; readonly stage: string; readonly limit: number } & Wanted,
+  { now, stage, limit, ...asked }: Reading & { readonly stage: string; readonly limit: number } & Wanted,
 ): Promise<readonly ActivityRow[]> => {
   const { id, target, remediation } = incident;
   const search = createSearch(log);
@@ -123,7 +129,7 @@ export const activityAround = async (
       { resource: idOf(targetOf(target)) },
       { resource: target },
       { actor: `steward-${stage}-remedy-${remediation}` },
-    ].map((by) => search.page({ ...asked, ...range, ...by }, limit)),
+    ].map((by) => search.page(given({ ...asked, ...range, ...by }), limit)),
   );
   const rows = new Map(found.flatMap(({ rows: own }) => own.map((r) => [r.place, r] as const)));
   return [...rows.values()]
@@ -136,12 +142,12 @@ export const activityAround = async (
 export const searchAround = async (
   { do: _, limit, around: _around, from: _from, to: _to, cursor: _cursor, ...asked }: z.output<typeof activityQuestion>,
   incident: Incident,
-  { log, now, stage }: { readonly log: ActivityLog; readonly now: Time; readonly stage: string },
+  { log, now, stage, mayRead }: Reading & { readonly log: ActivityLog; readonly stage: string },
 ): Promise<ActivityPage> => {
   const { from, to } = spanOf(incident, now);
   const wanted: Wanted = given(asked);
   const [rows, coverage, last] = await Promise.all([
-    activityAround(incident, log, { now, stage, limit, ...wanted }),
+    activityAround(incident, log, { now, stage, limit, mayRead, ...wanted }),
     coverageIn(log.table, { from, to: Math.min(now, to) }, { now }),
     lastCheckpoint(log.table),
   ]);
@@ -150,10 +156,9 @@ export const searchAround = async (
 
 export const searchActivity = async (
   { do: _, limit, cursor, around: _around, ...asked }: z.output<typeof activityQuestion>,
-  log: ActivityLog,
-  now: Time,
+  { log, now, mayRead }: Reading & { readonly log: ActivityLog },
 ): Promise<ActivityPage> => {
-  const query: Query = given(asked);
+  const query: Query = given({ ...asked, mayRead });
   // Known before the lines are, unless they say from when on.
   const early = cursor === undefined && query.from !== undefined ? rangeOf(query, [], now) : undefined;
   const [page, last, covered] = await Promise.all([

@@ -1,13 +1,16 @@
 /**
  * What `steward` asks of its function: all reading, and every command of people. A command carries the proof of who gives it; a question needs none,
- * for whoever may invoke the function may read. Each command is one transaction with version checks, tried again when someone else wrote first.
+ * for whoever may invoke the function may read, unless steward.yml says who reads what of the activity log. Each command is one transaction with version checks, tried again when someone else wrote first.
  */
 import * as z from 'zod/mini';
 import { commandEntry, type Said } from '../activity/entries.ts';
+import type { Query } from '../activity/search.ts';
 import type { Estate } from '../aws/estate.ts';
 import { commandHash, type Expected, NotProven, type Proof, proofSchema } from '../aws/identity.ts';
+import type { Tagged } from '../aws/tagged.ts';
 import { InvalidInput, NotFound, StewardError } from '../core/errors.ts';
 import type { Parameters } from '../core/ports.ts';
+import { carriersOf, mayReadBy, readerFor } from '../core/readers.ts';
 import { SNOOZE_LIMIT } from '../core/snooze.ts';
 import { days, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
@@ -43,6 +46,8 @@ export interface AnswerDeps extends Wired {
   readonly links?: { readonly url: string; readonly mac: () => Promise<Mac> };
   /** Loaded for questions about the activity log only. */
   readonly activity: () => Promise<{ readonly log: ActivityLog; readonly where: ActivityWhere }>;
+  /** What carries a tag; where steward.yml tells readers by tags. */
+  readonly tagged: () => Promise<Tagged>;
   /** Into the activity log. */
   readonly note: (said: Said) => Promise<void>;
   /** Under the function's own role: the drill's parameter and no other. */
@@ -99,7 +104,8 @@ const command = z.discriminatedUnion('do', [
 export type Question = z.output<typeof question>;
 export type Command = z.output<typeof command>;
 
-const asked = z.strictObject({ ask: question });
+const asked = z.strictObject({ ask: question, stage: z.optional(text), proof: z.optional(proofSchema) });
+type Asked = z.output<typeof asked>;
 const commanded = z.strictObject({ command, stage: text, proof: proofSchema });
 
 export interface Done {
@@ -127,7 +133,7 @@ export type Reply =
 export const answer = async (raw: unknown, deps: AnswerDeps): Promise<Reply> => {
   try {
     const isCommand = typeof raw === 'object' && raw !== null && 'command' in raw;
-    const result = isCommand ? obey(z.parse(commanded, raw), deps) : reply(z.parse(asked, raw).ask, deps);
+    const result = isCommand ? obey(z.parse(commanded, raw), deps) : reply(z.parse(asked, raw), deps);
     return { ok: true, result: await result };
   } catch (e) {
     return replyOf(e);
@@ -156,14 +162,39 @@ const replyOf = (e: unknown): Reply => {
   };
 };
 
-const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
+/** What the asker may see of the activity log; undefined: all of it. @throws NotProven; Declined: steward.yml does not name him */
+const readingOf = async ({ ask, stage = '', proof }: Asked, deps: AnswerDeps): Promise<Query['mayRead']> => {
+  const { readers } = deps.policy.activity;
+  if (readers.length === 0) return undefined;
+  if (!proof || stage !== deps.stage)
+    throw new NotProven(
+      `steward.yml says who may read the activity log, and who asks is not proven. What to do: use the CLI of the version that is deployed, with --stage ${deps.stage}`,
+    );
+  const by = await deps.identify(proof, {
+    hash: commandHash(stage, ask as Json),
+    region: deps.region,
+    now: deps.now(),
+  });
+  const reader = readerFor(readers, by);
+  if (!reader)
+    throw new Declined({
+      no: `${by} is none of activity.readers in steward.yml`,
+      remedy: 'ask with the credentials of one of them, or have it added and deployed',
+    });
+  const hasTags = Object.keys(reader.tags).length > 0;
+  return mayReadBy(reader, hasTags ? carriersOf(await (await deps.tagged())(reader.tags)) : undefined);
+};
+
+const reply = async (request: Asked, deps: AnswerDeps): Promise<object> => {
+  const { ask: q } = request;
+  const reading = () => readingOf(request, deps);
   switch (q.do) {
     case 'status':
       return status(deps);
     case 'incidents':
       return { at: deps.now(), incidents: await list(q, deps) };
     case 'why':
-      return why(q.about, deps, q.quick ?? false);
+      return why(q.about, { ...deps, reading }, q.quick ?? false);
     case 'plan': {
       const target = isIncidentId(q.target)
         ? (await findIncident(q.target, deps)).target
@@ -177,7 +208,7 @@ const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
     case 'channels':
       return { at: deps.now(), channels: await channels(deps) };
     case 'activity':
-      return activity(q, deps);
+      return activity(q, { ...deps, mayRead: await reading() });
     case 'activity-where':
       return {
         ...(await deps.activity()).where,
@@ -187,11 +218,15 @@ const reply = async (q: Question, deps: AnswerDeps): Promise<object> => {
   }
 };
 
-const activity = async (q: Extract<Question, { do: 'activity' }>, deps: AnswerDeps): Promise<ActivityPage> => {
+const activity = async (
+  q: Extract<Question, { do: 'activity' }>,
+  deps: AnswerDeps & { readonly mayRead: Query['mayRead'] | undefined },
+): Promise<ActivityPage> => {
   const { log } = await deps.activity();
+  const { stage, mayRead } = deps;
   const now = deps.now();
-  if (q.around === undefined) return searchActivity(q, log, now);
-  return searchAround(q, await findIncident(q.around, deps), { log, now, stage: deps.stage });
+  if (q.around === undefined) return searchActivity(q, { log, now, mayRead });
+  return searchAround(q, await findIncident(q.around, deps), { log, now, stage, mayRead });
 };
 
 /** What only stops or puts off is done even if the activity log cannot be told: nobody waits for a queue to pull a brake. */

@@ -1,5 +1,6 @@
 /** Why did it do that, or why did it not? For an incident or a target: what is known, what it would do now, and who stops it. */
 import { lookMessage } from '../../events/steward/signal.ts';
+import type { Query } from '../activity/search.ts';
 import { pausesOf } from '../core/answers.ts';
 import { InvalidInput, NotFound, StewardError } from '../core/errors.ts';
 import type { Incident } from '../core/incident.ts';
@@ -64,11 +65,16 @@ export const namedTarget = (text: string, deps: AnswerDeps): Target => {
   return target;
 };
 
+/** With what the asker may see of the activity log. */
+export interface Asking extends AnswerDeps {
+  readonly reading: () => Promise<Query['mayRead']>;
+}
+
 /** How many of a target's incidents are told in full. */
 const TOLD = 3;
 
 /** @param quick from the record alone: no look, so nothing about what would happen now */
-export const why = async (about: string, deps: AnswerDeps, quick: boolean): Promise<Why> => {
+export const why = async (about: string, deps: Asking, quick: boolean): Promise<Why> => {
   const at = deps.now();
   const explained = (incident: Incident) => explain(incident, deps, quick);
   if (isIncidentId(about)) return { about, at, incidents: [await explained(await findIncident(about, deps))] };
@@ -88,10 +94,15 @@ const isChange = ({ what, event }: ActivityRow): boolean =>
   !what.startsWith('steward:') && !/"readOnly"\s*:\s*true/.test(event);
 
 /** A log that cannot be read explains less; it does not keep the rest from being told. */
-const callsAround = async (incident: Incident, deps: AnswerDeps): Promise<Pick<Explained, 'calls' | 'noCalls'>> => {
+const callsAround = async (incident: Incident, deps: Asking): Promise<Pick<Explained, 'calls' | 'noCalls'>> => {
   try {
-    const { log } = await deps.activity();
-    const around = await activityAround(incident, log, { now: deps.now(), stage: deps.stage, limit: MOST_CALLS });
+    const [{ log }, mayRead] = await Promise.all([deps.activity(), deps.reading()]);
+    const around = await activityAround(incident, log, {
+      now: deps.now(),
+      stage: deps.stage,
+      limit: MOST_CALLS,
+      mayRead,
+    });
     return { calls: around.filter(isChange).reverse() };
   } catch (e) {
     if (!(e instanceof StewardError)) throw e;
@@ -99,7 +110,7 @@ const callsAround = async (incident: Incident, deps: AnswerDeps): Promise<Pick<E
   }
 };
 
-const explain = async (incident: Incident, deps: AnswerDeps, quick: boolean): Promise<Explained> => {
+const explain = async (incident: Incident, deps: Asking, quick: boolean): Promise<Explained> => {
   const [switches] = await deps.store.read({ kind: 'switches' });
   const pauses = switches ? pausesOf(switches, incident, deps.now()) : [];
   const canUndo = remediations.find((r) => r.name === incident.remediation)?.undo !== undefined;

@@ -3,12 +3,13 @@
  * commands really signed by the SDK and confirmed by the world's STS. Only Lambda's Invoke is left out: the request is handed over as JSON.
  */
 
+import { READS_ACTIVITY } from '../../cli/lambda.ts';
 import { main } from '../../cli/main.ts';
 import type { Io } from '../../cli/session.ts';
 import { createWriter } from '../../shared/activity/append.ts';
 import { type Changed, type Said as Entry, entriesOf, entryOf } from '../../shared/activity/entries.ts';
 import { awsEstate, type Backlog } from '../../shared/aws/estate.ts';
-import { commandHash, identify, prove } from '../../shared/aws/identity.ts';
+import { commandHash, identify, type Proof, prove } from '../../shared/aws/identity.ts';
 import { kmsMac } from '../../shared/aws/macs.ts';
 import { ssmParameters } from '../../shared/aws/parameters.ts';
 import { trailSource } from '../../shared/aws/trailSource.ts';
@@ -59,7 +60,8 @@ export interface At {
   readonly colors?: boolean;
 }
 
-export const createDesk = (options: AccountOptions = {}) => {
+/** @param tagged ARNs of what carries the tags that readers are told apart by */
+export const createDesk = (options: AccountOptions = {}, tagged: (tags: object) => readonly string[] = () => []) => {
   /** What record does with the table's stream; the log is there once the account is. */
   let streamed = Promise.resolve();
   let write = (_said: readonly Entry[]): Promise<unknown> => Promise.resolve();
@@ -119,6 +121,7 @@ export const createDesk = (options: AccountOptions = {}) => {
     }),
     parameters: async () => ssmParameters(from),
     ...(deps.policy.links ? { links: { url: 'https://door.example/', mac: async () => kmsMac(from, linkKey) } } : {}),
+    tagged: async () => async (tags) => tagged(tags),
     note: async (said) => void (await write([said])),
     activity: async () => ({ log, where: { ...WHERE, account: world.account, region: world.region, stage: STAGE } }),
   };
@@ -133,6 +136,9 @@ export const createDesk = (options: AccountOptions = {}) => {
     await streamed;
     return JSON.parse(JSON.stringify(await answer(JSON.parse(JSON.stringify(request)), answering))) as Reply;
   };
+
+  const signedBy = (who: string, stage: string, what: object): Promise<Proof> =>
+    prove(commandHash(stage, what as never), { region: world.region, credentials: keysOf(who) });
 
   const io = (who: string, said: { out: string; err: string }, at: At): Io => ({
     out: (text) => {
@@ -150,12 +156,13 @@ export const createDesk = (options: AccountOptions = {}) => {
     openLog: async () => ({ ...log, keys: KEYS }),
     openTrail: async () => trailSource({ ...from, credentials: rootCredentials }),
     connect: async ({ stage }) => ({
-      ask: (question) => invoke({ ask: question }),
-      command: async (command) => {
-        const hash = commandHash(stage, command as never);
-        const proof = await prove(hash, { region: world.region, credentials: keysOf(who) });
-        return invoke({ command, stage, proof });
-      },
+      ask: async (question) =>
+        invoke(
+          READS_ACTIVITY.has(question.do)
+            ? { ask: question, stage, proof: await signedBy(who, stage, question) }
+            : { ask: question },
+        ),
+      command: async (command) => invoke({ command, stage, proof: await signedBy(who, stage, command) }),
     }),
   });
 

@@ -21,6 +21,7 @@ import { CreateQueueCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/c
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { cloudWatchAlarms } from '../../shared/aws/cloudwatch.ts';
 import { sqsQueue } from '../../shared/aws/queue.ts';
+import { awsTagged } from '../../shared/aws/tagged.ts';
 import { proofGroup } from '../../shared/core/agents.ts';
 import { Refused, StewardError } from '../../shared/core/errors.ts';
 import { instanceTarget, targetOf } from '../../shared/core/target.ts';
@@ -717,4 +718,23 @@ describe.each([
       'the signals queue did not take 1 of 2 messages: InternalError',
     );
   });
+});
+
+('url' in moto ? test : test.skip)('what carries a tag, page by page, on moto', async () => {
+  const transport = transportTo('url' in moto ? moto.url : '');
+  const options = { region: REGION, credentials };
+  const raw = new SQSClient({ ...options, requestHandler: transport });
+  const make = async (name: string, tags: Record<string, string>) => {
+    const { QueueUrl } = await raw.send(new CreateQueueCommand({ QueueName: name, tags }));
+    return QueueUrl?.split('/').at(-1);
+  };
+  const shop = await Promise.all(Array.from({ length: 120 }, (_, n) => make(`shop-${n}`, { stack: 'shop' })));
+  const bank = await make('bank', { stack: 'bank', owner: 'anna' });
+  await make('other', { stack: 'other' });
+  const tagged = awsTagged({ ...options, transport });
+  const names = async (tags: Record<string, string[]>) => (await tagged(tags)).map((a) => a.split(':').at(-1)).sort();
+  expect(await names({ stack: ['shop'] })).toEqual([...shop].sort());
+  expect(await names({ stack: ['bank'] })).toEqual([bank]);
+  expect(await names({ owner: ['anna', 'bert'] })).toEqual([bank]);
+  expect(await names({ stack: ['none'] })).toEqual([]);
 });

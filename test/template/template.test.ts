@@ -562,6 +562,34 @@ channels:
   });
 });
 
+/** What only a policy that asks for it gets. */
+describe('the activity log, as steward.yml wants it', () => {
+  const file = join(folder, 'readers.yml');
+  const readers = (tags: string) =>
+    `activity:\n  reads: true\n  readers: [{ is: ['arn:aws:iam::*:role/audit'], ${tags} }]\n`;
+  const rights = ({ Resources }: Template) =>
+    Object.values(Resources).filter(({ Properties }) => text(Properties).includes('tag:GetResources'));
+
+  test('calls that only read come by EventBridge where it says so, else not', () => {
+    writeFileSync(file, readers("accounts: ['111122223333']"));
+    const asked = pack(join(folder, 'readers'), { STEWARD_POLICY: file });
+    expect(one('ActivityRule').Properties.State).toBe('ENABLED');
+    expect(asked.Resources['ActivityRule']?.Properties.State).toBe('ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS');
+    expect(rights(asked)).toEqual([]);
+  });
+  test('tags are looked up by answer alone, and only where readers are told by tags', () => {
+    writeFileSync(file, readers('tags: { team: [shop] }'));
+    const asked = pack(join(folder, 'tags'), { STEWARD_POLICY: file });
+    expect(rights(template)).toEqual([]);
+    expect(rights(asked).map(({ Type, Properties }) => [Type, Properties.Roles])).toEqual([
+      ['AWS::IAM::Policy', [{ Ref: 'AnswerRole' }]],
+    ]);
+    expect(rights(asked)[0]?.Properties.PolicyDocument.Statement).toEqual([
+      { Effect: 'Allow', Action: 'tag:GetResources', Resource: '*' },
+    ]);
+  });
+});
+
 /** There is no public door, unless the policy says so; and then it may do next to nothing. */
 describe('the public door', () => {
   const SLACK = '\n  slack: { signingSecret: /steward/slack, team: T1, people: { U1: alice } }';
