@@ -10,6 +10,7 @@ import { build } from 'esbuild';
 import { startEmulator } from '../test/contract/emulators.ts';
 import { credentials, REGION, tableOf } from '../test/contract/table.ts';
 import { activity } from './activity.ts';
+import { activityCost } from './activityCost.ts';
 import { eventToAct } from './eventToAct.ts';
 import { idle } from './idle.ts';
 import { incidentCost, passTimes, type Table } from './incident.ts';
@@ -199,6 +200,12 @@ const LIMITS: Readonly<Record<string, string>> = {
   'activity.searchFirstPageModelMs': 'on DynamoDB as modelled: 10 ms a call, 50 MB a second',
   'activity.verifyPerSecond': '≥ 100,000 a core',
   'activity.tampersFound': 'all',
+  'activity.limitAudit': 'events a second: the trail’s one reader, at 512 MB. 10G a month are 3,858',
+  'activity.limitShard': 'one writer at a time, 10 ms a call',
+  'activity.limitCheckpoint': '4,096 links a minute',
+  'activity.limitRecord': 'two at once, changes only',
+  'activity.limitPartition': '1,000 links a second',
+  'activity.usd1M': 'all of it, a month',
   'storm.violations': '0: no guard broken, every incident over or a person told, no signal lost',
   'storm.told': '1: one cause, one person',
   'storm.acted': '0 while it lasts',
@@ -229,6 +236,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   storm,
   sandbox: eventToAct,
   activity,
+  'activity-cost': activityCost,
   demo,
   zones: zonePlans,
   simulation,

@@ -8,6 +8,7 @@ import { type LogTable, type Objects, PARTITION, spillKey } from './log.ts';
 import { type Activity, readActivity, sameContent } from './record.ts';
 import { pack } from './segment.ts';
 import { nameOf, termsOf } from './terms.ts';
+import type { Hash } from './tree.ts';
 
 export interface WriterOptions {
   readonly table: LogTable;
@@ -81,6 +82,21 @@ interface New extends Entry {
   /** The place of the unequal one. */
   readonly conflict?: string;
 }
+type Segment<E extends Entry> = ReturnType<typeof cut<E>>;
+/** Its body is in the table; without a link it is nothing. */
+interface Stored extends Segment<New> {
+  readonly hash: Hash;
+  readonly root: Hash;
+  readonly spilled: boolean;
+}
+/** Bodies that are written at once: one that loses its place to somebody else's link may have been written for nothing. */
+const AHEAD = 4;
+const segmentsOf = <E extends Entry>(entries: readonly E[], most: number): Segment<E>[] => {
+  const segments: Segment<E>[] = [];
+  for (let left = entries; left.length > 0 && segments.length < most; left = left.slice(segments.at(-1)?.part.length))
+    segments.push(cut(left));
+  return segments;
+};
 const conflictOf = (found: Found, others: readonly Entry[]): Pick<New, 'conflict'> => {
   if (found.is === 'conflict') return { conflict: found.with };
   return others.length > 0 ? { conflict: 'written together with it' } : {};
@@ -109,66 +125,90 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
     return fresh;
   };
 
-  const write = async (
-    view: Known,
-    { shard, leg, tally }: { shard: number; leg: Leg; tally: Tally },
-    { part, terms }: ReturnType<typeof cut<New>>,
-  ): Promise<boolean> => {
+  /** Bodies first, some at once: their links, one after the other, are what counts. */
+  const store = async ({ part, terms }: Segment<New>, tally: Tally): Promise<Stored> => {
     const conflicts = part.flatMap((e, n): [number, string][] => (e.conflict === undefined ? [] : [[n, e.conflict]]));
     const { body, root } = pack({ events: part.map((e) => e.raw), conflicts });
     const hash = sha256(body);
     const spilled = body.length > LARGEST_BODY;
+    if (spilled) await objects.put(spillKey(base64(hash)), body);
+    else await table.put({ partition: PARTITION.body(base64(hash)), slot: 0, bytes: body }, now() + days(hotDays));
+    tally.units += spilled ? 0 : unitsOf(body);
+    return { part, terms, hash, root, spilled };
+  };
+
+  /** @returns false: somebody else was first */
+  const write = async (
+    view: Known,
+    { shard, leg, tally }: { shard: number; leg: Leg; tally: Tally },
+    { part, terms, hash, root, spilled }: Stored,
+  ): Promise<boolean> => {
     const before = view.head;
+    const activities = part.map((e) => e.activity);
     const link = makeLink({
       shard: view.shard,
       leg,
       now: now(),
       before,
-      activities: part.map((e) => e.activity),
+      activities,
       terms,
       body: hash,
       root,
       spilled,
     });
     if (!before) await table.put({ partition: PARTITION.shards, slot: shard, bytes: Buffer.from(view.shard) });
-    if (spilled) await objects.put(spillKey(link.header.body), body);
-    else await table.put({ partition: PARTITION.body(base64(hash)), slot: 0, bytes: body }, now() + days(hotDays));
-    tally.units += (spilled ? 0 : unitsOf(body)) + unitsOf(link.bytes);
+    tally.units += unitsOf(link.bytes);
     const put = await table.put({ partition: PARTITION.link(view.shard), slot: link.header.seq, bytes: link.bytes });
     if (put === 'taken') return false;
     view.add(link);
     return true;
   };
 
+  /** The first few segments of these. @returns how many events, and whether somebody else was first before their end */
+  const writeSome = async (
+    view: Known,
+    to: { shard: number; leg: Leg; tally: Tally },
+    entries: readonly New[],
+    told: Told,
+  ): Promise<{ readonly count: number; readonly lost: boolean }> => {
+    const { tally } = to;
+    const segments = await Promise.all(segmentsOf(entries, AHEAD).map((segment) => store(segment, tally)));
+    let count = 0;
+    for (const segment of segments) {
+      if (!(await write(view, to, segment))) {
+        tally.lost++;
+        return { count, lost: true };
+      }
+      const { part } = segment;
+      count += part.length;
+      tally.segments++;
+      tally.written += part.length;
+      tally.conflicts += part.filter((e) => e.conflict !== undefined).length;
+      tellAll(part, told);
+    }
+    return { count, lost: false };
+  };
+
   const appendTo = async (
-    { shard, leg }: { shard: number; leg: Leg },
+    to: { shard: number; leg: Leg; tally: Tally },
     entries: readonly Entry[],
-    tally: Tally,
     told: Told,
   ): Promise<void> => {
-    const view = viewOf(shard);
+    const view = viewOf(to.shard);
     let left: readonly New[] = entries;
-    for (let tries = 0; left.length > 0; ) {
-      await view.refresh([...new Set(left.map((e) => e.activity.time))]);
-      const fresh = await unknown(view, left, tally, told);
-      if (fresh.length === 0) return;
-      const segment = cut(fresh);
-      const { part } = segment;
-      if (await write(view, { shard, leg, tally }, segment)) {
-        tally.written += part.length;
-        tellAll(part, told);
-        tally.conflicts += part.filter((e) => e.conflict !== undefined).length;
-        tally.segments++;
-        left = fresh.slice(part.length);
-        tries = 0;
-      } else {
-        tally.lost++;
-        left = fresh;
-        if (++tries === TRIES)
-          throw new Throttled(
-            `${placeOf({ shard: view.shard, seq: view.head?.header.seq ?? 0 })}: ${TRIES} times somebody else was first: raise the number of shards`,
-          );
+    for (let [stale, tries] = [true, 0]; left.length > 0; ) {
+      if (stale) {
+        await view.refresh([...new Set(left.map((e) => e.activity.time))]);
+        left = await unknown(view, left, to.tally, told);
       }
+      const { count, lost } = await writeSome(view, to, left, told);
+      left = left.slice(count);
+      stale = lost;
+      tries = count > 0 ? 0 : tries + 1;
+      if (tries === TRIES)
+        throw new Throttled(
+          `${placeOf({ shard: view.shard, seq: view.head?.header.seq ?? 0 })}: ${TRIES} times somebody else was first: raise the number of shards`,
+        );
     }
   };
 
@@ -184,7 +224,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
         if (group) group.push({ raw, activity });
         else groups.set(shard, [{ raw, activity }]);
       }
-      for (const [shard, entries] of groups) await appendTo({ shard, leg }, entries, tally, told);
+      for (const [shard, entries] of groups) await appendTo({ shard, leg, tally }, entries, told);
       return tally;
     },
   };
