@@ -1,11 +1,21 @@
 /** Auto Scaling: groups of the fleet's instances, what they do about an unhealthy one, and how long their hooks hold it. */
+
+import type { LaunchInstancesCommandInput, LaunchInstancesCommandOutput } from '@aws-sdk/client-auto-scaling';
 import * as api from '@aws-sdk/client-auto-scaling';
 import { instanceArn } from './arns.ts';
+import type { Instance } from './ec2.ts';
 import { makeInstance, startInstance, terminateInstance } from './instances.ts';
+import { subnetIn } from './places.ts';
 import { AwsError, defineService, type Operations, queryWords } from './service.ts';
 import type { World } from './world.ts';
 
-export type GroupMember = { lifecycle: string; health: 'Healthy' | 'Unhealthy'; zone: string };
+export type GroupMember = {
+  lifecycle: string;
+  health: 'Healthy' | 'Unhealthy';
+  zone: string;
+  /** From scale-in. */
+  protected?: boolean;
+};
 export type ScalingGroup = {
   readonly name: string;
   desired: number;
@@ -13,6 +23,10 @@ export type ScalingGroup = {
   max: number;
   suspended: Set<string>;
   capacityRebalance: boolean;
+  /** Names of the zones that its subnets are in. */
+  zones: string[];
+  /** Milliseconds in which a new instance is held by a hook; 0: no hook. */
+  launchHook: number;
   /** Milliseconds in which a terminating instance is held by a hook; 0: no hook. */
   hook: number;
   /** After so long its own EC2 health check sees that a status check fails; undefined: never. */
@@ -22,14 +36,26 @@ export type ScalingGroup = {
   targetGroups: string[];
   readonly members: Map<string, GroupMember>;
 };
-export type AutoScalingState = { readonly groups: Map<string, ScalingGroup> };
-export const createAutoScalingState = (): AutoScalingState => ({ groups: new Map() });
+export type AutoScalingState = {
+  readonly groups: Map<string, ScalingGroup>;
+  /** Zones in which EC2 has no capacity for them now. */
+  readonly lacks: Set<string>;
+  /** What LaunchInstances answered to a token: eight hours long the same. */
+  readonly launched: Map<string, LaunchInstancesCommandOutput>;
+};
+export const createAutoScalingState = (): AutoScalingState => ({
+  groups: new Map(),
+  lacks: new Set(),
+  launched: new Map(),
+});
 
 const TAG = 'aws:autoscaling:groupName';
 const REPLACES_AFTER = 5_000;
 const LAUNCHES_AFTER = 10_000;
 /** From the new one in service to the end of the old one. */
 const REBALANCES_AFTER = 60_000;
+/** What EC2 had no capacity for is tried again. */
+const TRIES_AGAIN = 60_000;
 
 /** Makes the group of the instances that carry its tag. */
 export const addGroup = (world: World, name: string, given: Partial<ScalingGroup> = {}): ScalingGroup => {
@@ -39,7 +65,10 @@ export const addGroup = (world: World, name: string, given: Partial<ScalingGroup
     desired: instances.length,
     min: 1,
     max: instances.length * 2,
-    suspended: new Set(),
+    // Those of the fleet are as they were furnished, until a story says otherwise.
+    suspended: new Set(['AZRebalance']),
+    zones: Object.keys(world.zones),
+    launchHook: 0,
     capacityRebalance: false,
     hook: 0,
     notices: undefined,
@@ -66,12 +95,101 @@ const launch = (
   { over = 0, arrived = () => {} }: { over?: number; arrived?: () => void } = {},
 ) => {
   if (group.suspended.has('Launch') || group.members.size >= group.desired + over) return;
+  if (world.autoscaling.lacks.has(zone)) {
+    sayLaunch(world, group, zone, undefined);
+    // "balanced-best-effort": if launches fail in a zone, it launches in another one.
+    const [other] = byMembers(group).filter((z) => !world.autoscaling.lacks.has(z));
+    const again = () => launch(world, group, other ?? zone, like, type, { over, arrived });
+    return void later(world, other ? LAUNCHES_AFTER : TRIES_AGAIN, again);
+  }
+  enroll(world, group, zone, like, type, arrived);
+};
+
+/** Zones of the group, those with the fewest of its members first. */
+const byMembers = ({ zones, members }: ScalingGroup): string[] => {
+  const count = (zone: string) => [...members.values()].filter((m) => m.zone === zone).length;
+  return [...zones].sort((a, b) => count(a) - count(b));
+};
+
+/** Started, held by a hook if there is one, in service. */
+const enroll = (
+  world: World,
+  group: ScalingGroup,
+  zone: string,
+  like: Readonly<Record<string, string>>,
+  type: string,
+  arrived: () => void = () => {},
+): Instance => {
   const instance = makeInstance(world, { zone, type, tags: { ...like } });
   group.members.set(instance.id, { lifecycle: 'Pending', health: 'Healthy', zone });
   startInstance(world, instance, () => {
     const member = group.members.get(instance.id);
-    if (member) member.lifecycle = 'InService';
-    arrived();
+    if (!member) return;
+    if (group.launchHook > 0) member.lifecycle = 'Pending:Wait';
+    later(world, group.launchHook, () => {
+      if (!group.members.has(instance.id)) return;
+      member.lifecycle = 'InService';
+      arrived();
+    });
+  });
+  sayLaunch(world, group, zone, instance);
+  return instance;
+};
+
+const noCapacity = (type: string, zone: string): string =>
+  `We currently do not have sufficient ${type} capacity in the Availability Zone you requested (${zone}). Our system will be working on provisioning additional capacity.`;
+
+const sayLaunch = (world: World, group: ScalingGroup, zone: string, instance: Instance | undefined) =>
+  world.events.emit({
+    source: 'aws.autoscaling',
+    detailType: instance ? 'EC2 Instance Launch Successful' : 'EC2 Instance Launch Unsuccessful',
+    resources: [arnOf(world, group.name), ...(instance ? [instanceArn(world, instance.id)] : [])],
+    detail: {
+      StatusCode: instance ? 'InProgress' : 'Failed',
+      AutoScalingGroupName: group.name,
+      ActivityId: world.random.uuid(),
+      Details: { 'Availability Zone': zone, 'Subnet ID': subnetIn(world, zone) },
+      EC2InstanceId: instance?.id ?? '',
+      ...(instance ? {} : { StatusMessage: `${noCapacity('m6i.large', zone)} Launching EC2 instance failed.` }),
+      Origin: 'EC2',
+      Destination: 'AutoScalingGroup',
+    },
+  });
+
+/** Those of the group that serve, or are on their way. */
+const likeOf = (world: World, group: ScalingGroup): Instance | undefined =>
+  [...group.members.keys()].flatMap((id) => world.ec2.instances.get(id) ?? [])[0];
+
+/** Through the hook, then terminated: nobody takes its place. */
+const letGo = (world: World, group: ScalingGroup, id: string, then: (member: GroupMember, was: Instance) => void) => {
+  const member = group.members.get(id);
+  const instance = world.ec2.instances.get(id);
+  if (!member || !instance || !['InService', 'Pending'].includes(member.lifecycle)) return;
+  member.lifecycle = group.hook > 0 ? 'Terminating:Wait' : 'Terminating';
+  later(world, group.hook, () => {
+    terminateInstance(world, instance);
+    group.members.delete(id);
+    then(member, instance);
+  });
+};
+
+/** AZRebalance: one more where there are fewest, and then one less where there are most. */
+const evenOut = (world: World, group: ScalingGroup) => {
+  const quiet = [...group.members.values()].every((m) => m.lifecycle === 'InService');
+  if (group.suspended.has('AZRebalance') || !quiet || group.members.size !== group.desired) return;
+  const zones = byMembers(group);
+  const [thin] = zones;
+  const fat = zones.at(-1);
+  const own = [...group.members].filter(([, m]) => m.zone === fat);
+  const there = [...group.members.values()].filter((m) => m.zone === thin).length;
+  const like = likeOf(world, group);
+  if (!thin || !like || own.length - there < 2 || world.autoscaling.lacks.has(thin)) return;
+  launch(world, group, thin, like.tags, like.type, {
+    over: 1,
+    arrived: () => {
+      const [first] = own.find(([, m]) => !m.protected) ?? [];
+      if (first !== undefined && group.members.size > group.desired) letGo(world, group, first, () => {});
+    },
   });
 };
 
@@ -81,17 +199,15 @@ const replace = (world: World, group: ScalingGroup, id: string) => {
   const instance = world.ec2.instances.get(id);
   if (!member || !instance || member.lifecycle !== 'InService') return;
   if (group.suspended.has('ReplaceUnhealthy') || group.suspended.has('Terminate')) return;
-  member.lifecycle = group.hook > 0 ? 'Terminating:Wait' : 'Terminating';
-  later(world, group.hook, () => {
-    terminateInstance(world, instance);
-    group.members.delete(id);
-    later(world, LAUNCHES_AFTER, () => launch(world, group, member.zone, instance.tags, instance.type));
-  });
+  letGo(world, group, id, (gone, was) =>
+    later(world, LAUNCHES_AFTER, () => launch(world, group, gone.zone, was.tags, was.type)),
+  );
 };
 
 /** Each minute: what does not run, or fails its checks for long enough, is unhealthy. */
 export const checkGroups = (world: World) => {
-  for (const group of world.autoscaling.groups.values())
+  for (const group of world.autoscaling.groups.values()) {
+    evenOut(world, group);
     for (const [id, member] of group.members) {
       const instance = world.ec2.instances.get(id);
       const down = !instance || ['stopped', 'stopping', 'terminated', 'shutting-down'].includes(instance.state);
@@ -101,6 +217,7 @@ export const checkGroups = (world: World) => {
       member.health = 'Unhealthy';
       replace(world, group, id);
     }
+  }
 };
 
 /** AWS says that it will take a spot instance back in two minutes, and does. */
@@ -150,7 +267,7 @@ const operations: Operations<typeof api> = {
             AvailabilityZone: member.zone,
             LifecycleState: member.lifecycle,
             HealthStatus: member.health.toUpperCase(),
-            ProtectedFromScaleIn: false,
+            ProtectedFromScaleIn: member.protected ?? false,
           }
         : [];
     }),
@@ -164,7 +281,9 @@ const operations: Operations<typeof api> = {
         MaxSize: g.max,
         DesiredCapacity: g.desired,
         DefaultCooldown: 300,
-        AvailabilityZones: Object.keys(world.zones),
+        AvailabilityZones: [...g.zones],
+        VPCZoneIdentifier: g.zones.map((z) => subnetIn(world, z)).join(','),
+        LaunchTemplate: { LaunchTemplateName: g.name, Version: '$Default' },
         HealthCheckType: 'EC2',
         CreatedTime: new Date(0),
         CapacityRebalance: g.capacityRebalance,
@@ -178,7 +297,7 @@ const operations: Operations<typeof api> = {
           AvailabilityZone: m.zone,
           LifecycleState: m.lifecycle as 'InService',
           HealthStatus: m.health,
-          ProtectedFromScaleIn: false,
+          ProtectedFromScaleIn: m.protected ?? false,
         })),
       })),
   }),
@@ -207,6 +326,33 @@ const operations: Operations<typeof api> = {
     if (member.health === 'Unhealthy') later(world, REPLACES_AFTER, () => replace(world, group, id));
     return {};
   },
+  LaunchInstances: (input, { world }) => {
+    const token = `${input.AutoScalingGroupName} ${input.ClientToken}`;
+    const answered = world.autoscaling.launched.get(token) ?? launchNow(world, input);
+    world.autoscaling.launched.set(token, answered);
+    return answered;
+  },
+  TerminateInstanceInAutoScalingGroup: (input, { world }) => {
+    const id = input.InstanceId ?? '';
+    const group = groupOf(world, id);
+    if (!group)
+      throw new AwsError(
+        'ValidationError',
+        `Instance Id not found - No managed instance found for instance ID: ${id}`,
+        400,
+      );
+    if (input.ShouldDecrementDesiredCapacity && group.desired <= group.min)
+      throw new AwsError(
+        'ValidationError',
+        `Currently, desiredSize equals minSize (${group.min}). Terminating instance without replacement will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.`,
+        400,
+      );
+    if (input.ShouldDecrementDesiredCapacity) group.desired -= 1;
+    letGo(world, group, id, (gone, was) =>
+      later(world, LAUNCHES_AFTER, () => launch(world, group, gone.zone, was.tags, was.type)),
+    );
+    return {};
+  },
   SetDesiredCapacity: (input, { world }) => {
     const group = find(world, input.AutoScalingGroupName);
     const wanted = input.DesiredCapacity ?? group.desired;
@@ -219,13 +365,44 @@ const operations: Operations<typeof api> = {
     group.desired = wanted;
     const [first] = group.members;
     const like = first && world.ec2.instances.get(first[0]);
-    const zones = Object.keys(world.zones);
+    const zones = group.zones;
     for (let n = group.members.size; like && n < wanted; n++)
       later(world, LAUNCHES_AFTER, () =>
         launch(world, group, zones[n % zones.length] ?? like.zone, like.tags, like.type),
       );
     return {};
   },
+};
+
+/** "The Auto Scaling group's desired capacity is increased by the number of instances launched": one zone a call, at once or not at all. */
+const launchNow = (world: World, input: LaunchInstancesCommandInput): LaunchInstancesCommandOutput => {
+  const group = find(world, input.AutoScalingGroupName);
+  const [zoneId] = input.AvailabilityZoneIds ?? [];
+  const zone = input.AvailabilityZones?.[0] ?? group.zones.find((z) => world.zones[z] === zoneId) ?? '';
+  const count = input.RequestedCapacity ?? 1;
+  if (!group.zones.includes(zone))
+    throw new AwsError('ValidationError', `The zone ${zoneId ?? zone} is not one of the Auto Scaling group.`, 400);
+  if (group.desired + count > group.max)
+    throw new AwsError('ValidationError', `Launching ${count} would exceed the maximum size of the group.`, 400);
+  if (group.suspended.has('Launch'))
+    throw new AwsError('ValidationError', 'The Launch process of the group is suspended.', 400);
+  const like = likeOf(world, group);
+  const type = like?.type ?? 'm6i.large';
+  const where = { InstanceType: type, AvailabilityZone: zone, AvailabilityZoneId: world.zones[zone] };
+  const about = { AutoScalingGroupName: group.name, ClientToken: input.ClientToken, $metadata: {} };
+  if (world.autoscaling.lacks.has(zone)) {
+    sayLaunch(world, group, zone, undefined);
+    const error = { ...where, ErrorCode: 'InsufficientInstanceCapacity', ErrorMessage: noCapacity(type, zone) };
+    return { ...about, Instances: [], Errors: [error] };
+  }
+  group.desired += count;
+  const tags = like?.tags ?? { [TAG]: group.name };
+  const made = Array.from({ length: count }, () => enroll(world, group, zone, tags, type).id);
+  return {
+    ...about,
+    Instances: [{ ...where, MarketType: 'OnDemand', SubnetId: subnetIn(world, zone), InstanceIds: made }],
+    Errors: [],
+  };
 };
 
 const arnOf = ({ region, account }: World, name: string) =>
@@ -240,8 +417,16 @@ export const autoScalingService = defineService<typeof api>({
   api,
   words: queryWords,
   operations,
+  requires: {
+    LaunchInstances: () =>
+      ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'].map((action) => ({ action, resource: { arn: '*' } })),
+  },
   resources: {
     SetInstanceHealth: (input, world) => [
+      { arn: arnOf(world, groupOf(world, input.InstanceId ?? '')?.name ?? 'none') },
+    ],
+    LaunchInstances: (input, world) => [{ arn: arnOf(world, input.AutoScalingGroupName ?? '') }],
+    TerminateInstanceInAutoScalingGroup: (input, world) => [
       { arn: arnOf(world, groupOf(world, input.InstanceId ?? '')?.name ?? 'none') },
     ],
     SetDesiredCapacity: (input, world) => [{ arn: arnOf(world, input.AutoScalingGroupName ?? '') }],

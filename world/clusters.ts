@@ -22,6 +22,8 @@ export type ClusterOptions = {
   /** False: its instances are in no Auto Scaling group. */
   readonly scaled?: boolean;
   readonly group?: Partial<ScalingGroup>;
+  /** Names of the zones that its hosts are in, one after the other. */
+  readonly zones?: readonly string[];
 };
 export type Furnished = { readonly cluster: Cluster; readonly hosts: readonly Instance[] };
 
@@ -35,6 +37,7 @@ export const makeCluster = (
     spot = false,
     scaled = true,
     group = {},
+    zones: given,
   }: ClusterOptions = {},
 ): Furnished => {
   const cluster = createCluster(world, name, tags);
@@ -43,7 +46,7 @@ export const makeCluster = (
     world.ecs.listeners.add(wake);
     world.elb.listeners.add(wake);
   }
-  const zones = Object.keys(world.zones);
+  const zones = given ?? Object.keys(world.zones);
   const hosts = Array.from({ length: instances }, (_, i) =>
     makeInstance(world, {
       type,

@@ -110,6 +110,8 @@ export type Ec2State = {
   /** Instance → volumes that were ever attached to it: `attachment` says which are. */
   readonly attached: Map<string, Set<string>>;
   readonly dedicatedHosts: Map<string, DedicatedHost>;
+  /** Free addresses of a zone's subnet, where they are another number than all. */
+  readonly addresses: Map<string, number>;
   readonly vpcs: Map<string, Vpc>;
   readonly flowLogs: Map<string, FlowLog>;
   /** Destinations that flow logs cannot write to, and what AWS says of it. */
@@ -124,6 +126,7 @@ export const createEc2State = (): Ec2State => ({
   snapshots: new Map(),
   attached: new Map(),
   dedicatedHosts: new Map(),
+  addresses: new Map(),
   vpcs: new Map(),
   flowLogs: new Map(),
   unreachable: new Map(),

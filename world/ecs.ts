@@ -162,6 +162,10 @@ export type EcsService = {
   /** Milliseconds in which an unhealthy target is forgiven. */
   grace: number;
   rebalancing: boolean;
+  /** One that its rebalancing has started, and that does not serve yet: it is not one too many. */
+  moving: string | undefined;
+  /** Expressions of `memberOf`. */
+  readonly constraints: readonly string[];
   readonly controller: 'ECS' | 'CODE_DEPLOY' | 'EXTERNAL';
   /** Its scheduler does not see to failed health checks, as in an issue of ECS's own. */
   overlooks: boolean;

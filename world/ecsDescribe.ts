@@ -25,6 +25,7 @@ import {
   type TaskDefinition,
   tasksOn,
 } from './ecs.ts';
+import { subnetIn } from './places.ts';
 import type { World } from './world.ts';
 
 /** ECS writes its tags in lower case. */
@@ -210,7 +211,15 @@ export const apiService = (world: World, service: EcsService): ApiService => {
       containerPort: t.port,
     })),
     placementStrategy: service.placement.map((p) => ({ ...p })),
-    placementConstraints: service.distinct ? [{ type: 'distinctInstance' }] : [],
+    placementConstraints: [
+      ...(service.distinct ? [{ type: 'distinctInstance' as const }] : []),
+      ...service.constraints.map((expression) => ({ type: 'memberOf' as const, expression })),
+    ],
+    ...(service.launchType === 'FARGATE' && {
+      networkConfiguration: {
+        awsvpcConfiguration: { subnets: Object.keys(world.zones).map((zone) => subnetIn(world, zone)) },
+      },
+    }),
     deployments: service.deployments.map((d) => apiDeployment(service, d, tasks)),
     events: service.events.map((e) => ({ id: e.id, createdAt: new Date(e.at), message: e.message })),
     createdAt: new Date(service.createdAt),

@@ -10,6 +10,7 @@ import {
   type EcsService,
   imageOf,
   instanceOfTask,
+  remaining,
   type Task,
 } from './ecs.ts';
 import { isRunning, note, sayDeployment, sayService, tasksOf } from './ecsDescribe.ts';
@@ -120,6 +121,7 @@ const reconcile = (world: World, cluster: Cluster, service: EcsService) => {
   startMissing(view(world, cluster, service));
   stopLeavers(view(world, cluster, service));
   roll(view(world, cluster, service));
+  rebalance(view(world, cluster, service));
 };
 
 /** "Service tasks on the container instance that are in the PENDING state are stopped immediately." */
@@ -138,15 +140,60 @@ const stopAll = (world: World, service: EcsService, tasks: readonly Task[]) => {
     stopTask(world, task, 'ServiceSchedulerInitiated', `Scaling activity initiated by (deployment ${task.startedBy})`);
 };
 
-/** More than wanted: from the zone with the most. */
-const scaleIn = ({ world, service, keepers }: View) => {
-  const excess = keepers.length - service.desired;
+/** One that is on its way into a thinner zone is not too many until it serves. */
+const onItsWay = ({ world, service, keepers }: View): number => {
+  const task = keepers.find((t) => t.id === service.moving);
+  if (task && !isHealthy(world, service, task)) return 1;
+  service.moving = undefined;
+  return 0;
+};
+
+/** "… Amazon ECS Service can't rebalance": where its first strategy is another than to spread by zone, or no more than wanted may run. */
+const mayRebalance = ({ rebalancing, strategy, maximumPercent, placement: [first] }: EcsService): boolean =>
+  rebalancing &&
+  strategy === 'REPLICA' &&
+  maximumPercent > 100 &&
+  (first === undefined || (first.type === 'spread' && first.field.endsWith('availability-zone')));
+
+/** Availability Zone rebalancing: of what is steady one is started in the thinnest zone; once it serves, scaling in takes one from the fullest. */
+const rebalance = ({ world, cluster, service, wanted, keepers }: View) => {
+  if (!mayRebalance(service) || !service.steady || service.moving !== undefined) return;
+  const definition = definitionOf(world, primaryOf(service).definition);
+  const found =
+    definition && place(world, cluster, { service, definition, launchType: service.launchType, tasks: [...wanted] });
+  if (!definition || !found || !isPlace(found)) return;
+  const counts = new Map<string, number>();
+  for (const t of keepers) counts.set(t.zone, (counts.get(t.zone) ?? 0) + 1);
+  if (Math.max(0, ...counts.values()) - (counts.get(found.zone) ?? 0) < 2) return;
+  const { zone, instance } = found;
+  const { launchType } = service;
+  const startedBy = primaryOf(service).id;
+  const task = startTask(world, { cluster, definition, launchType, zone, instance, service, startedBy });
+  service.moving = task.id;
+  service.steady = false;
+  note(world, service, `has started 1 tasks in ${zone} to balance Availability Zones: (task ${task.id}).`);
+  sayService(world, service, 'INFO', 'SERVICE_REBALANCING_STARTED');
+};
+
+/** Which goes first: of the zone with the most; or, where tasks are packed, of the emptiest instance. */
+const rankOf = ({ world, cluster, service, keepers }: View): ((t: Task) => number) => {
+  if (service.placement[0]?.type !== 'binpack') return (t) => keepers.filter((o) => o.zone === t.zone).length;
+  return (t) => {
+    const instance = instanceOfTask(world, t);
+    return instance ? remaining(cluster, instance).memory : 0;
+  };
+};
+
+/** More than wanted: as its placement says. */
+const scaleIn = (seen: View) => {
+  const { world, service, keepers } = seen;
+  const excess = keepers.length - service.desired - onItsWay(seen);
   if (excess <= 0) return;
   const left = [...keepers];
   const chosen: Task[] = [];
   while (chosen.length < excess) {
-    const count = (t: Task) => left.filter((o) => o.zone === t.zone).length;
-    const [first] = left.filter((t) => !isProtected(world, t)).sort((a, b) => count(b) - count(a));
+    const rank = rankOf({ ...seen, keepers: left });
+    const [first] = left.filter((t) => !isProtected(world, t)).sort((a, b) => rank(b) - rank(a));
     if (!first) break;
     left.splice(left.indexOf(first), 1);
     chosen.push(first);

@@ -82,6 +82,7 @@ export type NewService = Partial<
     | 'circuitBreaker'
     | 'grace'
     | 'rebalancing'
+    | 'constraints'
     | 'controller'
     | 'overlooks'
     | 'placement'
@@ -110,6 +111,8 @@ export const makeService = (
     circuitBreaker: { enable: false, rollback: false },
     grace: 0,
     rebalancing: false,
+    moving: undefined,
+    constraints: [],
     controller: 'ECS',
     overlooks: false,
     placement: [],

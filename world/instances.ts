@@ -13,7 +13,7 @@ import type { Ec2Operations, Instance, InstanceState, Volume } from './ec2.ts';
 import { agentChanged, hostChanged } from './ecsInstances.ts';
 import { catchUp, hear, makeHost, restartUnit } from './hosts.ts';
 import { grantsKey, type Principal } from './iam.ts';
-import { INSTANCE_TYPES } from './places.ts';
+import { INSTANCE_TYPES, subnetIn } from './places.ts';
 import { AwsError } from './service.ts';
 import type { World } from './world.ts';
 
@@ -245,7 +245,7 @@ export const makeInstance = (world: World, options: NewInstance = {}): Instance 
     launchTime: clock.now(),
     runningSince: options.running ? clock.now() - world.settle.statusChecks : clock.now(),
     privateIp: `10.0.${16 * index + random.integer(16)}.${4 + random.integer(250)}`,
-    subnetId: `subnet-0000000000000000${index}`,
+    subnetId: subnetIn(world, zone),
     vpcId: 'vpc-00000000000000001',
     tags: { ...options.tags },
     reason: undefined,

@@ -2,6 +2,7 @@
 import type { _InstanceType } from '@aws-sdk/client-ec2';
 import type { Ec2Operations } from './ec2.ts';
 import { AwsError } from './service.ts';
+import type { World } from './world.ts';
 
 /** vCPUs and MiB (EC2's instance type pages): the handful that the fleet uses, all current generation. */
 export const INSTANCE_TYPES: Readonly<Record<string, { vcpus: number; mib: number; arm?: true; disks?: true }>> = {
@@ -18,6 +19,10 @@ export const INSTANCE_TYPES: Readonly<Record<string, { vcpus: number; mib: numbe
   't3.large': { vcpus: 2, mib: 8192 },
   'm6id.large': { vcpus: 2, mib: 8192, disks: true },
 };
+
+/** The zone's only subnet. */
+export const subnetIn = (world: World, zone: string): string =>
+  `subnet-0000000000000000${Math.max(0, Object.keys(world.zones).indexOf(zone))}`;
 
 const REGIONS = ['eu-central-1', 'eu-west-1', 'us-east-1', 'us-west-2'];
 
@@ -43,6 +48,23 @@ export const placeOperations: Ec2Operations = {
         OptInStatus: 'opt-in-not-required' as const,
         Messages: [],
       })),
+  }),
+
+  /** One in each zone, of 256 addresses, of which AWS keeps five. */
+  DescribeSubnets: (input, { world }) => ({
+    Subnets: Object.entries(world.zones)
+      .map(([AvailabilityZone, AvailabilityZoneId]) => ({
+        SubnetId: subnetIn(world, AvailabilityZone),
+        AvailabilityZone,
+        AvailabilityZoneId,
+        VpcId: 'vpc-00000000000000001',
+        State: 'available' as const,
+        AvailableIpAddressCount: world.ec2.addresses.get(AvailabilityZone) ?? 251,
+      }))
+      .filter(
+        ({ SubnetId }) =>
+          (input.SubnetIds ?? [SubnetId]).includes(SubnetId) && inValues(SubnetId, input.Filters, 'subnet-id'),
+      ),
   }),
 
   DescribeRegions: (input, { world }) => ({

@@ -11,6 +11,7 @@ import {
   DescribeTasksCommand,
   ECSClient,
   type Failure,
+  GetTaskProtectionCommand,
   ListServiceDeploymentsCommand,
   type ListTasksCommandInput,
   paginateListClusters,
@@ -20,6 +21,8 @@ import {
   StopTaskCommand,
   UpdateContainerInstancesStateCommand,
   UpdateServiceCommand,
+  type UpdateServiceCommandInput,
+  UpdateTaskProtectionCommand,
 } from '@aws-sdk/client-ecs';
 import {
   type ContainerInstance,
@@ -28,6 +31,7 @@ import {
   type ContainerTask,
   clusterOf,
   type Deployment,
+  type Placement,
   type Revision,
   type TaskShape,
 } from '../core/containers.ts';
@@ -40,6 +44,8 @@ const AT_ONCE = 100;
 const SERVICES_AT_ONCE = 10;
 /** More clusters than this are not looked through for one instance. */
 const MOST_CLUSTERS = 100;
+/** What GetTaskProtection and UpdateTaskProtection take at once. */
+const PROTECTED_AT_ONCE = 10;
 /** What DescribeServiceRevisions takes at once. */
 const MOST_REVISIONS = 20;
 
@@ -49,10 +55,14 @@ const batches = <T>(all: readonly T[], size: number): T[][] =>
 const nameIn = (arn: string | undefined): string => arn?.split('/').at(-1) ?? '';
 const timeOf = (date: Date | undefined): number => date?.getTime() ?? 0;
 
-const amount = (raw: AwsContainerInstance, name: string): number => {
-  const found = raw.remainingResources?.find((r) => r.name === name);
+const amount = (
+  raw: AwsContainerInstance,
+  name: string,
+  of: 'remainingResources' | 'registeredResources' = 'remainingResources',
+): number => {
+  const found = raw[of]?.find((r) => r.name === name);
   if (found?.integerValue === undefined)
-    throw new InvalidInput(`ECS describes ${raw.containerInstanceArn ?? 'an instance'} without its remaining ${name}`);
+    throw new InvalidInput(`ECS describes ${raw.containerInstanceArn ?? 'an instance'} without ${name} in its ${of}`);
   return found.integerValue;
 };
 
@@ -70,6 +80,10 @@ const asInstance = (raw: AwsContainerInstance, cluster: string): ContainerInstan
     running: raw.runningTasksCount ?? 0,
     pending: raw.pendingTasksCount ?? 0,
     free: { cpu: amount(raw, 'CPU'), memory: amount(raw, 'MEMORY') },
+    whole: { cpu: amount(raw, 'CPU', 'registeredResources'), memory: amount(raw, 'MEMORY', 'registeredResources') },
+    // Its remaining resources list those that are taken.
+    ports: (raw.remainingResources?.find((r) => r.name === 'PORTS')?.stringSetValue ?? []).map(Number),
+    ...(raw.capacityProviderName ? { provider: raw.capacityProviderName } : {}),
     registeredAt: timeOf(raw.registeredAt),
   };
 };
@@ -138,6 +152,16 @@ const asDeployment = (raw: NonNullable<AwsService['deployments']>[number]): Depl
   updatedAt: timeOf(raw.updatedAt),
 });
 
+type Places = 'rebalancing' | 'placement' | 'constraints' | 'providers' | 'subnets' | 'classic';
+const placesOf = (raw: AwsService): Pick<ContainerService, Places> => ({
+  rebalancing: raw.availabilityZoneRebalancing === 'ENABLED',
+  placement: (raw.placementStrategy ?? []).map((p) => ({ type: p.type ?? '', field: p.field ?? '' })),
+  constraints: (raw.placementConstraints ?? []).map((c) => c.expression ?? c.type ?? ''),
+  providers: (raw.capacityProviderStrategy ?? []).flatMap((c) => c.capacityProvider ?? []),
+  subnets: raw.networkConfiguration?.awsvpcConfiguration?.subnets ?? [],
+  classic: (raw.loadBalancers ?? []).some((l) => l.loadBalancerName !== undefined),
+});
+
 const asService = (raw: AwsService): ContainerService => {
   const { serviceArn: arn, serviceName: name, clusterArn } = raw;
   if (!arn || !name || !clusterArn) throw new InvalidInput('ECS describes a service without its name or cluster');
@@ -176,6 +200,7 @@ const asService = (raw: AwsService): ContainerService => {
           ]
         : [],
     ),
+    ...placesOf(raw),
     deployments: (raw.deployments ?? []).map(asDeployment),
     events: (raw.events ?? []).map((e) => ({ at: timeOf(e.createdAt), message: e.message ?? '' })),
   };
@@ -278,6 +303,19 @@ const readerOf = (client: ECSClient) => {
   return { clusters, instances, describe, tasks, services, revisions };
 };
 
+const asStrategy = ({ type, field }: Placement) => ({
+  type: type as 'spread',
+  ...(field === '' ? {} : { field }),
+});
+/** What is not named stays as it is. */
+const update = async (
+  client: ECSClient,
+  arn: string,
+  change: Omit<UpdateServiceCommandInput, 'cluster' | 'service'>,
+): Promise<void> => {
+  await client.send(new UpdateServiceCommand({ cluster: clusterOf(arn), service: nameIn(arn), ...change }));
+};
+
 export const ecsContainers = (options: ClientOptions): Containers => {
   const client = new ECSClient(clientConfig(options, 3));
   const writer = new ECSClient(clientConfig(options, 1));
@@ -324,6 +362,8 @@ export const ecsContainers = (options: ClientOptions): Containers => {
         ]);
         return [...wanted, ...unwanted];
       }),
+    wanted: (cluster) =>
+      calling(`cannot look at what runs in the cluster ${cluster}`, () => reader.tasks(cluster, 'RUNNING')),
     stopped: (cluster) =>
       calling(`cannot look at what has stopped in the cluster ${cluster}`, () => reader.tasks(cluster, 'STOPPED')),
     task: (arn) =>
@@ -352,6 +392,51 @@ export const ecsContainers = (options: ClientOptions): Containers => {
         if (now !== expected)
           throw new Refused('deployed-meanwhile', `${nameIn(now)} was deployed to ${nameIn(arn)} meanwhile`);
         await writer.send(new UpdateServiceCommand({ cluster, service: nameIn(arn), taskDefinition: definition }));
+      }),
+    setRebalancing: (arn, on) =>
+      calling(`cannot turn the rebalancing of ${arn} ${on ? 'on' : 'off'}`, () =>
+        update(writer, arn, { availabilityZoneRebalancing: on ? 'ENABLED' : 'DISABLED' }),
+      ),
+    scale: (arn, { expected, desired, placement }) =>
+      calling(`cannot make ${arn} want ${desired} tasks`, async () => {
+        const [found] = await reader.services(clusterOf(arn), [nameIn(arn)]);
+        if (found?.status !== 'ACTIVE') throw new NotFound(`the service ${arn} is gone`);
+        if (found.desired !== expected && found.desired !== desired)
+          throw new Refused(
+            'scaled-meanwhile',
+            `${nameIn(arn)} wants ${found.desired} tasks meanwhile, not ${expected}`,
+          );
+        await update(writer, arn, {
+          desiredCount: desired,
+          ...(placement ? { placementStrategy: placement.map(asStrategy) } : {}),
+        });
+      }),
+    protections: (arns) =>
+      calling(`cannot ask which tasks are protected`, async () => {
+        const found: [string, number][] = [];
+        for (const tasks of batches(arns, PROTECTED_AT_ONCE)) {
+          const { protectedTasks = [], failures } = await client.send(
+            new GetTaskProtectionCommand({ cluster: clusterOf(tasks[0] ?? ''), tasks }),
+          );
+          onlyMissing(failures, 'cannot ask which tasks are protected');
+          for (const { taskArn, protectionEnabled, expirationDate } of protectedTasks)
+            if (taskArn && protectionEnabled) found.push([taskArn, timeOf(expirationDate)]);
+        }
+        return Object.fromEntries(found);
+      }),
+    protect: (arns, ms) =>
+      calling(`cannot ${ms === undefined ? 'end the protection of' : 'protect'} ${arns.length} tasks`, async () => {
+        for (const tasks of batches(arns, PROTECTED_AT_ONCE)) {
+          const { failures } = await writer.send(
+            new UpdateTaskProtectionCommand({
+              cluster: clusterOf(tasks[0] ?? ''),
+              tasks,
+              protectionEnabled: ms !== undefined,
+              ...(ms === undefined ? {} : { expiresInMinutes: ms / 60_000 }),
+            }),
+          );
+          onlyMissing(failures, 'cannot protect the tasks that stay');
+        }
       }),
     setState: (arn, to) =>
       calling(`cannot set ${arn} to ${to}`, async () => {

@@ -3,9 +3,11 @@ import {
   type AutoScalingGroup,
   DescribeAutoScalingInstancesCommand,
   DescribeInstanceRefreshesCommand,
+  LaunchInstancesCommand,
   paginateDescribeAutoScalingGroups,
   SetDesiredCapacityCommand,
   SetInstanceHealthCommand,
+  TerminateInstanceInAutoScalingGroupCommand,
 } from '@aws-sdk/client-auto-scaling';
 import type { Groups, Member, ScalingGroup } from '../core/groups.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
@@ -22,6 +24,17 @@ const named = (all: readonly string[]): string => `${all.slice(0, 3).join(', ')}
 /** AWS writes HEALTHY of an instance and Healthy of a group's. */
 const isHealthy = (status: string | undefined): boolean => status?.toLowerCase() === 'healthy';
 
+/** What LaunchInstances does not do. Source: "Launch instances synchronously", Auto Scaling user guide. */
+const noLaunchOf = (raw: AutoScalingGroup): string | undefined => {
+  const mixed = raw.MixedInstancesPolicy?.InstancesDistribution;
+  const onDemand = mixed?.OnDemandPercentageAboveBaseCapacity ?? 100;
+  if (raw.LaunchConfigurationName) return 'it has a launch configuration, not a launch template';
+  if (raw.WarmPoolConfiguration) return 'it has a warm pool';
+  return mixed && (onDemand % 100 !== 0 || (onDemand === 0 && (mixed.OnDemandBaseCapacity ?? 0) > 0))
+    ? 'it mixes on-demand and spot'
+    : undefined;
+};
+
 const asGroup = (raw: AutoScalingGroup): ScalingGroup => ({
   name: raw.AutoScalingGroupName ?? '',
   desired: raw.DesiredCapacity ?? 0,
@@ -31,7 +44,18 @@ const asGroup = (raw: AutoScalingGroup): ScalingGroup => ({
   suspended: (raw.SuspendedProcesses ?? []).map((p) => p.ProcessName ?? ''),
   rebalances: raw.CapacityRebalance ?? false,
   targetGroups: raw.TargetGroupARNs ?? [],
+  subnets: (raw.VPCZoneIdentifier ?? '').split(',').filter(Boolean),
+  ...noLaunch(noLaunchOf(raw)),
+  instances: (raw.Instances ?? []).map((i) => ({
+    id: i.InstanceId ?? '',
+    zone: i.AvailabilityZone ?? 'unknown',
+    lifecycle: i.LifecycleState ?? 'unknown',
+    healthy: isHealthy(i.HealthStatus),
+    protected: i.ProtectedFromScaleIn ?? false,
+  })),
 });
+
+const noLaunch = (why: string | undefined): Pick<ScalingGroup, 'noLaunch'> => (why ? { noLaunch: why } : {});
 
 export interface ManyGroups extends Groups {
   members(ids: readonly string[]): Promise<ReadonlyMap<string, Member>>;
@@ -93,6 +117,29 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
             // It has been ill for longer than any grace period is meant for.
             ShouldRespectGracePeriod: false,
           }),
+        );
+      }),
+    launch: (name, { zone, count, token }) =>
+      calling(`cannot launch ${count} of ${name} in ${zone}`, async () => {
+        const { Instances = [], Errors = [] } = await writer.send(
+          new LaunchInstancesCommand({
+            AutoScalingGroupName: name,
+            RequestedCapacity: count,
+            AvailabilityZoneIds: [zone],
+            ClientToken: token.replaceAll(/[^\w/-]/g, '-').slice(0, 64),
+            RetryStrategy: 'none',
+          }),
+        );
+        const [error] = Errors;
+        return {
+          instances: Instances.flatMap((i) => i.InstanceIds ?? []),
+          ...(error ? { failed: `${error.ErrorCode ?? 'error'}: ${error.ErrorMessage ?? 'no reason was given'}` } : {}),
+        };
+      }),
+    terminate: (id) =>
+      calling(`cannot let ${id} go from its group`, async () => {
+        await writer.send(
+          new TerminateInstanceInAutoScalingGroupCommand({ InstanceId: id, ShouldDecrementDesiredCapacity: true }),
         );
       }),
     setDesired: (name, desired) =>

@@ -1,4 +1,6 @@
 import {
+  type Subnet as AwsSubnet,
+  DescribeAvailabilityZonesCommand,
   DescribeInstanceCreditSpecificationsCommand,
   DescribeInstanceStatusCommand,
   DescribeInstancesCommand,
@@ -14,13 +16,14 @@ import {
   paginateDescribeHosts,
   paginateDescribeInstanceStatus,
   paginateDescribeInstances,
+  paginateDescribeSubnets,
   RebootInstancesCommand,
   StartInstancesCommand,
   StopInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import type { DedicatedHost } from '../core/dedicatedHosts.ts';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
-import type { Check, Checks, Instance, Instances, Running, Traits } from '../core/ports.ts';
+import type { Check, Checks, Instance, Instances, Running, Subnet, Traits } from '../core/ports.ts';
 import { type ClientOptions, clientConfig, MOST_VALUES } from './clients.ts';
 import { asOurs, calling } from './errors.ts';
 
@@ -52,6 +55,13 @@ const asInstance = (raw: Ec2Instance): Instance => {
       ),
     ),
   };
+};
+
+const asSubnet = (raw: AwsSubnet): Subnet => {
+  const { SubnetId: id, AvailabilityZoneId: zoneId, AvailabilityZone: zoneName, AvailableIpAddressCount: free } = raw;
+  if (!id || !zoneId || !zoneName || free === undefined)
+    throw new InvalidInput(`EC2 describes ${id ?? 'a subnet'} without its zone or its free addresses`);
+  return { id, zoneId, zoneName, free };
 };
 
 /** DescribeInstanceStatus takes so many ids at once. */
@@ -238,6 +248,24 @@ export const ec2Instances = (options: ClientOptions): ManyInstances => {
       calling(`cannot list the instances tagged ${tag.key}=${tag.value}`, async () =>
         (await tagged(client, tag)).map((i) => i.id),
       ),
+    zones: () =>
+      calling('cannot list the zones', async () => {
+        const { AvailabilityZones = [] } = await client.send(new DescribeAvailabilityZonesCommand({}));
+        return Object.fromEntries(
+          AvailabilityZones.flatMap((z) => (z.ZoneName && z.ZoneId ? [[z.ZoneName, z.ZoneId]] : [])),
+        );
+      }),
+    subnets: (ids) =>
+      calling(`cannot describe the subnets ${few(ids)}`, async () => {
+        const found: Subnet[] = [];
+        for (let n = 0; n < ids.length; n += MOST_VALUES) {
+          // A filter, not SubnetIds: one that is not there must not hide the others.
+          const Filters = [{ Name: 'subnet-id', Values: ids.slice(n, n + MOST_VALUES) }];
+          for await (const { Subnets = [] } of paginateDescribeSubnets({ client, pageSize: 1000 }, { Filters }))
+            found.push(...Subnets.map(asSubnet));
+        }
+        return found;
+      }),
     dedicatedHosts: () =>
       calling('cannot list the dedicated hosts', async () => {
         const found: DedicatedHost[] = [];

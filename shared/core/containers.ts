@@ -23,6 +23,12 @@ export interface ContainerInstance {
   readonly running: number;
   readonly pending: number;
   readonly free: Room;
+  /** What it offers to tasks when none is on it. */
+  readonly whole: Room;
+  /** Host ports in use. */
+  readonly ports: readonly number[];
+  /** The capacity provider that it is of. */
+  readonly provider?: string;
   readonly registeredAt: Time;
 }
 
@@ -100,10 +106,25 @@ export interface ContainerService {
     readonly container: string;
     readonly port: number;
   }[];
+  /** ECS evens it out over zones by itself. */
+  readonly rebalancing: boolean;
+  /** In their order: 'spread' by 'attribute:ecs.availability-zone', 'binpack' by 'memory' … None: ECS spreads by zone. */
+  readonly placement: readonly Placement[];
+  /** Expressions of its `memberOf` constraints, and the names of the others. */
+  readonly constraints: readonly string[];
+  /** Capacity providers; none: its launch type says where it runs. */
+  readonly providers: readonly string[];
+  /** Of tasks that have an address of their own. */
+  readonly subnets: readonly string[];
+  /** It is behind a Classic Load Balancer. */
+  readonly classic: boolean;
   readonly deployments: readonly Deployment[];
   /** The newest first. */
   readonly events: readonly { readonly at: Time; readonly message: string }[];
 }
+
+/** Plain JSON: part of a step. */
+export type Placement = { readonly type: string; readonly field: string };
 
 /** What a deployment brought up whole: a task definition, and the digests that its tags meant then. */
 export interface Revision {
@@ -135,6 +156,8 @@ export interface Containers {
   serviceNames(cluster: string): Promise<readonly string[]>;
   /** What is wanted of it, what is to stop, and what has stopped within the hour that ECS remembers. */
   tasksOf(service: Pick<ContainerService, 'cluster' | 'name'>): Promise<readonly ContainerTask[]>;
+  /** All of a cluster that are to run. */
+  wanted(cluster: string): Promise<readonly ContainerTask[]>;
   /** All of a cluster that is to stop or has stopped within that hour. */
   stopped(cluster: string): Promise<readonly ContainerTask[]>;
   /** @throws NotFound an hour after it has stopped */
@@ -150,6 +173,20 @@ export interface Containers {
    * @throws Refused 'deployed-meanwhile'
    */
   release(service: string, change: { readonly expected: string; readonly definition: string }): Promise<void>;
+  /** Whether ECS evens it out over zones by itself. Begins no deployment. */
+  setRebalancing(service: string, on: boolean): Promise<void>;
+  /**
+   * Wants so many tasks, if so many are wanted still: what somebody else has changed is theirs. With `placement`, places by that from now on. Begins no deployment.
+   * @throws Refused 'scaled-meanwhile'
+   */
+  scale(
+    service: string,
+    change: { readonly expected: number; readonly desired: number; readonly placement?: readonly Placement[] },
+  ): Promise<void>;
+  /** Until when tasks must not be scaled in, by ARN; those that may be are left out. All of one cluster. */
+  protections(tasks: readonly string[]): Promise<Readonly<Record<string, Time>>>;
+  /** Keeps them from being scaled in for so long, or ends that. Milliseconds, whole minutes. All of one cluster. */
+  protect(tasks: readonly string[], ms: number | undefined): Promise<void>;
   /** DRAINING: its service tasks are replaced elsewhere and then stopped. Naming the state makes a repetition harmless. */
   setState(arn: string, to: 'ACTIVE' | 'DRAINING'): Promise<void>;
   /** It is no part of its cluster any more, whatever is reported to run on it: service tasks are started elsewhere. */

@@ -6,6 +6,21 @@ export interface Member {
   readonly lifecycle: string;
   readonly healthy: boolean;
 }
+export interface GroupInstance {
+  readonly id: string;
+  /** Name: 'eu-central-1a'. */
+  readonly zone: string;
+  readonly lifecycle: string;
+  readonly healthy: boolean;
+  /** From scale-in: by its owner's word. */
+  readonly protected: boolean;
+}
+/** What came of asking for hosts in one zone. Plain JSON: a receipt. */
+export type Launched = {
+  readonly instances: readonly string[];
+  /** AWS's reason, where it launched none, or fewer. */
+  readonly failed?: string;
+};
 export interface ScalingGroup {
   readonly name: string;
   readonly desired: number;
@@ -18,6 +33,10 @@ export interface ScalingGroup {
   readonly rebalances: boolean;
   /** ARNs of the target groups that its instances are targets of. */
   readonly targetGroups: readonly string[];
+  readonly subnets: readonly string[];
+  /** Why `launch` cannot be asked of it; undefined: it can. */
+  readonly noLaunch?: string;
+  readonly instances: readonly GroupInstance[];
 }
 
 /** What a group must do to replace a member that is marked unhealthy. */
@@ -50,6 +69,13 @@ export interface Groups {
   /** Has the group replace it, with its hooks. Naming the state makes a repetition harmless. */
   markUnhealthy(instanceId: string): Promise<void>;
   setDesired(name: string, desired: number): Promise<void>;
+  /** Instances in one zone, by its id, or none: asked once for each token, and not again behind our back. The group wants so many more then. */
+  launch(
+    name: string,
+    ask: { readonly zone: string; readonly count: number; readonly token: string },
+  ): Promise<Launched>;
+  /** Through its hooks; the group wants one fewer then. */
+  terminate(instanceId: string): Promise<void>;
 }
 
 export const groupArn = (

@@ -78,6 +78,15 @@ export interface Traits {
   readonly currentGeneration: boolean;
 }
 
+/** A subnet, and the zone that it is in. */
+export interface Subnet {
+  readonly id: string;
+  readonly zoneId: string;
+  readonly zoneName: string;
+  /** Addresses that are not in use. */
+  readonly free: number;
+}
+
 export interface Instances {
   describe(id: string): Promise<Instance>;
   /** Those of them that exist. */
@@ -97,6 +106,10 @@ export interface Instances {
   setCredits(id: string, to: 'standard' | 'unlimited'): Promise<void>;
   /** Ids of the instances with this tag that are pending or running. */
   members(tag: { key: string; value: string }): Promise<readonly string[]>;
+  /** Zones of the region by name: ids. */
+  zones(): Promise<Readonly<Record<string, string>>>;
+  /** Those of them that there are. */
+  subnets(ids: readonly string[]): Promise<readonly Subnet[]>;
   /** All Dedicated Hosts of the account in the region. */
   dedicatedHosts(): Promise<readonly DedicatedHost[]>;
   /** Instances with this tag, by zone, that are pending or running. */

@@ -52,6 +52,8 @@ const ports = (): Ports => {
   };
   return {
     instances: {
+      zones: async () => ({}),
+      subnets: async () => [],
       describe: async () => ({
         id: ID,
         state: 'running',
