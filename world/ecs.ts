@@ -164,6 +164,8 @@ export type EcsService = {
   rebalancing: boolean;
   /** One that its rebalancing has started, and that does not serve yet: it is not one too many. */
   moving: string | undefined;
+  /** It has said that it evens the service out, and not yet that it has. */
+  evening: boolean;
   /** Expressions of `memberOf`. */
   readonly constraints: readonly string[];
   readonly controller: 'ECS' | 'CODE_DEPLOY' | 'EXTERNAL';

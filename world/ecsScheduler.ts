@@ -155,16 +155,25 @@ const mayRebalance = ({ rebalancing, strategy, maximumPercent, placement: [first
   maximumPercent > 100 &&
   (first === undefined || (first.type === 'spread' && first.field.endsWith('availability-zone')));
 
+/** The fullest zone has two more than this one, or than the thinnest that has any. */
+const isSkewed = (tasks: readonly Task[], zone?: string): boolean => {
+  const counts = new Map<string, number>(zone === undefined ? [] : [[zone, 0]]);
+  for (const t of tasks) counts.set(t.zone, (counts.get(t.zone) ?? 0) + 1);
+  const thin = zone === undefined ? Math.min(...counts.values()) : (counts.get(zone) ?? 0);
+  return Math.max(0, ...counts.values()) - thin > 1;
+};
+
 /** Availability Zone rebalancing: of what is steady one is started in the thinnest zone; once it serves, scaling in takes one from the fullest. */
 const rebalance = ({ world, cluster, service, wanted, keepers }: View) => {
   if (!mayRebalance(service) || !service.steady || service.moving !== undefined) return;
+  const most = Math.max(0, ...keepers.map((t) => keepers.filter((o) => o.zone === t.zone).length));
+  // A host, or Fargate's capacity, may be there later.
+  if (most > Math.ceil(service.desired / Object.keys(world.zones).length)) wakeScheduler(world, AGAIN);
   const definition = definitionOf(world, primaryOf(service).definition);
   const found =
     definition && place(world, cluster, { service, definition, launchType: service.launchType, tasks: [...wanted] });
   if (!definition || !found || !isPlace(found)) return;
-  const counts = new Map<string, number>();
-  for (const t of keepers) counts.set(t.zone, (counts.get(t.zone) ?? 0) + 1);
-  if (Math.max(0, ...counts.values()) - (counts.get(found.zone) ?? 0) < 2) return;
+  if (!isSkewed(keepers, found.zone)) return;
   const { zone, instance } = found;
   const { launchType } = service;
   const startedBy = primaryOf(service).id;
@@ -172,7 +181,8 @@ const rebalance = ({ world, cluster, service, wanted, keepers }: View) => {
   service.moving = task.id;
   service.steady = false;
   note(world, service, `has started 1 tasks in ${zone} to balance Availability Zones: (task ${task.id}).`);
-  sayService(world, service, 'INFO', 'SERVICE_REBALANCING_STARTED');
+  if (!service.evening) sayService(world, service, 'INFO', 'SERVICE_REBALANCING_STARTED');
+  service.evening = true;
 };
 
 /** Which goes first: of the zone with the most; or, where tasks are packed, of the emptiest instance. */
@@ -361,6 +371,10 @@ const roll = ({ world, cluster, service, keepers, leavers }: View) => {
     sayDeployment(world, service, primary);
   }
   service.steady = true;
+  if (service.evening && !isSkewed(keepers)) {
+    service.evening = false;
+    sayService(world, service, 'INFO', 'SERVICE_REBALANCING_COMPLETED');
+  }
   service.unplaced = undefined;
   service.throttle = { failures: 0, until: 0, since: world.clock.now() };
   note(world, service, 'has reached a steady state.');

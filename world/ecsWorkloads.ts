@@ -112,6 +112,7 @@ export const makeService = (
     grace: 0,
     rebalancing: false,
     moving: undefined,
+    evening: false,
     constraints: [],
     controller: 'ECS',
     overlooks: false,

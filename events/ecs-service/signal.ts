@@ -1,7 +1,10 @@
-/** What ECS says of a service: it cannot start or place its tasks, its deployment failed; or it is steady again, which only makes what waits look. */
+/**
+ * What ECS says of a service: it cannot start or place its tasks, its deployment failed, its tasks are uneven over the zones; or it is steady or even
+ * again, which only makes what waits look.
+ */
 import * as z from 'zod/mini';
 import { InvalidInput } from '../../shared/core/errors.ts';
-import type { Signal } from '../../shared/core/signal.ts';
+import type { Signal, SignalKind } from '../../shared/core/signal.ts';
 import { serviceTarget } from '../../shared/core/target.ts';
 import type { Envelope } from '../envelope.ts';
 import { parsed, text, timeOf } from '../parse.ts';
@@ -16,9 +19,22 @@ const FAILING = [
   'SERVICE_DEPLOYMENT_FAILED',
 ];
 
+const UNEVEN = ['SERVICE_REBALANCING_STARTED', 'SERVICE_REBALANCING_STOPPED'];
+const CHANGED = ['SERVICE_STEADY_STATE', 'SERVICE_REBALANCING_COMPLETED'];
+
+const kindOf = (eventName: string): SignalKind | undefined =>
+  FAILING.includes(eventName)
+    ? 'container-service.failing'
+    : UNEVEN.includes(eventName)
+      ? 'container-service.uneven'
+      : CHANGED.includes(eventName)
+        ? 'target.changed'
+        : undefined;
+
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const { eventName, clusterArn, reason } = parsed(detail, event.detail, `the event "${event['detail-type']}"`);
-  if (eventName !== 'SERVICE_STEADY_STATE' && !FAILING.includes(eventName)) return [];
+  const kind = kindOf(eventName);
+  if (kind === undefined) return [];
   // 'arn:…:service/shop/web'; that of an old service is 'arn:…:service/web'.
   const path = event.resources[0]?.split('/').slice(1) ?? [];
   const name = path.at(-1);
@@ -29,11 +45,13 @@ export const fromEventBridge = (event: Envelope): readonly Signal[] => {
     );
   return [
     {
-      kind: eventName === 'SERVICE_STEADY_STATE' ? 'target.changed' : 'container-service.failing',
+      kind,
       target: serviceTarget(event, cluster, name),
       at: timeOf(event.time),
       cause: `ECS says ${eventName} of ${cluster}/${name}${reason ? `: ${reason}` : ''}`.slice(0, 400),
       eventId: event.id,
+      // ECS evens out by itself what it can.
+      ...(kind === 'container-service.uneven' ? { routine: true as const } : {}),
     },
   ];
 };

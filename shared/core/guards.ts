@@ -25,6 +25,7 @@ export interface Proposal {
     readonly name: string;
     readonly risk: Risk;
     readonly risks?: Readonly<Record<string, Risk>>;
+    readonly inStorms?: false;
   };
   readonly act: Act<Json>;
   /** The attempt that it puts back: recovery is never blocked by age, window, attempts, budget or breaker. */
@@ -399,6 +400,7 @@ const breakerClosed: Guard = (p) => {
   const back = putsBack(p);
   if (back) return back;
   if (p.act.continues) return 'it finishes what is under way';
+  if (p.remediation.inStorms === false) return standsBack(p) ?? 'what it ends is no illness, so many of it are no storm';
   if (p.troubled === undefined)
     return wait(p, 'how many of its group are in trouble could not be counted', 'wait until the state table answers');
   // The zone's first: it is the wider cause, and whoever is told of it need not be told of each group.

@@ -1,6 +1,8 @@
 /** What the tasks of an ECS service tell: which serve, which hang, which ended by themselves, and why. Pure. */
 import type { ContainerInstance, ContainerService, ContainerTask, Deployment } from './containers.ts';
+import { NotFound } from './errors.ts';
 import type { TargetHealth } from './loadBalancers.ts';
+import type { Ports } from './ports.ts';
 import { minutes, type Time } from './time.ts';
 
 /** Why a task did not go on, where it should have: killed for want of memory, ended by itself, failed its health checks, never started. */
@@ -39,6 +41,27 @@ export interface ServiceView {
   /** Of each of its target groups. */
   readonly targets: readonly { readonly port: number; readonly health: readonly TargetHealth[] }[];
 }
+
+/** A service with its tasks, its hosts, and what its load balancers say of them. */
+export const viewOf = async (
+  service: ContainerService,
+  { containers, loadBalancers }: Pick<Ports, 'containers' | 'loadBalancers'>,
+): Promise<ServiceView> => {
+  const [tasks, instances, ...targets] = await Promise.all([
+    containers.tasksOf(service),
+    service.launchType === 'FARGATE' ? [] : containers.instances(service.cluster),
+    ...service.targetGroups.map(async ({ arn, alternate, port }) => {
+      const groups = [arn, ...(alternate ? [alternate] : [])];
+      const health = await Promise.all(groups.map((g) => loadBalancers.health(g).catch(noneIfGone)));
+      return { port, health: health.flat() };
+    }),
+  ]);
+  return { service, tasks, instances, targets };
+};
+const noneIfGone = (e: unknown): readonly TargetHealth[] => {
+  if (e instanceof NotFound) return [];
+  throw e;
+};
 
 export const unitOf = ({ instances }: ServiceView, task: ContainerTask): ContainerInstance | undefined =>
   instances.find((i) => i.arn === task.containerInstance);

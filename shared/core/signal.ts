@@ -36,6 +36,8 @@ export type SignalKind =
   | 'instance.rebalance-recommended'
   | 'container-instance.agent-disconnected'
   | 'container-service.failing'
+  /** More of its tasks are in one zone than need be. */
+  | 'container-service.uneven'
   /** One that belongs to no service: nothing replaces it. */
   | 'container-task.failed'
   /** Something may have been changed that must stay as it is declared. */

@@ -11,6 +11,7 @@ import { logAgentSilent } from './logAgentSilent.ts';
 import { logGroupWeakened } from './logGroupWeakened.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
 import { serviceFailing } from './serviceFailing.ts';
+import { serviceUneven } from './serviceUneven.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 import { trailUndelivered } from './trailUndelivered.ts';
 import { unwatchedInstance } from './unwatchedInstance.ts';
@@ -22,6 +23,7 @@ export const remediations: readonly Remediation[] = [
   cpuExhausted,
   ecsAgentDisconnected,
   serviceFailing,
+  serviceUneven,
   unwatchedInstance,
   logAgentSilent,
   trailStopped,

@@ -11,7 +11,6 @@ import {
 } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import type { Attempt } from '../core/incident.ts';
-import type { TargetHealth } from '../core/loadBalancers.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look, type Scan } from '../core/remediation.ts';
@@ -28,6 +27,7 @@ import {
   standingOf,
   unitOf,
   unplacedBecause,
+  viewOf,
 } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import { serviceTarget, type Target, targetOf, typeOf } from '../core/target.ts';
@@ -136,23 +136,6 @@ const picturedAt = (view: ServiceView, { now, options: o }: Pick<Look<Options>, 
   pictureOf(view, now, { window: WINDOW, patience: minutes(o.patienceMinutes) });
 const patienceOf = ({ openedAt, options: o }: Look<Options>): number => openedAt + minutes(o.patienceMinutes);
 const mayAct = (look: Look<Options>): boolean => look.attempts.length > 0 || look.now >= patienceOf(look);
-
-const viewOf = async (service: ContainerService, { containers, loadBalancers }: Ports): Promise<ServiceView> => {
-  const [tasks, instances, ...targets] = await Promise.all([
-    containers.tasksOf(service),
-    service.launchType === 'FARGATE' ? [] : containers.instances(service.cluster),
-    ...service.targetGroups.map(async ({ arn, alternate, port }) => {
-      const groups = [arn, ...(alternate ? [alternate] : [])];
-      const health = await Promise.all(groups.map((g) => loadBalancers.health(g).catch(noneIfGone)));
-      return { port, health: health.flat() };
-    }),
-  ]);
-  return { service, tasks, instances, targets };
-};
-const noneIfGone = (e: unknown): readonly TargetHealth[] => {
-  if (e instanceof NotFound) return [];
-  throw e;
-};
 
 const lookClosely = async (seen: Service, { containers }: Ports, look: Look<Options>): Promise<Closely> => {
   const { view, picture } = seen;

@@ -126,6 +126,12 @@ const changes: readonly (readonly [name: string, target: string, cause: string, 
   ],
   ['ssm-command/clean-failed', WEB1, 'steward-local-clean-disk on i-a08ff49b6f7726327: Failed', true],
   ['ssm-command/clean-cancelled', WEB1, 'steward-local-clean-disk on i-a08ff49b6f7726327: Cancelled', true],
+  [
+    'ecs-service/even',
+    `arn:aws:ecs:${HOME}:service/shop/web`,
+    'ECS says SERVICE_REBALANCING_COMPLETED of shop/web',
+    true,
+  ],
   ['ecs-service/steady', `arn:aws:ecs:${HOME}:service/shop/web`, 'ECS says SERVICE_STEADY_STATE of shop/web', true],
   ['ssm-command/of-others', WEB1, 'AWS-RunPatchBaseline on i-a08ff49b6f7726327: Success', false],
 ];
@@ -441,6 +447,17 @@ describe('changes', () => {
 const outside = ['logs-api/of-no-interest', 'ec2-api/flow-log-deleted'];
 test.each(outside)('%s is not listened to', (name) => expect(rulesFor(sample(name))).toEqual([]));
 
+/** Looked into as a matter of course: [name, kind, target, cause]. */
+const routines: readonly (readonly [string, SignalKind, string, string])[] = [
+  ['ecs-service/uneven', 'container-service.uneven', SERVICE, 'ECS says SERVICE_REBALANCING_STARTED of shop/web'],
+];
+test.each(routines)('%s is looked into', (name, kind, target, cause) => {
+  const event = sample(name);
+  const signal = { kind, target: targetOf(target), at: AT, cause, eventId: event.id, routine: true };
+  expect(readAll(event)).toStrictEqual([{ signals: [signal] }]);
+  expect(rulesFor(event)).toEqual([name.split('/')[0]]);
+});
+
 describe('calls', () => {
   test.each([...calls, ...needs])('%s', (name, kind, target, author, cause) => {
     const event = sample(name);
@@ -519,6 +536,7 @@ test('every sample is in one of the tables above', () => {
     ...changes.map(([name]) => name),
     ...[...calls, ...needs].map(([name]) => name),
     ...notices.map(([name]) => name),
+    ...routines.map(([name]) => name),
     ...trailCalls.map(([name]) => name),
     ...quiet,
     ...outside,

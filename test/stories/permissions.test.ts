@@ -312,7 +312,8 @@ const containersWorkedThrough = async (): Promise<Account> => {
 
 /** Three services: a task hangs, a host spoils what runs on it, a revision crashes. */
 const servicesWorkedThrough = async (): Promise<Account> => {
-  const desk = createDesk({ policy: { preset: 'automatic', remediations: { 'service-failing': { rollBack: true } } } });
+  const remedies = { 'service-failing': { rollBack: true }, 'service-uneven-zones': { mode: 'off' } };
+  const desk = createDesk({ policy: { preset: 'automatic', remediations: remedies } });
   const { account } = desk;
   const { world, run } = account;
   const made = ['hangs', 'spoils', 'crashes'].map((name) => {
@@ -351,6 +352,23 @@ const servicesWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** Two services whose tasks are all in one zone: one needs a host elsewhere, and tasks that are moved; the other is left to ECS. */
+const zonesWorkedThrough = async (): Promise<Account> => {
+  const settings = { costCapUsdPerMonth: 1_000 };
+  const account = createAccount({
+    policy: { preset: 'automatic', remediations: { 'service-uneven-zones': settings } },
+  });
+  const { world, run } = account;
+  const [zone = ''] = Object.keys(world.zones);
+  const { cluster } = makeCluster(world, 'packed', { zones: [zone, zone, zone, zone], instances: 4 });
+  const placement = [{ type: 'binpack' as const, field: 'memory' }];
+  addService(world, cluster, 'packed', { balanced: true, tags: MANAGED, placement });
+  const over = () => account.incidentOf('service/packed/packed')?.state === 'closed';
+  await run(STEPS, over);
+  expect(account.incidentOf('service/packed/packed')).toMatchObject({ end: 'healthy' });
+  return account;
+};
+
 /** A spot instance that is a container instance and a target. */
 const spotWorkedThrough = async (): Promise<Account> => {
   const account = createAccount({ policy: { preset: 'automatic' } });
@@ -372,6 +390,7 @@ describe('declared = called', () => {
       await workedThrough(),
       await containersWorkedThrough(),
       await servicesWorkedThrough(),
+      await zonesWorkedThrough(),
       await spotWorkedThrough(),
       ...(await flowLogsWorkedThrough()),
     ];

@@ -17,12 +17,12 @@ import {
 import { addHost, failHost, placeOn } from '../../../world/dedicatedHosts.ts';
 import type { Instance } from '../../../world/ec2.ts';
 import { type Cluster, imageOf } from '../../../world/ecs.ts';
-import { containerInstanceOf } from '../../../world/ecsInstances.ts';
+import { containerInstanceOf, registerInstance } from '../../../world/ecsInstances.ts';
 import { deploy } from '../../../world/ecsScheduler.ts';
 import { registerDefinition } from '../../../world/ecsWorkloads.ts';
 import { breakDisk, breakLoad, hostOf } from '../../../world/fleet.ts';
 import { usedCpu, usedMemory } from '../../../world/hosts.ts';
-import { impair } from '../../../world/instances.ts';
+import { impair, makeInstance } from '../../../world/instances.ts';
 import { addKey, isUsable } from '../../../world/kms.ts';
 import { shipLine } from '../../../world/logs.ts';
 import { usedPercent } from '../../../world/publish.ts';
@@ -440,6 +440,42 @@ const serviceFails = (f: Field): Begun => {
   };
 };
 
+/** A service that came up while one zone alone had room; half a quarter of an hour later all have. */
+const unevenService = (f: Field): Begun => {
+  const { world, random, person } = f;
+  const zones = Object.keys(world.zones);
+  const home = random.pick(zones);
+  const fargate = random.chance(0.6);
+  const { cluster } = makeCluster(world, 'court', fargate ? { instances: 0 } : { zones: [home, home], instances: 2 });
+  for (const zone of zones) if (zone !== home) world.ecs.fargateLacks.add(zone);
+  const { service } = addService(world, cluster, 'court', {
+    desired: 3 + random.integer(6),
+    balanced: random.chance(0.5),
+    tags: { 'steward:managed': 'true' },
+    launchType: fargate ? 'FARGATE' : 'EC2',
+    rebalancing: random.chance(0.2),
+    ...(!fargate && random.chance(0.5) ? { placement: [{ type: 'binpack', field: 'memory' }] } : {}),
+  });
+  world.clock.at(world.clock.now() + minutes(8), () => {
+    world.ecs.fargateLacks.clear();
+    if (fargate) return;
+    for (const zone of zones.filter((z) => z !== home))
+      registerInstance(world, cluster, makeInstance(world, { running: true, type: 'm6i.large', zone }));
+  });
+  const most = () => {
+    const tasks = runningTasks(cluster, service);
+    return Math.max(0, ...zones.map((zone) => tasks.filter((t) => t.zone === zone).length));
+  };
+  const isIll = () => service.status === 'ACTIVE' && most() > Math.ceil(service.desired / zones.length);
+  return {
+    arn: service.arn,
+    isWell: () => !isIll(),
+    isIll,
+    again: () =>
+      person('ecs', 'UpdateService', { cluster: 'court', service: 'court', desiredCount: 3 + random.integer(6) }),
+  };
+};
+
 export const beginnings: Readonly<Record<string, Beginning>> = {
   'full-disk': { begin: fullDisk },
   'instance-impaired': { begin: impaired },
@@ -466,6 +502,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   'flow-logs-missing': { settings: { destination: { type: 's3', arn: BUCKET } }, begin: flowLogsMissing },
   'ecs-agent-disconnected': { begin: agentCutOff },
   'service-failing': { begin: serviceFails },
+  'service-uneven-zones': { begin: unevenService },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

@@ -97,7 +97,7 @@ export const seedFleet = (world: World, random: Random, documents: readonly stri
   addGroup(world, 'web', {
     hook: random.pick([0, 0, 5 * 60_000]),
     notices: random.chance(0.3) ? 8 * 60_000 : undefined,
-    suspended: new Set(random.chance(0.1) ? ['ReplaceUnhealthy'] : []),
+    suspended: new Set(['AZRebalance', ...(random.chance(0.1) ? ['ReplaceUnhealthy'] : [])]),
   });
   for (const name of ['audit', 'second', 'org', 'theirs']) trailBucket(world, `${name}-logs-${world.account}`);
   addTrail(world, 'audit');

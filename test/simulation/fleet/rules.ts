@@ -145,9 +145,31 @@ const stopsWhatHangs: Rule = ({ input, target }, { world, isUnsettled }) => {
   if (own && answers(world, own)) return `${id} serves`;
   return running.some((t) => t.id !== id && answers(world, t)) ? undefined : 'nothing else of it serves';
 };
+/** Fewer are wanted only where so many are kept from being scaled in, or a deployment is under way, which they would hold up. */
+const neverBelow: Rule = ({ input, target, remediation }, { world }) => {
+  const { desiredCount } = input as { desiredCount?: number };
+  const [, clusterName = '', name = ''] = target.split('/');
+  const cluster = world.ecs.clusters.get(clusterName);
+  const service = cluster?.services.get(name);
+  if (remediation !== 'service-uneven-zones' || desiredCount === undefined || !cluster || !service) return undefined;
+  if (desiredCount >= service.desired || service.deployments.length > 1) return undefined;
+  const kept = runningTasks(cluster, service).filter((t) => (t.protectedUntil ?? 0) > world.clock.now());
+  return kept.length >= desiredCount ? undefined : `only ${kept.length} of ${desiredCount} are kept from it`;
+};
+/** A wave is a fifth of what was wanted before it. */
+const byAFifth: Rule = ({ input, target, remediation }, { world, isUnsettled }) => {
+  const { desiredCount } = input as { desiredCount?: number };
+  const [, clusterName = '', name = ''] = target.split('/');
+  const service = world.ecs.clusters.get(clusterName)?.services.get(name);
+  if (remediation !== 'service-uneven-zones' || desiredCount === undefined || !service) return undefined;
+  if (desiredCount <= service.desired || isUnsettled(target)) return undefined;
+  const most = service.desired + Math.max(1, Math.floor(service.desired / 5));
+  return desiredCount <= most ? undefined : `${desiredCount} are more than a fifth above ${service.desired}`;
+};
+
 /** Old code may not run with what newer code has written. */
 const rollsBackByAYes: Rule = (sent, { isApproved, isUndo }) =>
-  isUndo(sent) || isApproved(sent) ? undefined : 'nobody has said yes';
+  sent.remediation !== 'service-failing' || isUndo(sent) || isApproved(sent) ? undefined : 'nobody has said yes';
 
 const ofNoGroup: Rule = (sent, { world }) =>
   instancesOf(sent).some((id) => groupOf(world, id)) ? 'its group would replace what is stopped' : undefined;
@@ -238,7 +260,11 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   TerminateInstances: { 'two-signs-to-destroy': hasTwoSigns, 'never-the-last-that-serves': neverTheLast },
   UpdateContainerInstancesState: { 'two-signs-to-drain': drainsTheDead },
   StopTask: { 'stops-only-what-hangs': stopsWhatHangs },
-  UpdateService: { 'rolls-back-by-a-yes': rollsBackByAYes },
+  UpdateService: {
+    'rolls-back-by-a-yes': rollsBackByAYes,
+    'never-below-what-is-wanted': neverBelow,
+    'waves-of-a-fifth': byAFifth,
+  },
   DeregisterContainerInstance: { 'only-what-is-gone-is-forgotten': forgetsTheGone },
   ModifyVolume: { 'volumes-never-shrink': neverSmaller },
   PutMetricAlarm: { 'only-own-alarms': ownAlarms },

@@ -1,0 +1,226 @@
+/** A service and its cluster as the zone planner takes them (`zones.ts`): who may move, where there is room, and why not elsewhere. Pure. */
+import type { ContainerInstance, ContainerTask, TaskShape } from './containers.ts';
+import type { ScalingGroup } from './groups.ts';
+import { type Issues, issueText } from './issues.ts';
+import type { Subnet } from './ports.ts';
+import type { Picture, ServiceView } from './services.ts';
+import { iso, minutes, span, type Time } from './time.ts';
+import { plural } from './words.ts';
+import type { Replica, Workload, Zone } from './zoneBounds.ts';
+import type { Host, Pool, Resources } from './zoneRoom.ts';
+import { closures, type Start } from './zoneSigns.ts';
+import type { Moved, Stack } from './zones.ts';
+
+/** Names of zones → their ids: names differ between accounts. */
+export type ZoneIds = Readonly<Record<string, string>>;
+export const zoneIdOf = (zones: ZoneIds, name: string): string => zones[name] ?? name;
+
+/** The Auto Scaling group that a cluster's hosts are of, or why none can be asked for more of them. */
+export type HostSource = { readonly group: ScalingGroup } | { readonly none: string };
+
+export interface Scene {
+  readonly view: ServiceView;
+  readonly picture: Picture;
+  readonly zones: ZoneIds;
+  /** That its tasks take their addresses from; of tasks without their own, those of the group of their hosts. */
+  readonly subnets: readonly Subnet[];
+  readonly source: HostSource;
+  /** Undefined: its definition cannot be described; then no room is known. */
+  readonly shape: TaskShape | undefined;
+  /** Until when its tasks must not be scaled in. */
+  readonly protections: Readonly<Record<string, Time>>;
+  readonly states: readonly Zone[];
+}
+
+/** What Steward itself did to it. */
+export interface Own {
+  /** So many are wanted: before a wave that is under way. */
+  readonly desired: number;
+  readonly starts: readonly Start[];
+  readonly launches: readonly Start[];
+  readonly history: readonly Moved[];
+  /** Until when a protection may be our own. */
+  readonly protectedUntil: Time;
+  readonly wavePercent: number;
+}
+
+/** A younger task stays: whether it is well is not known yet. */
+export const YOUNG = minutes(10);
+
+const staysBecause = (task: ContainerTask, { protections }: Scene, own: Own, now: Time): string | undefined => {
+  const until = protections[task.arn];
+  if (until !== undefined && until > now && until > own.protectedUntil) return `protected until ${iso(until)}`;
+  const age = now - (task.startedAt ?? now);
+  return age < YOUNG ? `younger than ${span(YOUNG)}` : undefined;
+};
+
+/** Those on the host with most of them go first, then the oldest. */
+const replicasOf = (scene: Scene, own: Own, now: Time): Replica[] => {
+  const on = new Map<string | undefined, number>();
+  for (const t of scene.picture.serving) on.set(t.containerInstance, (on.get(t.containerInstance) ?? 0) + 1);
+  const beside = (t: ContainerTask): number => on.get(t.containerInstance) ?? 0;
+  return [...scene.picture.serving]
+    .sort((a, b) => beside(b) - beside(a) || a.createdAt - b.createdAt)
+    .map((t) => {
+      const stays = staysBecause(t, scene, own, now);
+      return { id: t.arn, zone: zoneIdOf(scene.zones, t.zone), ...(stays === undefined ? {} : { stays }) };
+    });
+};
+
+/** Nothing of its zones is for Steward to move, whatever they are. */
+export const untouchable = ({ service }: Pick<ServiceView, 'service'>): string | undefined => {
+  if (service.controller !== 'ECS') return `${service.controller} deploys it, not ECS`;
+  const tied = service.constraints.find((c) => /availability-zone/.test(c));
+  return tied === undefined ? undefined : `its placement constraint ties it to zones (${tied})`;
+};
+
+export const isDeploying = ({ service }: Pick<ServiceView, 'service'>): boolean =>
+  service.deployments.length > 1 || service.deployments.some((d) => d.rollout === 'IN_PROGRESS');
+
+const busyBecause = ({ view, picture }: Scene, own: Own): string | undefined => {
+  const fixed = untouchable(view);
+  if (fixed !== undefined) return fixed;
+  if (isDeploying(view)) return 'a deployment of it is under way';
+  if (view.service.deployments.some((d) => d.rollout === 'FAILED')) return 'its last deployment has failed';
+  const lacking = own.desired - picture.serving.length;
+  // What it lacks may find a place on new hosts; till then nothing is moved.
+  return lacking > 0 && picture.wanted.length >= own.desired
+    ? `only ${picture.serving.length} of ${plural(own.desired, 'task')} serve`
+    : undefined;
+};
+
+/** What one task takes of a host, by name. */
+const needsOf = ({ view, shape }: Scene): Resources => ({
+  cpu: shape?.room.cpu ?? Number.POSITIVE_INFINITY,
+  memory: shape?.room.memory ?? Number.POSITIVE_INFINITY,
+  ...Object.fromEntries((shape?.hostPorts ?? []).map((p) => [`port:${p}`, 1])),
+  ...(view.service.constraints.includes('distinctInstance') ? { 'place of its own': 1 } : {}),
+});
+
+/** Those of its capacity providers, if it names any. */
+export const hostsOf = ({
+  service,
+  instances,
+}: Pick<ServiceView, 'service' | 'instances'>): readonly ContainerInstance[] =>
+  instances.filter(
+    (i) =>
+      i.status === 'ACTIVE' &&
+      i.connected &&
+      (service.providers.length === 0 || (i.provider !== undefined && service.providers.includes(i.provider))),
+  );
+
+const hostOf = (instance: ContainerInstance, { zones, view, picture, shape }: Scene): Host => ({
+  id: instance.instance,
+  pool: view.service.cluster,
+  zone: zoneIdOf(zones, instance.zone),
+  free: {
+    ...instance.free,
+    ...Object.fromEntries((shape?.hostPorts ?? []).map((p) => [`port:${p}`, instance.ports.includes(p) ? 0 : 1])),
+    'place of its own': picture.wanted.some((t) => t.containerInstance === instance.arn) ? 0 : 1,
+  },
+});
+
+/** In these zones the group would itself undo one host more: by AZRebalance. */
+export const foughtOver = (
+  { instances, suspended, name }: ScalingGroup,
+  zones: ZoneIds,
+  usable: Iterable<string>,
+): Record<string, string> => {
+  if (suspended.includes('AZRebalance')) return {};
+  const counts = new Map([...usable].map((zone) => [zone, 0]));
+  for (const { zone } of instances) counts.set(zoneIdOf(zones, zone), (counts.get(zoneIdOf(zones, zone)) ?? 0) + 1);
+  const least = Math.min(...counts.values());
+  return Object.fromEntries(
+    [...counts]
+      .filter(([, n]) => n > least)
+      .map(([zone]) => [zone, `AZRebalance of ${name} would take a host there away again`]),
+  );
+};
+
+const poolOf = (scene: Scene, own: Own, now: Time): Pool => {
+  const { view, source, zones, subnets } = scene;
+  const hosts = hostsOf(view);
+  const smallest = [...hosts].sort((a, b) => a.whole.memory - b.whole.memory)[0]?.whole;
+  const offers: Resources = {
+    ...(smallest ?? {}),
+    ...Object.fromEntries((scene.shape?.hostPorts ?? []).map((p) => [`port:${p}`, 1])),
+    'place of its own': 1,
+  };
+  const id = view.service.cluster;
+  if ('none' in source) return { id, offers, more: 0, limit: source.none };
+  const { group } = source;
+  const held = launchHeld(group);
+  const here = new Set(subnets.map((s) => s.zoneId));
+  const outside = Object.values(zones).filter((z) => !here.has(z));
+  return {
+    id,
+    offers,
+    more: held === undefined ? Math.max(0, group.max - group.desired) : 0,
+    limit: held ?? `${group.name} may have ${group.max}`,
+    closed: {
+      ...Object.fromEntries(outside.map((z) => [z, `${group.name} has no subnet there`])),
+      ...foughtOver(group, zones, here),
+      ...closures(own.launches, now),
+    },
+  };
+};
+
+/** Why a group launches none now; undefined: it would. */
+export const launchHeld = ({ name, noLaunch, suspended }: ScalingGroup): string | undefined =>
+  noLaunch !== undefined
+    ? `${name} launches none in a zone of our choice: ${noLaunch}`
+    : suspended.includes('Launch')
+      ? `${name} has suspended Launch`
+      : undefined;
+
+/** Zones with the free addresses of these subnets. */
+const withAddresses = (states: readonly Zone[], subnets: readonly Subnet[]): Zone[] =>
+  states.map((z) => ({
+    ...z,
+    addresses: subnets.filter((s) => s.zoneId === z.id).reduce((sum, s) => sum + s.free, 0),
+  }));
+
+/** The service by itself: what others of its cluster are to start is not known to it, and ECS's next word on room is the last. */
+export const stackOf = (scene: Scene, own: Own, now: Time): Stack => {
+  const { view, subnets, states } = scene;
+  const { service } = view;
+  const onHosts = service.launchType !== 'FARGATE' && !service.providers.some((p) => p.startsWith('FARGATE'));
+  const busy = busyBecause(scene, own);
+  const primary = scene.picture.primary;
+  const workload: Workload = {
+    id: service.name,
+    desired: own.desired,
+    most: Math.floor((own.desired * service.maximumPercent) / 100),
+    zones: [...new Set(subnets.map((s) => s.zoneId))],
+    replicas: replicasOf(scene, own, now),
+    closed: closures(own.starts, now),
+    ...(onHosts ? { pool: service.cluster, needs: needsOf(scene) } : {}),
+    ...(service.subnets.length > 0 ? { addressed: true } : {}),
+    ...(busy === undefined ? {} : { busy }),
+    ...(primary ? { changedAt: primary.createdAt } : {}),
+  };
+  return {
+    now,
+    zones: withAddresses(states, subnets),
+    hosts: onHosts ? hostsOf(view).map((i) => hostOf(i, scene)) : [],
+    pools: onHosts ? [poolOf(scene, own, now)] : [],
+    workloads: [workload],
+    history: own.history,
+    wavePercent: own.wavePercent,
+  };
+};
+
+/** Zones by what AWS Health says alone. Not to know is no sign. */
+export const statesOf = (zones: ZoneIds, issues: Issues): Zone[] =>
+  Object.entries(zones).map(([name, id]) => {
+    const issue = 'unknown' in issues ? undefined : issues.find((i) => i.zone === name || i.zone === id);
+    return issue ? { id, state: 'SUSPECT', because: issueText(issue) } : { id, state: 'OK' };
+  });
+
+/** Whether its tasks are spread worse than they could be: what a survey asks. `zones`: of how many it may use. */
+export const isUneven = (tasks: readonly Pick<ContainerTask, 'zone'>[], desired: number, zones: number): boolean => {
+  if (zones < 2 || desired < 2) return false;
+  const counts = new Map<string, number>();
+  for (const { zone } of tasks) counts.set(zone, (counts.get(zone) ?? 0) + 1);
+  return Math.max(0, ...counts.values()) > Math.ceil(desired / zones);
+};

@@ -1,0 +1,856 @@
+import * as z from 'zod/mini';
+import {
+  type ContainerInstance,
+  type ContainerService,
+  type ContainerTask,
+  clusterOf,
+  type Placement,
+} from '../core/containers.ts';
+import { NotFound, Refused } from '../core/errors.ts';
+import { groupArn, type Launched } from '../core/groups.ts';
+import type { Attempt } from '../core/incident.ts';
+import type { Issue } from '../core/issues.ts';
+import { option } from '../core/policy.ts';
+import type { Ports } from '../core/ports.ts';
+import { defineRemediation, type Effect, type Facts, type Group, type Look, type Scan } from '../core/remediation.ts';
+import { pictureOf, shortOf, unplacedBecause, viewOf } from '../core/services.ts';
+import type { Signal } from '../core/signal.ts';
+import {
+  type HostSource,
+  hostsOf,
+  isDeploying,
+  isUneven,
+  type Own,
+  type Scene,
+  stackOf,
+  statesOf,
+  untouchable,
+  type ZoneIds,
+  zoneIdOf,
+} from '../core/spread.ts';
+import { partitionOf, serviceTarget, type Target } from '../core/target.ts';
+import { hours, iso, minutes, seconds, span, type Time } from '../core/time.ts';
+import { usdPerMonthOf } from '../core/units.ts';
+import type { Json, Verdict } from '../core/verdict.ts';
+import { plural } from '../core/words.ts';
+import type { Start } from '../core/zoneSigns.ts';
+import { type Moved, type Plan, planZones, type Wave } from '../core/zones.ts';
+
+const options = z.strictObject({
+  patienceMinutes: option(
+    z.int().check(z.gte(1), z.lte(120)),
+    5,
+    'So long it must have been uneven: ECS may be about it',
+  ),
+  native: option(
+    z.boolean(),
+    true,
+    'Turn ECS’s own rebalancing on where the service can have it, and leave it to that',
+  ),
+  nativeMinutes: option(
+    z.int().check(z.gte(5), z.lte(240)),
+    30,
+    'So long ECS’s own rebalancing may take before Steward moves tasks itself',
+  ),
+  wavePercent: option(
+    z.int().check(z.gte(1), z.lte(50)),
+    20,
+    'So much of a service is exchanged at once, in percent; at least one task',
+  ),
+  startMinutes: option(
+    z.int().check(z.gte(2), z.lte(60)),
+    10,
+    'So long a task that was started may take to serve, beyond its grace period',
+  ),
+  launchHosts: option(
+    z.boolean(),
+    true,
+    'Launch a host in a zone that lacks one, where that lets more tasks survive the loss of a zone',
+  ),
+});
+type Options = z.output<typeof options>;
+
+type Counts = Readonly<Record<string, number>>;
+/** Zones by id. `placement`: what the service has during the wave, and gets back after it. */
+type Swap = { readonly during: readonly Placement[]; readonly after: readonly Placement[] };
+type Step =
+  | { readonly do: 'native'; readonly service: string }
+  | {
+      readonly do: 'hosts';
+      readonly group: string;
+      readonly zone: string;
+      readonly count: number;
+      readonly beside: number;
+      readonly tries: number;
+    }
+  | {
+      readonly do: 'start';
+      readonly service: string;
+      readonly from: number;
+      readonly to: number;
+      /** How many each zone lacks: which of them comes first is ECS's to say. */
+      readonly into: Counts;
+      readonly counts: Counts;
+      readonly tries: number;
+      readonly placement: Swap | null;
+    }
+  | {
+      readonly do: 'stop' | 'settle';
+      readonly service: string;
+      readonly from: number;
+      readonly to: number;
+      /** When the wave began that this ends. */
+      readonly of: Time;
+      /** By zone: ids of the tasks that go. */
+      readonly tasks: Readonly<Record<string, readonly string[]>>;
+      /** The others are kept from being scaled in: else ECS chooses, as where a deployment is under way. */
+      readonly keep: boolean;
+      readonly placement: readonly Placement[] | null;
+    };
+type StartStep = Extract<Step, { do: 'start' }>;
+type StopStep = Extract<Step, { do: 'stop' | 'settle' }>;
+
+interface Seen {
+  readonly uncovered: string | undefined;
+  readonly service: ContainerService;
+  /** Undefined: it is idle or not covered, and was not looked into. */
+  readonly scene: Scene | undefined;
+  readonly plan: Plan | undefined;
+  readonly group: Group | undefined;
+  /** An issue of AWS's own that is not of one zone. */
+  readonly issue: Issue | { readonly unknown: string } | undefined;
+  /** What one host more costs a month. US dollars. */
+  readonly hostUsd: number;
+}
+
+/** Keepers are kept so long from being scaled in: ECS chooses within seconds, and a deployment waits for them no longer than this. */
+const KEPT = minutes(5);
+
+// ---- what was done ------------------------------------------------------------------------------------------------------------------------
+
+type Past = Attempt<Step>;
+const ranOf = (look: Look<Options>): readonly Past[] =>
+  (look.attempts as readonly Past[]).filter(
+    (a) => a.undoes === undefined && (a.outcome?.kind === 'done' || a.outcome?.kind === 'ambiguous'),
+  );
+const isStart = (a: Past): a is Attempt<StartStep> => a.step.do === 'start';
+const isStop = (a: Past): a is Attempt<StopStep> => a.step.do === 'stop' || a.step.do === 'settle';
+
+/** A wave that has been started, and whose count is still ours to put back: what somebody else has changed since is theirs. */
+const openWave = ({ service }: Seen, look: Look<Options>): Attempt<StartStep> | undefined => {
+  const last = ranOf(look).findLast((a) => isStart(a) || isStop(a));
+  const undone = look.attempts.some((a) => a.undoes === last?.n && a.outcome?.kind === 'done');
+  return last && isStart(last) && !undone && service.desired === last.step.to ? last : undefined;
+};
+
+/** Our placement is in force, and no wave is. */
+const leftPlacement = ({ service }: Seen, look: Look<Options>): Swap | undefined => {
+  const swap = ranOf(look).findLast(isStart)?.step.placement;
+  return swap && JSON.stringify(swap.during) === JSON.stringify(service.placement) ? swap : undefined;
+};
+
+/** Of a wave: each zone that it was to fill counts as one start there; where some of it failed, those of which it was taken back. */
+const startsOf = (look: Look<Options>): Start[] =>
+  ranOf(look)
+    .filter(isStart)
+    .filter((a) => a.effect !== undefined)
+    .flatMap((a) =>
+      failedIn(a, look).map((zone) => ({
+        at: ranOf(look).find((b) => isStop(b) && b.n > a.n)?.reservedAt ?? a.reservedAt,
+        zone,
+        ...(a.effect === 'effective' ? {} : { failed: 'the tasks of a wave did not come to serve there' }),
+      })),
+    );
+const failedIn = ({ n, step, effect }: Attempt<StartStep>, look: Look<Options>): readonly string[] => {
+  const zones = Object.keys(step.into);
+  const back = effect === 'ineffective' ? ranOf(look).find((a) => isStop(a) && a.n > n) : undefined;
+  const bad = zones.filter((zone) => back && isStop(back) && zone in back.step.tasks);
+  return bad.length > 0 ? bad : zones;
+};
+const launchesOf = (look: Look<Options>): Start[] =>
+  (look.attempts as readonly Past[]).flatMap(({ step, outcome, effect, reservedAt }) => {
+    if (step.do !== 'hosts' || outcome === undefined) return [];
+    const failed = outcome.kind === 'permanent' ? outcome.because : effect === 'ineffective' && 'no host has joined';
+    return [{ at: reservedAt, zone: step.zone, ...(failed ? { failed } : {}) }];
+  });
+
+type Before = { readonly counts: Counts };
+/** Waves of this incident that came to their end. */
+const historyOf = (service: string, look: Look<Options>): Moved[] =>
+  ranOf(look)
+    .filter(isStop)
+    .filter((a) => a.step.do === 'stop' && a.effect === 'effective')
+    .map(({ step, before, reservedAt, n }) => {
+      const start = ranOf(look).findLast((a) => isStart(a) && a.n < n) as Attempt<StartStep> | undefined;
+      const gone = (zone: string): number => step.tasks[zone]?.length ?? 0;
+      return {
+        workload: service,
+        at: reservedAt,
+        desired: step.to,
+        from: Object.keys(step.tasks),
+        into: Object.keys(start?.step.into ?? {}),
+        left: Object.fromEntries(
+          Object.entries((before as Before).counts).map(([zone, count]) => [zone, count - gone(zone)]),
+        ),
+      };
+    });
+
+const ownOf = (seen: Seen, look: Look<Options>): Own => {
+  const last = ranOf(look).findLast(isStop);
+  return {
+    desired: openWave(seen, look)?.step.from ?? seen.service.desired,
+    starts: startsOf(look),
+    launches: launchesOf(look),
+    history: historyOf(seen.service.name, look),
+    // A clock of AWS's may be a little ahead.
+    protectedUntil: last ? last.reservedAt + KEPT + minutes(1) : 0,
+    wavePercent: look.options.wavePercent,
+  };
+};
+
+// ---- observe ------------------------------------------------------------------------------------------------------------------------------
+
+const isIdle = ({ status, desired, strategy }: ContainerService): boolean =>
+  status !== 'ACTIVE' || desired === 0 || strategy !== 'REPLICA';
+
+const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
+  const cluster = clusterOf(target.arn);
+  const [service] = await ports.containers.services(cluster, [shortOf(target.arn)]);
+  if (!service || service.status === 'INACTIVE') throw new NotFound(`there is no service ${target.arn}`);
+  const uncovered = look.uncovered(service.tags);
+  const bare: Seen = {
+    uncovered,
+    service,
+    scene: undefined,
+    plan: undefined,
+    group: undefined,
+    issue: undefined,
+    hostUsd: Number.NaN,
+  };
+  if (uncovered !== undefined || isIdle(service)) return bare;
+  const [names, { scene, issue, hostUsd }] = await Promise.all([
+    ports.containers.serviceNames(cluster),
+    sceneOf(service, ports, look),
+  ]);
+  const group = { id: `zones/${cluster}`, size: Math.max(1, names.length), zones: {} };
+  const seen: Seen = { ...bare, scene, group, issue, hostUsd };
+  const own = ownOf(seen, look);
+  const first = planOf(scene, own, look.now);
+  if (first.do === 'nothing' || first.waves.length === 0) return { ...seen, plan: first };
+  // Who must stay is asked only of zones that are to give some away.
+  const from = new Set(first.zones.filter((x) => x.after < x.before).map((x) => x.zone));
+  const asked = scene.picture.serving.filter((t) => from.has(zoneIdOf(scene.zones, t.zone))).map((t) => t.arn);
+  const known = { ...scene, protections: await ports.containers.protections(asked) };
+  return { ...seen, scene: known, plan: planOf(known, own, look.now) };
+};
+
+const planOf = (scene: Scene, own: Own, now: Time): Plan => {
+  const [plan] = planZones(stackOf(scene, own, now));
+  if (!plan) throw new Error('one workload has one plan');
+  return plan;
+};
+
+/** Unhealthy tasks are `service-failing`'s: here only who serves is counted. */
+const WINDOW = { window: minutes(30), patience: minutes(3) };
+
+const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Options>) => {
+  const { containers, instances, health } = ports;
+  const [view, zones, issues] = await Promise.all([viewOf(service, ports), instances.zones(), health.issues()]);
+  const picture = pictureOf(view, look.now, WINDOW);
+  const [shape, { source, hostUsd }] = await Promise.all([
+    picture.primary ? containers.definition(picture.primary.definition).catch(undefinedIfGone) : undefined,
+    sourceOf(hostsOf(view), ports, look),
+  ]);
+  const ids = service.subnets.length > 0 || !('group' in source) ? service.subnets : source.group.subnets;
+  const subnets = ids.length > 0 ? await instances.subnets(ids) : withoutSubnets(view.instances, zones);
+  const scene: Scene = {
+    view,
+    picture,
+    zones,
+    subnets,
+    source,
+    shape,
+    protections: {},
+    states: statesOf(zones, issues),
+  };
+  const issue = 'unknown' in issues ? issues : issues.find((i) => i.zone === undefined);
+  return { scene, issue, hostUsd };
+};
+const undefinedIfGone = (e: unknown): undefined => {
+  if (e instanceof NotFound || e instanceof Refused) return undefined;
+  throw e;
+};
+/** Hosts of no group, or of several: the zones that they are in. */
+const withoutSubnets = (hosts: readonly ContainerInstance[], zones: ZoneIds) =>
+  [...new Set(hosts.map((i) => i.zone))].map((zoneName) => ({
+    id: zoneName,
+    zoneId: zoneIdOf(zones, zoneName),
+    zoneName,
+    free: Number.POSITIVE_INFINITY,
+  }));
+
+/** So many hosts are asked for their group: they are alike. */
+const MOST_ASKED = 50;
+
+/** The one group that its hosts are of, if Steward may launch more of them. */
+const sourceOf = async (
+  hosts: readonly ContainerInstance[],
+  { groups, instances, where }: Ports,
+  { options: o, uncovered }: Look<Options>,
+): Promise<{ readonly source: HostSource; readonly hostUsd: number }> => {
+  const none = (why: string) => ({ source: { none: why }, hostUsd: Number.NaN });
+  const [first] = hosts;
+  if (!first) return none('its cluster has no host that tells of what group more could be');
+  const members = await Promise.all(hosts.slice(0, MOST_ASKED).map((i) => groups.memberOf(i.instance)));
+  const names = [...new Set(members.flatMap((m) => m?.group ?? []))];
+  const [name] = names;
+  if (name === undefined) return none('its hosts are of no Auto Scaling group');
+  if (names.length > 1)
+    return none(`its hosts are of ${names.length} Auto Scaling groups: which should grow a person knows`);
+  const [group, host] = await Promise.all([groups.describe(name), instances.describe(first.instance)]);
+  if (!group) return none(`its hosts’ group ${name} is gone`);
+  const traits = (await instances.traits([host.type]))[host.type];
+  const hostUsd = traits ? usdPerMonthOf(traits, where.region) : Number.NaN;
+  const why = o.launchHosts ? uncovered(host.tags) : 'the policy launches no hosts (launchHosts)';
+  return why === undefined
+    ? { source: { group }, hostUsd }
+    : { source: { group: { ...group, noLaunch: why } }, hostUsd };
+};
+
+// ---- what is seen -------------------------------------------------------------------------------------------------------------------------
+
+const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
+  const { uncovered, service, plan } = seen;
+  if (uncovered !== undefined || service.status !== 'ACTIVE') return false;
+  if (leftPlacement(seen, look) || openWave(seen, look)) return false;
+  return isIdle(service) || plan?.do === 'nothing';
+};
+
+const describe = ({ uncovered, service, plan }: Seen): string => {
+  const name = `${service.name} in the cluster ${service.cluster}`;
+  if (uncovered !== undefined) return name;
+  if (service.status !== 'ACTIVE') return `${name} is ${service.status}`;
+  if (service.desired === 0) return `${name} wants no tasks`;
+  if (!plan) return `${name} has one task for each host, whatever the zones`;
+  const counts = plan.zones.map((x) => `${x.zone} ${x.before}`).join(', ');
+  return `${name}: ${counts}, so losing any zone leaves ${plan.survivors.before} of ${plan.desired}`;
+};
+
+const countsOf = (seen: Seen): Counts => {
+  const counts: Record<string, number> = {};
+  if (seen.scene)
+    for (const t of seen.scene.picture.serving) {
+      const zone = zoneIdOf(seen.scene.zones, t.zone);
+      counts[zone] = (counts[zone] ?? 0) + 1;
+    }
+  return counts;
+};
+
+/** What a wave has started. */
+const newcomersOf = ({ scene }: Seen, { reservedAt }: Pick<Past, 'reservedAt'>): readonly ContainerTask[] =>
+  // AWS's clock and ours differ by little.
+  (scene?.picture.wanted ?? []).filter((t) => t.createdAt >= reservedAt - seconds(1));
+
+/** Which zone of those that lack tasks comes first is ECS's to say; those beyond what a zone lacks help nobody. */
+const astrayOf = (newcomers: readonly ContainerTask[], into: Counts, { zones }: Scene): readonly ContainerTask[] => {
+  const room: Record<string, number> = { ...into };
+  return newcomers.filter((t) => {
+    const zone = zoneIdOf(zones, t.zone);
+    const left = room[zone] ?? 0;
+    room[zone] = left - 1;
+    return left <= 0;
+  });
+};
+
+type Progress = 'whole' | 'coming' | { readonly failed: string };
+
+const progressOf = (wave: Attempt<StartStep>, seen: Seen, { now, options: o }: Look<Options>): Progress => {
+  const { scene, service } = seen;
+  const { into, from, to } = wave.step;
+  if (!scene) return { failed: 'it cannot be looked into any more' };
+  if (isDeploying(scene.view)) return { failed: 'a deployment has begun' };
+  const serves = new Set(scene.picture.serving);
+  const newcomers = newcomersOf(seen, wave);
+  const [astray] = astrayOf(newcomers, into, scene);
+  if (astray) return { failed: `ECS placed a task in ${zoneIdOf(scene.zones, astray.zone)}` };
+  const whole = newcomers.filter((t) => serves.has(t)).length >= to - from;
+  if (whole && scene.picture.serving.length >= to) return 'whole';
+  const why = newcomers.length === 0 ? unplacedBecause(scene.view, scene.picture) : undefined;
+  const age = now - wave.reservedAt;
+  if (age < service.grace + minutes(o.startMinutes) && !(why && age > minutes(2))) return 'coming';
+  return { failed: why ?? `what was started does not serve after ${span(age)}` };
+};
+
+// ---- decide -------------------------------------------------------------------------------------------------------------------------------
+
+/** What nothing can be done about is told after so long. */
+const WAITS = hours(1);
+
+const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
+  const { now } = look;
+  const { service, plan, uncovered } = seen;
+  if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
+  const is = describe(seen);
+  if (service.status !== 'ACTIVE') return { do: 'nothing', because: `${is}: it is being deleted` };
+  const last = look.attempts.at(-1) as Past | undefined;
+  const ran = last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous';
+  if (ran && last.effect === undefined && last.undoes === undefined)
+    return { do: 'wait', until: now + seconds(20), because: `${is}: ${last.plan} is not over yet` };
+  const wave = openWave(seen, look);
+  if (wave) return endOfWave(wave, seen, look, is);
+  const swap = leftPlacement(seen, look);
+  if (swap) {
+    const back = { to: service.desired, of: look.openedAt, placement: swap.after, tasks: {}, keep: false };
+    return settling(seen, back, `${is}; nothing is under way`);
+  }
+  if (!plan) return { do: 'nothing', because: is };
+  const since = look.openedAt + minutes(look.options.patienceMinutes);
+  if (look.attempts.length === 0 && now < since)
+    return { do: 'wait', until: Math.min(since, now + minutes(1)), because: `${is}: ECS may even it out by itself` };
+  switch (plan.do) {
+    case 'hosts':
+      return launching(plan, seen, look, is);
+    case 'move':
+      return moving(plan, seen, look, is);
+    case 'stop':
+      return { do: 'escalate', because: `${service.name}: ${plan.because}`, remedy: plan.remedy ?? LOOK };
+    case 'nothing':
+    case 'wait':
+      return waiting(plan.because, seen, look);
+  }
+};
+
+const LOOK = 'steward zones shows what stands in the way of each';
+
+const waiting = (because: string, { service }: Seen, look: Look<Options>): Verdict<Step> => {
+  const said = `${service.name}: ${because}`;
+  return look.now - look.openedAt < WAITS
+    ? { do: 'wait', until: look.now + minutes(2), because: said }
+    : { do: 'escalate', because: `${said}, for ${span(look.now - look.openedAt)}`, remedy: LOOK };
+};
+
+const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
+  const [ask] = plan.hosts;
+  const source = seen.scene?.source;
+  if (!ask || !source || !('group' in source)) return waiting(plan.because, seen, look);
+  const { group } = source;
+  // One zone a call, and no more at once than a wave is of tasks.
+  const count = Math.max(1, Math.min(ask.count, Math.floor((group.desired * look.options.wavePercent) / 100)));
+  const tries = launchesOf(look).filter((s) => s.zone === ask.zone && s.failed !== undefined).length;
+  return {
+    do: 'act',
+    rung: `hosts ${ask.zone}`,
+    step: { do: 'hosts', group: group.name, zone: ask.zone, count, beside: group.desired, tries },
+    plan: `launch ${plural(count, 'host')} of ${group.name} in ${ask.zone}, for the tasks of ${seen.service.name}`,
+    because: `${is}; ${plan.because}`,
+    cost: { usdPerMonth: count * seen.hostUsd, what: `${plural(count, 'host')} of ${group.name}` },
+  };
+};
+
+/** What ECS asks of a service that it evens out itself. Source: "Balancing an Amazon ECS service across Availability Zones". */
+const nativeNot = ({
+  classic,
+  maximumPercent,
+  placement: [first],
+  constraints,
+}: ContainerService): string | undefined =>
+  classic
+    ? 'it is behind a Classic Load Balancer'
+    : maximumPercent <= 100
+      ? `no more than ${maximumPercent} % of it may run`
+      : first && !isByZone(first)
+        ? `its placement begins with ${first.type}${first.field ? ` by ${first.field}` : ''}`
+        : constraints.some((c) => /availability-zone/.test(c))
+          ? 'a constraint ties it to zones'
+          : undefined;
+const BY_ZONE: Placement = { type: 'spread', field: 'attribute:ecs.availability-zone' };
+const isByZone = ({ type, field }: Placement): boolean => type === 'spread' && field.endsWith('ecs.availability-zone');
+
+/** Since when ECS itself evens it out, as far as is known. */
+const nativeSince = ({ service }: Seen, look: Look<Options>): Time | undefined =>
+  service.rebalancing ? (ranOf(look).findLast((a) => a.step.do === 'native')?.outcome?.at ?? look.openedAt) : undefined;
+
+const moving = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
+  const { service, scene } = seen;
+  const { now, options: o } = look;
+  if (!scene || scene.picture.serving.length < service.desired)
+    return waiting(
+      `only ${scene?.picture.serving.length ?? 0} of ${service.desired} serve; what is missing ECS places first`,
+      seen,
+      look,
+    );
+  const cannot = nativeNot(service);
+  const since = nativeSince(seen, look);
+  if (since !== undefined && cannot === undefined && now - since < minutes(o.nativeMinutes))
+    return { do: 'wait', until: now + minutes(1), because: `${is}; ECS evens it out itself, since ${iso(since)}` };
+  if (o.native && since === undefined && cannot === undefined)
+    return {
+      do: 'act',
+      rung: 'native',
+      step: { do: 'native', service: service.arn },
+      plan: `let ECS even ${service.name} out itself: turn its availability zone rebalancing on`,
+      because: `${is}; ${plan.because}`,
+    };
+  return starting(plan, plan.waves[0], seen, look, `${is}; ${plan.because}`);
+};
+
+const starting = (
+  plan: Plan,
+  wave: Wave | undefined,
+  seen: Seen,
+  look: Look<Options>,
+  because: string,
+): Verdict<Step> => {
+  const { service } = seen;
+  const count = Object.values(wave?.start ?? {}).reduce((a, b) => a + b, 0);
+  const into = Object.fromEntries(
+    plan.zones.filter((x) => x.after > x.before).map((x) => [x.zone, x.after - x.before]),
+  );
+  if (count === 0) return waiting('more run than are wanted, and ECS stops those', seen, look);
+  const [first] = service.placement;
+  const after = service.placement;
+  const swap =
+    first && !isByZone(first) ? { during: [BY_ZONE, ...after.filter((p) => !isByZone(p))].slice(0, 5), after } : null;
+  const tries = startsOf(look).filter((s) => s.failed !== undefined).length;
+  const to = service.desired + count;
+  return {
+    do: 'act',
+    rung: `start ${ranOf(look).filter(isStart).length + 1}`,
+    step: {
+      do: 'start',
+      service: service.arn,
+      from: service.desired,
+      to,
+      into,
+      counts: Object.fromEntries(plan.zones.map((x) => [x.zone, x.before])),
+      tries,
+      placement: swap,
+    },
+    plan: `start ${plural(count, 'task')} more of ${service.name} in ${Object.keys(into).join(', ')}${swap ? ', placed by zone meanwhile' : ''}, and then stop as many in the fullest zones`,
+    because,
+  };
+};
+
+/** Whole: as many go where there are too many. Not: what was begun is taken back, the ones that do not serve first. */
+const endOfWave = (wave: Attempt<StartStep>, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
+  const { service, scene, plan } = seen;
+  const { from, into, placement } = wave.step;
+  const progress = progressOf(wave, seen, look);
+  if (progress === 'coming')
+    return { do: 'wait', until: look.now + seconds(20), because: `${is}: ${wave.plan} is not over yet` };
+  const back = { to: from, of: wave.reservedAt, placement: placement?.after ?? null };
+  if (!scene || isDeploying(scene.view))
+    return settling(seen, { ...back, tasks: {}, keep: false }, `${is}; a deployment has begun, and the rest is its`);
+  const count = service.desired - from;
+  const planned = Object.values(plan?.waves[0]?.stop ?? {}).flat();
+  const newcomers = newcomersOf(seen, wave);
+  const serves = new Set(scene.picture.serving);
+  const outside = astrayOf(newcomers, into, scene);
+  const bad = [...newcomers.filter((t) => !serves.has(t)), ...outside].map((t) => t.arn);
+  const fresh = newcomers.map((t) => t.arn);
+  const chosen = progress === 'whole' ? [...planned, ...fresh] : [...bad, ...fresh];
+  const leaving = [...new Set(chosen)].slice(0, count);
+  const kept = scene.picture.serving.filter((t) => !leaving.includes(t.arn)).length;
+  if (progress === 'whole' && kept < from) return waiting(`only ${kept} of ${from} would serve`, seen, look);
+  const tasks = byZone(leaving, scene);
+  if (progress !== 'whole') return settling(seen, { ...back, tasks, keep: true }, `${is}; ${progress.failed}`);
+  return {
+    do: 'act',
+    rung: `stop ${wave.n}`,
+    step: { do: 'stop', service: service.arn, from: service.desired, ...back, tasks, keep: true },
+    continues: true,
+    plan: `want ${from} again: ${leaving.length} of ${service.name} in ${Object.keys(tasks).join(', ')} are scaled in, the others are kept from that for ${span(KEPT)}`,
+    because: `${is}; what was started serves`,
+  };
+};
+
+const byZone = (arns: readonly string[], { picture, zones }: Scene): StopStep['tasks'] => {
+  const found: Record<string, string[]> = {};
+  for (const arn of arns) {
+    const task = picture.wanted.find((t) => t.arn === arn);
+    const zone = zoneIdOf(zones, task?.zone ?? 'unknown');
+    found[zone] = [...(found[zone] ?? []), shortOf(arn)];
+  }
+  return found;
+};
+
+const settling = (
+  { service }: Seen,
+  back: Pick<StopStep, 'to' | 'of' | 'placement' | 'tasks' | 'keep'>,
+  because: string,
+): Verdict<Step> => ({
+  do: 'act',
+  rung: 'settle',
+  step: { do: 'settle', service: service.arn, from: service.desired, ...back },
+  continues: true,
+  plan:
+    back.to === service.desired
+      ? `give ${service.name} its placement back`
+      : `take the wave of ${service.name} back: want ${back.to} again`,
+  because,
+});
+
+// ---- act and effect -----------------------------------------------------------------------------------------------------------------------
+
+const act = async (step: Step, { containers, groups }: Ports, token: string): Promise<Json> => {
+  switch (step.do) {
+    case 'native':
+      await containers.setRebalancing(step.service, true);
+      return { rebalancing: true };
+    case 'hosts':
+      return launch(await groups.launch(step.group, { zone: step.zone, count: step.count, token }));
+    case 'start': {
+      const { from, to, placement } = step;
+      await containers.scale(step.service, {
+        expected: from,
+        desired: to,
+        ...(placement ? { placement: placement.during } : {}),
+      });
+      return { desired: to };
+    }
+    case 'stop':
+    case 'settle':
+      return scaleIn(step, containers);
+  }
+};
+const launch = (launched: Launched): Json => {
+  const { instances, failed } = launched;
+  if (instances.length === 0) throw new Refused('no-capacity', failed ?? 'none was launched, and no reason given');
+  return launched;
+};
+
+/** Those that stay are kept from it first: which go is not left to ECS. */
+const scaleIn = async (
+  { service, from, to, tasks, keep, placement }: Omit<StopStep, 'do' | 'of'>,
+  containers: Ports['containers'],
+): Promise<Json> => {
+  if (keep) {
+    const cluster = clusterOf(service);
+    const all = await containers.tasksOf({ cluster, name: shortOf(service) });
+    const leaving = new Set(Object.values(tasks).flat());
+    const wanted = all.filter((t) => t.desired === 'RUNNING');
+    const stay = wanted.filter((t) => t.status === 'RUNNING' && !leaving.has(shortOf(t.arn)));
+    const go = wanted.filter((t) => leaving.has(shortOf(t.arn)));
+    if (stay.length < to)
+      throw new Refused('fewer-meanwhile', `only ${stay.length} of ${shortOf(service)} would be left, not ${to}`);
+    await containers.protect(
+      go.map((t) => t.arn),
+      undefined,
+    );
+    await containers.protect(
+      stay.map((t) => t.arn),
+      KEPT,
+    );
+  }
+  await containers.scale(service, { expected: from, desired: to, ...(placement ? { placement } : {}) });
+  return { desired: to };
+};
+
+/** A host boots and registers. */
+const BOOTS = minutes(10);
+/** A target drains for five minutes by default, before its task is stopped; that one is not wanted any more shows at once. */
+const SCALES = minutes(10);
+
+const effect = (attempt: Past, seen: Seen, look: Look<Options>): Effect => {
+  const { step, reservedAt } = attempt;
+  const within = (ms: number): Effect => (look.now - reservedAt < ms ? 'pending' : 'ineffective');
+  switch (step.do) {
+    case 'native':
+      return seen.service.rebalancing ? 'effective' : within(minutes(2));
+    case 'hosts':
+      return joined(attempt, step, seen) ? 'effective' : within(BOOTS);
+    case 'start': {
+      if (seen.service.desired !== step.to) return within(minutes(1));
+      const progress = progressOf(attempt as Attempt<StartStep>, seen, look);
+      return progress === 'whole' ? 'effective' : progress === 'coming' ? 'pending' : 'ineffective';
+    }
+    case 'stop':
+    case 'settle':
+      return isScaledIn(step, seen) ? 'effective' : within(SCALES);
+  }
+};
+
+const joined = ({ receipt, reservedAt }: Past, step: Extract<Step, { do: 'hosts' }>, { scene }: Seen): boolean => {
+  if (!scene) return false;
+  const ids = (receipt as Launched | undefined)?.instances;
+  const there = hostsOf(scene.view).filter((i) =>
+    ids ? ids.includes(i.instance) : i.registeredAt >= reservedAt && zoneIdOf(scene.zones, i.zone) === step.zone,
+  );
+  return there.length >= (ids?.length ?? step.count);
+};
+
+const isScaledIn = ({ to, tasks }: StopStep, { service, scene }: Seen): boolean => {
+  const leaving = new Set(Object.values(tasks).flat());
+  const wanted = scene?.picture.wanted ?? [];
+  if (service.desired !== to) return true;
+  // ECS's own rebalancing may have one more on its way.
+  return leaving.size > 0 ? !wanted.some((t) => leaving.has(shortOf(t.arn))) : wanted.length <= to;
+};
+
+const factsOf = ({ service, scene, group, issue }: Seen): Facts => ({
+  tags: service.tags,
+  group,
+  zone: undefined,
+  issue,
+  serving: { self: true, others: (scene?.picture.serving ?? []).map((t) => t.arn) },
+});
+
+const undo = async ({ step, reservedAt }: Past, { containers }: Ports): Promise<Json> => {
+  switch (step.do) {
+    case 'native':
+      await containers.setRebalancing(step.service, false);
+      return { rebalancing: false };
+    case 'start': {
+      const { service, from, to, placement } = step;
+      const of = { cluster: clusterOf(service), name: shortOf(service) };
+      const wanted = (await containers.tasksOf(of)).filter((t) => t.desired === 'RUNNING');
+      const young = wanted.filter((t) => t.createdAt >= reservedAt - seconds(1)).slice(0, to - from);
+      const tasks = { started: young.map((t) => shortOf(t.arn)) };
+      return scaleIn({ service, from: to, to: from, tasks, keep: true, placement: placement?.after ?? null }, containers);
+    }
+    case 'hosts':
+      throw new Refused('no-undo', `tasks may run on the new host of ${step.group}: let it go by hand when none does`);
+    case 'stop':
+    case 'settle':
+      throw new Refused('no-undo', 'the tasks have stopped, and others run in their place');
+  }
+};
+
+// ---- survey -------------------------------------------------------------------------------------------------------------------------------
+
+/** The survey describes no more services than this. */
+const MOST_SERVICES = 1_000;
+
+const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
+  const { containers, where } = ports;
+  const found: Signal[] = [];
+  let left = MOST_SERVICES;
+  for (const cluster of await containers.clusters()) {
+    const names = (await containers.serviceNames(cluster)).slice(0, left);
+    left -= names.length;
+    const services = (await containers.services(cluster, names)).filter(
+      (s) =>
+        !isIdle(s) && s.desired > 1 && untouchable({ service: s }) === undefined && at.uncovered(s.tags) === undefined,
+    );
+    if (services.length === 0) continue;
+    const tasks = await containers.wanted(cluster);
+    const zones = await zonesOf(cluster, services, ports);
+    for (const service of services) {
+      const own = tasks.filter((t) => t.service === service.name);
+      if (!isUneven(own, service.desired, zones(service))) continue;
+      found.push({
+        kind: 'container-service.uneven',
+        target: serviceTarget(where, cluster, service.name),
+        at: at.now,
+        cause: `survey: ${service.name} in the cluster ${cluster} is spread unevenly over its zones`,
+        // What nothing can be done about is looked into again each hour.
+        eventId: `survey:${service.arn}:uneven@${iso(at.now).slice(0, 13)}`,
+        routine: true,
+      });
+    }
+  }
+  return found;
+};
+
+/** How many zones each of them may use. */
+const zonesOf = async (
+  cluster: string,
+  services: readonly ContainerService[],
+  { containers, groups, instances }: Ports,
+) => {
+  const onHosts = services.some((s) => s.subnets.length === 0);
+  const hosts = onHosts ? await containers.instances(cluster) : [];
+  const [first] = hosts;
+  const member = first && (await groups.memberOf(first.instance));
+  const group = member && (await groups.describe(member.group));
+  const asked = [...new Set([...services.flatMap((s) => s.subnets), ...(group?.subnets ?? [])])];
+  const subnets = new Map((asked.length > 0 ? await instances.subnets(asked) : []).map((s) => [s.id, s.zoneName]));
+  const count = (ids: readonly string[], also: readonly string[]): number =>
+    new Set([...ids.flatMap((id) => subnets.get(id) ?? []), ...also]).size;
+  return (s: ContainerService): number =>
+    s.subnets.length > 0
+      ? count(s.subnets, [])
+      : count(
+          group?.subnets ?? [],
+          hosts.map((i) => i.zone),
+        );
+};
+
+export const serviceUneven = defineRemediation<Seen, Step, Options>({
+  name: 'service-uneven-zones',
+  title: 'spreads the tasks of an ECS service evenly over its zones, so that losing any of them leaves the most',
+  about: `A service whose tasks are in too few zones is put right, the fewest moves first. Where ECS itself can (a rolling service that may run more than it wants, spread by zone, behind no Classic Load
+Balancer) its availability zone rebalancing is turned on (**native**) and awaited. A zone that lacks only a host gets one from the hosts’ Auto Scaling group (**hosts**), where that lets more tasks survive. What is left Steward moves itself, in
+waves of a fifth: it wants more (**start**), placed by zone meanwhile, waits until they serve in the right zones, and only then wants as many as before (**stop**), while \`UpdateTaskProtection\` keeps those that stay: never
+fewer serve than are wanted. What does not come to serve, or lands elsewhere, is taken back (**settle**) and the zone is left alone for a quarter of an hour, doubled each time. It waits for deployments, and takes its wave back if one begins; a count that
+somebody else has changed is theirs, and so is a task protected by its owner. The same wave again within a day is not made: something else undoes it, and a person is told. What cannot be evened out says why.`,
+  answers: ['container-service.uneven'],
+  risk: 'interrupts',
+  targets: 'arn:*:ecs:*:*:service/*',
+  ladder: {
+    native: 'turn ECS’s own rebalancing on',
+    hosts: 'launch a host in the zone that lacks one',
+    start: 'start tasks in the thinnest zones',
+    stop: 'then want as many as before, less in the fullest zones',
+    settle: 'take a wave back that did not come to serve',
+  },
+  // What stops was replaced before, by a wave that was allowed; and taking one back only ends what was begun.
+  risks: { hosts: 'harmless', stop: 'harmless', settle: 'harmless' },
+  permissions: [
+    {
+      for: 'look',
+      actions: [
+        'ecs:ListClusters',
+        'ecs:ListServices',
+        'ecs:DescribeServices',
+        'ecs:ListTasks',
+        'ecs:DescribeTasks',
+        'ecs:GetTaskProtection',
+        'ecs:ListContainerInstances',
+        'ecs:DescribeContainerInstances',
+        'ecs:DescribeTaskDefinition',
+        'elasticloadbalancing:DescribeTargetHealth',
+        'ec2:DescribeAvailabilityZones',
+        'ec2:DescribeSubnets',
+        'ec2:DescribeInstances',
+        'ec2:DescribeInstanceTypes',
+        'autoscaling:DescribeAutoScalingInstances',
+        'autoscaling:DescribeAutoScalingGroups',
+        'health:DescribeEvents',
+      ],
+      resources: ['*'],
+    },
+    {
+      for: 'act',
+      actions: ['ecs:UpdateService'],
+      resources: ['arn:*:ecs:*:*:service/*'],
+      whenTagged: 'aws:ResourceTag',
+    },
+    { for: 'act', actions: ['ecs:UpdateTaskProtection'], resources: ['arn:*:ecs:*:*:task/*'] },
+    {
+      for: 'act',
+      actions: ['autoscaling:LaunchInstances'],
+      resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
+    },
+    { for: 'act', actions: ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'], resources: ['*'] },
+  ],
+  options,
+  attemptsPerDay: 24,
+  inStorms: false,
+  survey,
+  observe,
+  facts: factsOf,
+  describe,
+  isHealthy,
+  decide,
+  act,
+  touches: (step, target) => {
+    const { account, region } = target;
+    const partition = partitionOf(region);
+    if (step.do === 'hosts') return [groupArn({ account, region }, partition, step.group)];
+    return step.do === 'native' ? [] : [`arn:${partition}:ecs:${region}:${account}:task/${clusterOf(target.arn)}/*`];
+  },
+  before: (seen): Before => ({ counts: countsOf(seen) }),
+  effect,
+  undo,
+});
