@@ -400,7 +400,8 @@ const breakerClosed: Guard = (p) => {
   const back = putsBack(p);
   if (back) return back;
   if (p.act.continues) return 'it finishes what is under way';
-  if (p.remediation.inStorms === false) return standsBack(p) ?? 'what it ends is no illness, so many of it are no storm';
+  if (p.remediation.inStorms === false)
+    return standsBack(p) ?? 'what it ends is no illness, so many of it are no storm';
   if (p.troubled === undefined)
     return wait(p, 'how many of its group are in trouble could not be counted', 'wait until the state table answers');
   // The zone's first: it is the wider cause, and whoever is told of it need not be told of each group.

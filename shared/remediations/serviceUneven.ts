@@ -706,7 +706,10 @@ const undo = async ({ step, reservedAt }: Past, { containers }: Ports): Promise<
       const wanted = (await containers.tasksOf(of)).filter((t) => t.desired === 'RUNNING');
       const young = wanted.filter((t) => t.createdAt >= reservedAt - seconds(1)).slice(0, to - from);
       const tasks = { started: young.map((t) => shortOf(t.arn)) };
-      return scaleIn({ service, from: to, to: from, tasks, keep: true, placement: placement?.after ?? null }, containers);
+      return scaleIn(
+        { service, from: to, to: from, tasks, keep: true, placement: placement?.after ?? null },
+        containers,
+      );
     }
     case 'hosts':
       throw new Refused('no-undo', `tasks may run on the new host of ${step.group}: let it go by hand when none does`);

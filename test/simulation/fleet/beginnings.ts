@@ -466,7 +466,9 @@ const unevenService = (f: Field): Begun => {
     const tasks = runningTasks(cluster, service);
     return Math.max(0, ...zones.map((zone) => tasks.filter((t) => t.zone === zone).length));
   };
-  const isIll = () => service.status === 'ACTIVE' && most() > Math.ceil(service.desired / zones.length);
+  const isUneven = () => service.status === 'ACTIVE' && most() > Math.ceil(service.desired / zones.length);
+  // While ECS is about its count nobody can say.
+  const isIll = () => isUneven() && runningTasks(cluster, service).length === service.desired && service.steady;
   return {
     arn: service.arn,
     isWell: () => !isIll(),
@@ -502,7 +504,8 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   'flow-logs-missing': { settings: { destination: { type: 's3', arn: BUCKET } }, begin: flowLogsMissing },
   'ecs-agent-disconnected': { begin: agentCutOff },
   'service-failing': { begin: serviceFails },
-  'service-uneven-zones': { begin: unevenService },
+  // What ECS does by itself is ECS's.
+  'service-uneven-zones': { settings: { native: false, startMinutes: 4 }, begin: unevenService },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

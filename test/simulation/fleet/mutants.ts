@@ -23,6 +23,7 @@ const CHANNEL = 'shared/remediations/channelSilent.ts';
 const DRILL = 'shared/remediations/drill.ts';
 const ECS = 'shared/remediations/ecsAgentDisconnected.ts';
 const SERVICE = 'shared/remediations/serviceFailing.ts';
+const UNEVEN = 'shared/remediations/serviceUneven.ts';
 const UNITS = 'shared/core/units.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -193,7 +194,7 @@ export const mutants: readonly Mutant[] = [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
   ]),
-  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:16', [
+  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:1', [
     'serving.length < Math.max(1, ill.length) ?',
     'serving.length < 0 ?',
   ]),
@@ -204,6 +205,14 @@ export const mutants: readonly Mutant[] = [
   mutant('a service whose tasks end is healthy between their ends', SERVICE, 'service-failing:7', [
     'isQuiet(picture, look) &&',
     'picture.missing < 1_000 &&',
+  ]),
+  mutant('which tasks go is left to ECS', UNEVEN, 'service-uneven-zones:1', [
+    '  if (keep) {',
+    '  if (keep && to < 0) {',
+  ]),
+  mutant('a whole service is exchanged at once', 'shared/core/zones.ts', 'service-uneven-zones:1', [
+    'Math.floor((percent / 100) * desired)',
+    'Math.floor((percent / 20) * desired)',
   ]),
   mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:36', [
     'isHealthy: ({ failing }) => failing === undefined,',
