@@ -419,7 +419,11 @@ export const autoScalingService = defineService<typeof api>({
   operations,
   requires: {
     LaunchInstances: () =>
-      ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'].map((action) => ({ action, resource: { arn: '*' } })),
+      ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'].map((action) => ({
+        action,
+        resource: { arn: '*' },
+        context: { 'aws:ViaAWSService': 'true' },
+      })),
   },
   resources: {
     SetInstanceHealth: (input, world) => [

@@ -20,6 +20,8 @@ export interface Permission {
   readonly passedTo?: readonly string[];
   /** A grant that only a service of AWS may use: EC2, which needs the keys of the volumes of what it starts. */
   readonly grantsService?: true;
+  /** Only where a service of AWS calls it in the session's name: Auto Scaling, which launches for whoever asks it to. */
+  readonly viaService?: true;
 }
 
 /** By SSM on hosts that are opted in: one document at each look, the others only as a step. */
@@ -75,12 +77,13 @@ export const sessionPolicy = (
 });
 
 const conditionOf = (
-  { whenTagged, passedTo, grantsService }: Permission,
+  { whenTagged, passedTo, grantsService, viaService }: Permission,
   optInTag: string | undefined,
 ): Pick<Statement, 'Condition'> => {
   const conditions = {
     ...(whenTagged && optInTag ? { StringEquals: { [`${whenTagged}/${optInTag}`]: 'true' } } : {}),
     ...(grantsService ? { Bool: { 'kms:GrantIsForAWSResource': 'true' } } : {}),
+    ...(viaService ? { Bool: { 'aws:ViaAWSService': 'true' } } : {}),
     ...(passedTo ? { StringLike: { 'iam:PassedToService': passedTo } } : {}),
   };
   return Object.keys(conditions).length > 0 ? { Condition: conditions } : {};

@@ -835,7 +835,12 @@ somebody else has changed is theirs, and so is a task protected by its owner. Th
       actions: ['autoscaling:LaunchInstances'],
       resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
     },
-    { for: 'act', actions: ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'], resources: ['*'] },
+    {
+      for: 'act',
+      actions: ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'],
+      resources: ['*'],
+      viaService: true,
+    },
   ],
   options,
   attemptsPerDay: 24,

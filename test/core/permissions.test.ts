@@ -5,6 +5,8 @@ import { remediations } from '../../shared/remediations/index.ts';
 
 /** AWS gives these no resource (Service Authorization Reference): VPC asks for them on behalf of who creates or deletes a flow log. */
 const NO_RESOURCE = ['logs:CreateLogDelivery', 'logs:DeleteLogDelivery'];
+/** Of no use by itself: only Auto Scaling may call it in the session's name. */
+const VIA_SERVICE = ['ec2:CreateFleet'];
 const target = instanceTarget({ account: '111122223333', region: 'eu-central-1' }, 'i-0123456789abcdef0');
 const other = instanceTarget(target, 'i-0fedcba9876543210');
 const volume = 'arn:aws:ec2:eu-central-1:111122223333:volume/vol-0123456789abcdef0';
@@ -82,7 +84,9 @@ describe('a session', () => {
     (_name, { permissions }) => {
       for (const phase of ['look', 'act'] as const)
         for (const s of sessionPolicy(permissions, { stage: 'prod', target, phase, touched: [] }).Statement) {
-          const writes = s.Action.some((a) => !/:(Describe|Get|List|Lookup)/.test(a) && !NO_RESOURCE.includes(a));
+          const writes = s.Action.some(
+            (a) => !/:(Describe|Get|List|Lookup)/.test(a) && ![...NO_RESOURCE, ...VIA_SERVICE].includes(a),
+          );
           if (writes) expect(s.Resource.some((r) => covers(r, other.arn))).toBe(false);
         }
     },
@@ -96,6 +100,13 @@ describe('a session', () => {
     expect(at('prod').flatMap((s) => s.Resource)).toStrictEqual([own.arn, own.arn]);
     expect(at('test')).toStrictEqual([]);
   });
+});
+
+test('the role starts instances only by way of a service', () => {
+  const fleets = remediations.flatMap((r) => r.permissions).filter((p) => p.actions.includes('ec2:CreateFleet'));
+  expect(fleets).not.toEqual([]);
+  for (const statement of rolePolicy(fleets, { stage: 'prod', optInTag: 'x' }).Statement)
+    expect(statement.Condition).toEqual({ Bool: { 'aws:ViaAWSService': 'true' } });
 });
 
 test('the role holds what is tagged only with the opt-in tag', () => {
