@@ -201,7 +201,9 @@ const thirdAct = async (sandbox: Sandbox, incident: Incident): Promise<ActivityR
     ),
   );
   say(
-    color.dim(`   CloudTrail's events come here, and none of its files, which alone could tell whether that is all.`),
+    color.dim(
+      `   What EventBridge brings comes first; the trail's files follow after some minutes, its digests after an hour: only then is it known to be all.`,
+    ),
   );
   return row;
 };

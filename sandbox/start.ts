@@ -16,6 +16,7 @@ import { addBucket } from '../world/s3.ts';
 import { listen } from '../world/wire.ts';
 import { createWorld, type World } from '../world/world.ts';
 import { bridge, type Reach } from './bridge.ts';
+import { copyBucket } from './copies.ts';
 import { deploy, environmentOf, learnKeys, learnRoles, PROJECT, STAGE } from './deploy.ts';
 import { ACCOUNT, REGION, ROOT, startMiniStack } from './ministack.ts';
 
@@ -51,8 +52,7 @@ export interface StartOptions {
   /** An ECS cluster of three instances beside the fleet, with a service. */
   readonly cluster?: boolean;
   /**
-   * EventBridge is told of every call that changes something; else of those only by which somebody weakens what records. The trail's files are in the world's S3, and the
-   * functions ask the emulator's.
+   * EventBridge is told of every call that changes something, and the trail's bucket gets its files; else the former only of those by which somebody weakens what records.
    */
   readonly recorded?: boolean;
   /** Another policy file than steward.yml. */
@@ -97,7 +97,6 @@ export const startSandbox = async ({
     const seeded = seedFleet(world, { documents: Object.keys(reports).map((name) => `steward-${STAGE}-${name}`) });
     const fleet = cluster ? { ...seeded, all: [...seeded.all, ...addCluster(world)] } : seeded;
     const trail = addTrail(world, 'audit');
-    if (recorded) recordCalls(world, trail.name, addBucket(world, trail.bucket));
     makeLogGroup(world, { name: proofGroup(STAGE), retention: 1 });
     const server = await listen(world);
     undo.push(server.close);
@@ -105,6 +104,11 @@ export const startSandbox = async ({
     await timed(`serverless deploy --stage ${STAGE}`, ready, () => deploy(reach, server.url, policy));
     await learnRoles(world, reach);
     await learnKeys(world, reach);
+    if (recorded) {
+      const bucket = addBucket(world, trail.bucket);
+      recordCalls(world, trail.name, bucket);
+      undo.push(await copyBucket(bucket, reach, onFailure));
+    }
     undo.push(await bridge(world, reach, onFailure));
     undo.push(runInRealTime(clock));
     // The adapter finds its endpoint as every SDK client does.

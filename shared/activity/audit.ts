@@ -157,7 +157,8 @@ export const createAuditor = ({
     if (folders?.of === of && now() < folders.at + hours(1)) return folders.list;
     const list = await foldersOf(trail, files, home);
     await addPlaces(table, list);
-    folders = { of, at: now(), list };
+    // A trail that has delivered nothing yet will in a moment.
+    if (list.length > 0) folders = { of, at: now(), list };
     return list;
   };
 

@@ -334,6 +334,16 @@ test('a file that no listing shows is read because its digest names it', async (
   expect(await idsOf(account)).toEqual(expect.arrayContaining(Records.map((r) => r.eventID)));
 });
 
+test('a trail that has delivered nothing yet is read from its first file on', async () => {
+  const account = anAccount();
+  expect(await account.audit()).toMatchObject({ files: 0, whole: true });
+  let files = 0;
+  await account.pass(3, async () => {
+    files += (await account.audit()).files;
+  });
+  expect(files).toBeGreaterThan(0);
+});
+
 test('a file too long for one run goes on where it ended', async () => {
   const account = anAccount();
   const { bucket, world, home, now, memory } = account;
