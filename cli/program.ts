@@ -60,6 +60,8 @@ type Options = Common & {
   readonly quick?: boolean;
   readonly remediation?: string;
   readonly reason?: string;
+  readonly because?: string;
+  readonly to?: string;
   /** Milliseconds; of `link`, a name. */
   readonly for?: number | string;
   readonly yes?: boolean;
@@ -302,6 +304,43 @@ export const program = (run: Run): Command => {
   add(root, 'resume [what]', 'go on', (s, _o, what?: string) => s.obey({ do: 'resume', scope: what ?? 'all' }));
   yes(
     add(root, 'undo <incident>', 'put back what it did last, where that can be', (s, o, id: string) => undo(s, id, o)),
+  );
+  const release = root
+    .command('release')
+    .description('every release of an ECS service: its digests, whether it passed, by whose word it stands');
+  add(
+    release,
+    'list <service>',
+    'of cluster/service, or its ARN; the newest first',
+    async (s, _o, serviceName: string) =>
+      s.answer({ do: 'releases', serviceName }, (await import('./releases.ts')).showReleases),
+  );
+  add(
+    release,
+    'show <service> <revision>',
+    'one of them, with its requests and the log lines that were kept',
+    async (s, _o, serviceName: string, of: string) =>
+      s.answer({ do: 'releases', serviceName, of }, (await import('./releases.ts')).showRelease),
+  );
+  add(
+    release,
+    'promote <service>',
+    'what is deployed is the current release, whatever was measured; takes back a wish to roll back',
+    (s, o, serviceName: string) => s.obey({ do: 'promote', serviceName, why: o.because ?? '' }),
+  ).requiredOption('--because <why>', 'kept in the record', reason);
+  yes(
+    add(
+      release,
+      'rollback <service>',
+      'deploy the digests of the last release that passed, or of another one; the guards are asked, and where they ask, somebody else approves',
+      async (s, o, serviceName: string) => {
+        if (!(await s.isMeant(`Roll ${serviceName} back${o.to ? ` to ${o.to}` : ''}?`, o.yes)))
+          throw new Failure('refused', 'nothing was done: you did not say yes');
+        await s.obey({ do: 'roll-back', serviceName, why: o.because ?? '', ...(o.to ? { to: o.to } : {}) });
+      },
+    )
+      .option('--to <revision>', 'web:7, or the beginning of a digest')
+      .requiredOption('--because <why>', 'kept in the record', reason),
   );
   const channels = root.command('channels').description('who is told, and whether it reaches them');
   add(channels, 'list', 'the channels of steward.yml, what each is told, and what fails', async (s) =>

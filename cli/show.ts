@@ -289,6 +289,22 @@ const showCalls = ({ calls = [], noCalls }: Explained, at: Time, p: Paint): stri
   return [...table(rows, p), ...more];
 };
 
+/** Of log lines that a step kept, the last. */
+const KEPT = 20;
+const showKept = ({ attempts, target, id }: Incident, p: Paint): string[] =>
+  attempts.flatMap(({ receipt }) => {
+    const { lines = [] } = (receipt ?? {}) as { readonly lines?: readonly string[] };
+    const more =
+      lines.length > KEPT
+        ? [
+            p.dim(
+              `  ${lines.length - KEPT} before: steward release show ${short(target).replace('service/', '')} <revision>, or why ${id} --json`,
+            ),
+          ]
+        : [];
+    return [...more, ...lines.slice(-KEPT).map((line) => `  ${line}`)];
+  });
+
 const showIncident = (e: Explained, at: Time, p: Paint): string[] => {
   const { incident: i, now: look } = e;
   const plans = plansOf(e);
@@ -299,6 +315,7 @@ const showIncident = (e: Explained, at: Time, p: Paint): string[] => {
     ...table(factsOf(e, at, p), p),
     ...section('What happened', showLog(i, at, p, plans), p),
     ...section('What it did', table(attempts, p), p),
+    ...section('What it kept', showKept(i, p), p),
     ...section('Who changed something around it', showCalls(e, at, p), p),
     ...section('What the guards say now', look?.guards ? showGuards(look.guards, at, p, plans) : [], p),
     ...section('What comes next', table(next, p), p),

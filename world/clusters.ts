@@ -74,6 +74,9 @@ export type ServiceOptions = NewService & {
   readonly memory?: number;
   readonly checked?: boolean;
   readonly hostPort?: number;
+  /** Its containers log there. */
+  readonly logs?: TaskDefinition['containers'][number]['logs'];
+  readonly roles?: Pick<TaskDefinition, 'taskRole' | 'executionRole'>;
   /** A load balancer before it. */
   readonly balanced?: boolean | Partial<TargetGroup>;
 };
@@ -97,13 +100,18 @@ export const addService = (
     memory = 512,
     checked = false,
     hostPort = 0,
+    logs,
+    roles = {},
     balanced,
     ...given
   } = options;
   const fargate = given.launchType === 'FARGATE';
   const definition = registerDefinition(world, {
     family: name,
-    containers: [{ name, image, essential: true, cpu, memory, port: { container: 8080, host: hostPort }, checked }],
+    containers: [
+      { name, image, essential: true, cpu, memory, port: { container: 8080, host: hostPort }, checked, logs },
+    ],
+    ...roles,
     networkMode: fargate ? 'awsvpc' : 'bridge',
     compatibilities: fargate ? ['EC2', 'FARGATE'] : ['EC2'],
   });
@@ -117,6 +125,18 @@ export const addService = (
   const targets = targetGroup ? [{ targetGroup: targetGroup.arn, container: name, port: 8080 }] : [];
   const service = makeService(world, cluster, name, { definition: definition.arn, desired, targets, ...given });
   return { service, definition, targetGroup };
+};
+
+/** Another revision of what a service runs: its first container has another image. Registered, not deployed. */
+export const nextDefinition = (
+  world: World,
+  { definition }: Pick<FurnishedService, 'definition'>,
+  image: string,
+  more: Partial<TaskDefinition> = {},
+): TaskDefinition => {
+  const [first, ...others] = definition.containers;
+  if (!first) throw new Error('a definition has a container');
+  return registerDefinition(world, { ...definition, containers: [{ ...first, image }, ...others], ...more });
 };
 
 /** What an image does from now on, in the containers that run it too. */

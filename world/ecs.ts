@@ -35,6 +35,8 @@ export type ContainerDefinition = {
   readonly port: { container: number; host: number } | undefined;
   /** It has a health check: its task's health is known. */
   readonly checked: boolean;
+  /** The awslogs driver: each container has a stream of its own, `<prefix>/<name>/<task id>`. */
+  readonly logs?: { readonly group: string; readonly prefix: string } | undefined;
 };
 export type TaskDefinition = Resources & {
   readonly family: string;
@@ -44,6 +46,9 @@ export type TaskDefinition = Resources & {
   readonly compatibilities: readonly ('EC2' | 'FARGATE')[];
   readonly containers: readonly ContainerDefinition[];
   readonly registeredAt: number;
+  readonly taskRole?: string | undefined;
+  readonly executionRole?: string | undefined;
+  readonly tags?: Readonly<Record<string, string>>;
   status: 'ACTIVE' | 'INACTIVE';
 };
 
@@ -54,6 +59,8 @@ export type Image = {
   exits?: { afterMs: number; code: number; reason?: string } | undefined;
   /** Why it cannot be pulled. */
   missing?: string | undefined;
+  /** What its containers write when they start. */
+  says?: readonly string[] | undefined;
   healthy: boolean;
 };
 
@@ -132,6 +139,8 @@ export type Deployment = {
   rollout: 'IN_PROGRESS' | 'COMPLETED' | 'FAILED';
   rolloutReason: string;
   failedTasks: number;
+  /** Alarms of the service that were in ALARM before it began: ECS does not heed those. */
+  readonly alarming: readonly string[];
 };
 
 /** A service's own record of what it was deployed as: `ListServiceDeployments`, `DescribeServiceRevisions`. */
@@ -159,6 +168,8 @@ export type EcsService = {
   minimumHealthyPercent: number;
   maximumPercent: number;
   circuitBreaker: { enable: boolean; rollback: boolean };
+  /** CloudWatch alarms that fail a deployment. */
+  alarms: { readonly names: readonly string[]; readonly rollback: boolean } | undefined;
   /** Milliseconds in which an unhealthy target is forgiven. */
   grace: number;
   rebalancing: boolean;
@@ -238,8 +249,13 @@ export const nameIn = (arnOrName: string | undefined): string => (arnOrName ?? '
 export const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
 /** What a reference to an image means now: a tag may move, and what runs stays what it was. */
-export const imageOf = (world: World, reference: string): Image =>
-  world.ecs.images.get(reference) ?? { digest: digestOf(reference), healthy: true };
+export const imageOf = (world: World, reference: string): Image => {
+  const known = world.ecs.images.get(reference);
+  if (known) return known;
+  const [, digest] = /@(sha256:.+)$/.exec(reference) ?? [];
+  if (digest === undefined) return { digest: digestOf(reference), healthy: true };
+  return [...world.ecs.images.values()].find((i) => i.digest === digest) ?? { digest, healthy: true };
+};
 
 /** By `family:revision`, ARN, or family alone: then its latest active revision. */
 export const definitionOf = (world: World, reference: string): TaskDefinition | undefined => {

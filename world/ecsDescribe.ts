@@ -145,6 +145,8 @@ export const apiDefinition = (d: TaskDefinition): ApiTaskDefinition => ({
   requiresCompatibilities: [...d.compatibilities],
   compatibilities: [...d.compatibilities],
   registeredAt: new Date(d.registeredAt),
+  ...(d.taskRole && { taskRoleArn: d.taskRole }),
+  ...(d.executionRole && { executionRoleArn: d.executionRole }),
   containerDefinitions: d.containers.map((c) => ({
     name: c.name,
     image: c.image,
@@ -152,6 +154,12 @@ export const apiDefinition = (d: TaskDefinition): ApiTaskDefinition => ({
     cpu: c.cpu,
     memory: c.memory,
     portMappings: c.port ? [{ containerPort: c.port.container, hostPort: c.port.host, protocol: 'tcp' as const }] : [],
+    ...(c.logs && {
+      logConfiguration: {
+        logDriver: 'awslogs' as const,
+        options: { 'awslogs-group': c.logs.group, 'awslogs-stream-prefix': c.logs.prefix },
+      },
+    }),
     ...(c.checked && { healthCheck: { command: ['CMD-SHELL', 'curl -f http://localhost/ || exit 1'] } }),
   })),
 });
@@ -204,6 +212,9 @@ export const apiService = (world: World, service: EcsService): ApiService => {
       minimumHealthyPercent: service.minimumHealthyPercent,
       maximumPercent: service.maximumPercent,
       deploymentCircuitBreaker: { ...service.circuitBreaker },
+      ...(service.alarms && {
+        alarms: { alarmNames: [...service.alarms.names], enable: true, rollback: service.alarms.rollback },
+      }),
     },
     loadBalancers: service.targets.map((t) => ({
       targetGroupArn: t.targetGroup,

@@ -109,6 +109,7 @@ const reconcile = (world: World, cluster: Cluster, service: EcsService) => {
   if (service.strategy === 'DAEMON')
     service.desired = [...cluster.instances.values()].filter((i) => i.status === 'ACTIVE').length;
   countFailures(world, cluster, service);
+  heedAlarms(world, service);
   for (const task of tasksOf(cluster, service)) {
     const why = failing(world, service, task);
     if (why === undefined) continue;
@@ -296,14 +297,35 @@ const throttle = (world: World, service: EcsService, failures: number) => {
   sayService(world, service, 'WARN', 'SERVICE_TASK_START_IMPAIRED');
 };
 
-const breakCircuit = (world: World, service: EcsService, primary: Deployment) => {
+const inAlarm = (world: World, { alarms }: EcsService): string[] =>
+  (alarms?.names ?? []).filter((name) => world.cloudwatch.alarms.get(name)?.state.value === 'ALARM');
+
+/** "… if an alarm is in the ALARM state before the deployment starts, ECS does not monitor it for that deployment"; one without data is no reason either. */
+const heedAlarms = (world: World, service: EcsService) => {
+  const primary = primaryOf(service);
+  if (!service.alarms || primary.rollout !== 'IN_PROGRESS') return;
+  wakeScheduler(world, AGAIN);
+  if (inAlarm(world, service).some((name) => !primary.alarming.includes(name)))
+    fail(world, service, primary, 'ECS deployment failed: alarm detected', service.alarms.rollback);
+};
+
+const breakCircuit = (world: World, service: EcsService, primary: Deployment) =>
+  fail(
+    world,
+    service,
+    primary,
+    'ECS deployment circuit breaker: tasks failed to start.',
+    service.circuitBreaker.rollback,
+  );
+
+const fail = (world: World, service: EcsService, primary: Deployment, why: string, isBack: boolean) => {
   primary.rollout = 'FAILED';
-  primary.rolloutReason = 'ECS deployment circuit breaker: tasks failed to start.';
+  primary.rolloutReason = why;
   primary.updatedAt = world.clock.now();
-  finish(world, service, service.circuitBreaker.rollback && service.completed ? 'ROLLBACK_SUCCESSFUL' : 'STOPPED');
+  finish(world, service, isBack && service.completed ? 'ROLLBACK_SUCCESSFUL' : 'STOPPED');
   sayDeployment(world, service, primary);
   const back = service.completed;
-  if (!service.circuitBreaker.rollback || back === undefined || back.id === primary.id) return;
+  if (!isBack || back === undefined || back.id === primary.id) return;
   note(world, service, `rolling back to (deployment ${back.id}).`);
   const reason = `ECS deployment circuit breaker: rolling back to deploymentId ${back.id}.`;
   const known = service.deployments.find((d) => d.id === back.id);
@@ -338,6 +360,7 @@ export const deploy = (world: World, service: EcsService, definition: string, re
     rollout: 'IN_PROGRESS',
     rolloutReason: reason ?? `ECS deployment ${id} in progress.`,
     failedTasks: 0,
+    alarming: inAlarm(world, service),
   };
   service.deployments = [deployment, ...service.deployments.map((d) => ({ ...d, status: 'ACTIVE' as const }))];
   finish(world, service, 'STOPPED');

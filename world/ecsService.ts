@@ -4,6 +4,7 @@ import { definitionOf, ecsArn, nameIn } from './ecs.ts';
 import { clusterOperations } from './ecsClusters.ts';
 import type { EcsOperations } from './ecsLookup.ts';
 import { workloadOperations } from './ecsWorkloads.ts';
+import { passRole } from './logs.ts';
 import { AwsError, defineService, jsonWords, type Resource } from './service.ts';
 import type { World } from './world.ts';
 
@@ -73,6 +74,10 @@ export const ecsService = defineService<typeof api>({
     GetTaskProtection: (input, world) => each(world, 'task', input.cluster, input.tasks),
     RunTask: (input, world) => [{ arn: definitionOf(world, input.taskDefinition ?? '')?.arn ?? '*' }],
     ListTagsForResource: (input) => [{ arn: input.resourceArn ?? '*' }],
+  },
+  requires: {
+    RegisterTaskDefinition: (input) =>
+      [input.taskRoleArn, input.executionRoleArn].flatMap((role) => passRole(role, 'ecs-tasks.amazonaws.com')),
   },
   context: {
     UpdateContainerInstancesState: (input, world) => inCluster(world, input.cluster),

@@ -17,6 +17,7 @@ import {
 } from './ecs.ts';
 import { sayTask } from './ecsDescribe.ts';
 import { deregisterTarget, instanceAnswers, probeTargets, registerTarget } from './elb.ts';
+import { shipLine } from './logs.ts';
 import type { World } from './world.ts';
 
 export type NewTask = {
@@ -135,7 +136,9 @@ const run = (world: World, task: Task, definition: TaskDefinition) => {
     container.status = 'RUNNING';
     const port = definition.containers.find((c) => c.name === container.name)?.port;
     if (port && !task.address) container.hostPort = hostPort(world, port.host);
-    const { exits } = imageOf(world, container.image);
+    const { exits, says = [] } = imageOf(world, container.image);
+    const logs = definition.containers.find((c) => c.name === container.name)?.logs;
+    if (logs) for (const line of says) shipLine(world, logs.group, `${logs.prefix}/${container.name}/${task.id}`, line);
     if (exits) exitLater(world, task, container, exits);
   }
   enter(world, task, 'RUNNING');

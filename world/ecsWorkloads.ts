@@ -34,6 +34,11 @@ import { startTask, stopTask } from './ecsTasks.ts';
 import { AwsError } from './service.ts';
 import type { World } from './world.ts';
 
+const logsOf = ({ logConfiguration: log }: ApiContainerDefinition): ContainerDefinition['logs'] => {
+  const { 'awslogs-group': group, 'awslogs-stream-prefix': prefix } = log?.options ?? {};
+  return log?.logDriver === 'awslogs' && group && prefix ? { group, prefix } : undefined;
+};
+
 const readDefinition = (c: ApiContainerDefinition): ContainerDefinition => {
   const [port] = c.portMappings ?? [];
   return {
@@ -44,6 +49,7 @@ const readDefinition = (c: ApiContainerDefinition): ContainerDefinition => {
     memory: c.memory ?? c.memoryReservation ?? 0,
     port: port && { container: port.containerPort ?? 0, host: port.hostPort ?? 0 },
     checked: c.healthCheck !== undefined,
+    logs: logsOf(c),
   };
 };
 
@@ -51,7 +57,9 @@ const readDefinition = (c: ApiContainerDefinition): ContainerDefinition => {
 export const registerDefinition = (
   world: World,
   given: Pick<TaskDefinition, 'family' | 'containers'> &
-    Partial<Pick<TaskDefinition, 'cpu' | 'memory' | 'networkMode' | 'compatibilities'>>,
+    Partial<
+      Pick<TaskDefinition, 'cpu' | 'memory' | 'networkMode' | 'compatibilities' | 'taskRole' | 'executionRole' | 'tags'>
+    >,
 ): TaskDefinition => {
   const { family, containers } = given;
   const revision =
@@ -66,6 +74,9 @@ export const registerDefinition = (
     cpu: given.cpu ?? containers.reduce((sum, c) => sum + c.cpu, 0),
     memory: given.memory ?? containers.reduce((sum, c) => sum + c.memory, 0),
     registeredAt: world.clock.now(),
+    taskRole: given.taskRole,
+    executionRole: given.executionRole,
+    tags: given.tags ?? {},
     status: 'ACTIVE',
   };
   world.ecs.definitions.set(`${family}:${revision}`, definition);
@@ -80,6 +91,7 @@ export type NewService = Partial<
     | 'minimumHealthyPercent'
     | 'maximumPercent'
     | 'circuitBreaker'
+    | 'alarms'
     | 'grace'
     | 'rebalancing'
     | 'constraints'
@@ -109,6 +121,7 @@ export const makeService = (
     minimumHealthyPercent: 100,
     maximumPercent: 200,
     circuitBreaker: { enable: false, rollback: false },
+    alarms: undefined,
     grace: 0,
     rebalancing: false,
     moving: undefined,
@@ -139,11 +152,15 @@ const settingsOf = (input: CreateServiceCommandInput | UpdateServiceCommandInput
     minimumHealthyPercent,
     maximumPercent,
     deploymentCircuitBreaker: breaker,
+    alarms,
   } = input.deploymentConfiguration ?? {};
   return {
     ...(minimumHealthyPercent !== undefined && { minimumHealthyPercent }),
     ...(maximumPercent !== undefined && { maximumPercent }),
     ...(breaker && { circuitBreaker: { enable: breaker.enable ?? false, rollback: breaker.rollback ?? false } }),
+    ...(alarms && {
+      alarms: alarms.enable ? { names: alarms.alarmNames ?? [], rollback: alarms.rollback ?? false } : undefined,
+    }),
     ...(input.healthCheckGracePeriodSeconds !== undefined && { grace: input.healthCheckGracePeriodSeconds * 1000 }),
     ...(input.availabilityZoneRebalancing && { rebalancing: input.availabilityZoneRebalancing === 'ENABLED' }),
     ...(input.placementStrategy && {
@@ -193,13 +210,17 @@ export const workloadOperations: EcsOperations = {
         compatibilities: input.requiresCompatibilities?.includes('FARGATE') ? ['EC2', 'FARGATE'] : ['EC2'],
         ...(input.cpu && { cpu: Number(input.cpu) }),
         ...(input.memory && { memory: Number(input.memory) }),
+        taskRole: input.taskRoleArn,
+        executionRole: input.executionRoleArn,
+        tags: lower(input.tags),
       }),
     ),
   }),
   DescribeTaskDefinition: (input, { world }) => {
     const definition = definitionOf(world, input.taskDefinition ?? '');
     if (!definition) throw new AwsError('ClientException', 'Unable to describe task definition.');
-    return { taskDefinition: apiDefinition(definition) };
+    const tags = Object.entries(definition.tags ?? {}).map(([key, value]) => ({ key, value }));
+    return { taskDefinition: apiDefinition(definition), ...(input.include?.includes('TAGS') && { tags }) };
   },
   DeregisterTaskDefinition: (input, { world }) => {
     const definition = findDefinition(world, input.taskDefinition);

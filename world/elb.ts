@@ -1,6 +1,7 @@
 /** Elastic Load Balancing v2, as far as target groups go: who is registered, who answers, and how long the balancer takes to see that. */
 import * as api from '@aws-sdk/client-elastic-load-balancing-v2';
 import { page, toTags } from './describe.ts';
+import { putPoint } from './metrics.ts';
 import { AwsError, defineService, type Operations, queryWords } from './service.ts';
 import type { World } from './world.ts';
 
@@ -66,6 +67,39 @@ export const makeTargetGroup = (world: World, name: string, given: Partial<Targe
   };
   world.elb.groups.set(group.arn, group);
   return group;
+};
+
+/** Requests of each minute, and how many of them the targets answer with a 5xx: as the load balancer counts them, and publishes a minute later. */
+export const receive = (
+  world: World,
+  group: TargetGroup,
+  each: () => { readonly requests: number; readonly failed: number },
+) => {
+  const { clock } = world;
+  const dimensions = {
+    TargetGroup: group.arn.split(':').at(-1) ?? '',
+    LoadBalancer: (group.loadBalancers[0] ?? '').split(':loadbalancer/')[1] ?? '',
+  };
+  const minute = () => {
+    const at = clock.now();
+    const { requests, failed } = each();
+    clock.at(at + 60_000, () => {
+      const count = (name: string, sum: number) => {
+        // What did not happen has no datapoint.
+        if (sum > 0)
+          putPoint(world, {
+            namespace: 'AWS/ApplicationELB',
+            name,
+            dimensions,
+            point: { at, min: 1, max: 1, sum, count: sum },
+          });
+      };
+      count('RequestCount', requests);
+      count('HTTPCode_Target_5XX_Count', failed);
+    });
+    clock.at(at + 60_000, minute);
+  };
+  minute();
 };
 
 export const instanceAnswers = (world: World, id: string): boolean => {

@@ -11,6 +11,7 @@ import type { Incident } from '../shared/core/incident.ts';
 import type { Channel } from '../shared/core/letter.ts';
 import { rolePolicy } from '../shared/core/permissions.ts';
 import type { Policy } from '../shared/core/policy.ts';
+import type { Web } from '../shared/core/ports.ts';
 import { type Change, refOf, type Store, type StoreRecord } from '../shared/core/store.ts';
 import { minutes, seconds } from '../shared/core/time.ts';
 import { remediations } from '../shared/remediations/index.ts';
@@ -42,6 +43,8 @@ export interface StewardOptions {
   }) => void;
   /** Wraps each wait for AWS or for time: the bench subtracts them. */
   readonly around?: <T>(what: 'call' | 'sleep', wait: () => Promise<T>) => Promise<T>;
+  /** Who answers requests to what is public; without it nobody does. */
+  readonly internet?: Web;
   /** Each call goes over AWS's wire protocol, signed, as it does in earnest; else straight to the world, which is ten times as quick. */
   readonly wire?: boolean;
 }
@@ -67,6 +70,7 @@ export const runSteward = (
     around = (_what, wait) => wait(),
     wire: isWire = false,
     onWrite,
+    internet = { get: async () => ({ failed: 'ENOTFOUND', ms: 1 }) },
   }: StewardOptions,
 ) => {
   const { clock } = world;
@@ -152,7 +156,7 @@ export const runSteward = (
     store,
     policy,
     home: world.account,
-    ...reachAws({ stage, region: world.region, now: () => clock.now(), sleep, transport, credentials }),
+    ...reachAws({ stage, region: world.region, now: () => clock.now(), sleep, transport, credentials, web: internet }),
     queue: {
       send: async (messages) => {
         for (const m of messages) clock.at(clock.now() + (m.delaySeconds ?? 0) * 1000, () => deliver(m.body));

@@ -1,6 +1,6 @@
 /**
- * What ECS says of a service: it cannot start or place its tasks, its deployment failed, its tasks are uneven over the zones; or it is steady or even
- * again, which only makes what waits look.
+ * What ECS says of a service: it cannot start or place its tasks; a deployment begins, is over or has failed; its tasks are uneven over the zones; or it is
+ * steady or even again, which only makes what waits look.
  */
 import * as z from 'zod/mini';
 import { InvalidInput } from '../../shared/core/errors.ts';
@@ -21,15 +21,15 @@ const FAILING = [
 
 const UNEVEN = ['SERVICE_REBALANCING_STARTED', 'SERVICE_REBALANCING_STOPPED'];
 const CHANGED = ['SERVICE_STEADY_STATE', 'SERVICE_REBALANCING_COMPLETED'];
+const DEPLOYED = ['SERVICE_DEPLOYMENT_IN_PROGRESS', 'SERVICE_DEPLOYMENT_COMPLETED'];
+const KINDS: readonly (readonly [SignalKind, readonly string[]])[] = [
+  ['container-service.failing', FAILING],
+  ['container-service.uneven', UNEVEN],
+  ['container-service.deployed', DEPLOYED],
+  ['target.changed', CHANGED],
+];
 
-const kindOf = (eventName: string): SignalKind | undefined =>
-  FAILING.includes(eventName)
-    ? 'container-service.failing'
-    : UNEVEN.includes(eventName)
-      ? 'container-service.uneven'
-      : CHANGED.includes(eventName)
-        ? 'target.changed'
-        : undefined;
+const kindOf = (eventName: string): SignalKind | undefined => KINDS.find(([, names]) => names.includes(eventName))?.[0];
 
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const { eventName, clusterArn, reason } = parsed(detail, event.detail, `the event "${event['detail-type']}"`);

@@ -1,6 +1,7 @@
 import {
   CloudWatchClient,
   type Metric as CloudWatchMetric,
+  DescribeAlarmsCommand,
   ListMetricsCommand,
   ListTagsForResourceCommand,
   type MetricAlarm,
@@ -12,7 +13,7 @@ import {
 import { type AlarmMetric, signalsOfAlarm } from '../core/alarm.ts';
 import { InvalidInput } from '../core/errors.ts';
 import type { Point } from '../core/forecast.ts';
-import type { Metrics, Range } from '../core/ports.ts';
+import type { Metric, Metrics, Range } from '../core/ports.ts';
 import type { Signal } from '../core/signal.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
@@ -26,11 +27,17 @@ const pointsOf = ({ Timestamps = [], Values = [] }: MetricDataResult): { at: num
 const asDimensions = (dimensions: Readonly<Record<string, string>>) =>
   Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value }));
 
+const asAws = (m: Metric): CloudWatchMetric => ({
+  Namespace: m.namespace,
+  MetricName: m.name,
+  Dimensions: asDimensions(m.dimensions),
+});
+
 export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
   const client = new CloudWatchClient(clientConfig(options, 3));
 
   /** One result for each metric, in their order. */
-  const averages = async (metrics: readonly CloudWatchMetric[], { from, to, period }: Range) => {
+  const points = async (metrics: readonly CloudWatchMetric[], { from, to, period }: Range, Stat = 'Average') => {
     const found: (readonly Point[])[] = [];
     for (let n = 0; n < metrics.length; n += MOST_METRICS) {
       const some = metrics.slice(n, n + MOST_METRICS);
@@ -41,7 +48,7 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
         ScanBy: 'TimestampAscending' as const,
         MetricDataQueries: some.map((Metric, i) => ({
           Id: `m${i}`,
-          MetricStat: { Metric, Period: period / 1000, Stat: 'Average' },
+          MetricStat: { Metric, Period: period / 1000, Stat },
         })),
       };
       // A long answer comes in pages, and one metric may be spread over several.
@@ -60,27 +67,40 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
         const { Metrics: found = [] } = await client.send(
           new ListMetricsCommand({ Namespace: namespace, MetricName: name, Dimensions: asDimensions(dimensions) }),
         );
-        const all = await averages(found.slice(0, MOST_METRICS), range);
+        const all = await points(found.slice(0, MOST_METRICS), range);
         // A volume that came back under another device name has a metric for each name, for two weeks: the one that goes on counts.
         const [series = []] = [...all].sort((a, b) => (b.at(-1)?.at ?? 0) - (a.at(-1)?.at ?? 0));
         return series;
       }),
     exactly: (metrics, range) =>
-      calling(`cannot read ${metrics.map((m) => m.name).join(', ')}`, () =>
-        averages(
-          metrics.map((m) => ({ Namespace: m.namespace, MetricName: m.name, Dimensions: asDimensions(m.dimensions) })),
-          range,
-        ),
-      ),
+      calling(`cannot read ${metrics.map((m) => m.name).join(', ')}`, () => points(metrics.map(asAws), range)),
+    sums: (metrics, range) =>
+      calling(`cannot read ${metrics.map((m) => m.name).join(', ')}`, () => points(metrics.map(asAws), range, 'Sum')),
+    alarmStates: (names) =>
+      calling(`cannot read the alarms ${names.join(', ')}`, async () => {
+        if (names.length === 0) return {};
+        const { MetricAlarms = [], CompositeAlarms = [] } = await client.send(
+          new DescribeAlarmsCommand({ AlarmNames: [...names], AlarmTypes: ['MetricAlarm', 'CompositeAlarm'] }),
+        );
+        return Object.fromEntries(
+          [...MetricAlarms, ...CompositeAlarms].map((a) => [
+            a.AlarmName ?? '',
+            {
+              state: a.StateValue ?? 'INSUFFICIENT_DATA',
+              since: (a.StateTransitionedTimestamp ?? a.StateUpdatedTimestamp)?.getTime() ?? 0,
+            },
+          ]),
+        );
+      }),
     all: ({ namespace, name }, range) =>
       calling(`cannot read ${name} of everything`, async () => {
         const metrics: CloudWatchMetric[] = [];
         const asked = { Namespace: namespace, MetricName: name, RecentlyActive: 'PT3H' as const };
         for await (const { Metrics: found = [] } of paginateListMetrics({ client }, asked)) metrics.push(...found);
-        const points = await averages(metrics, range);
+        const found = await points(metrics, range);
         return metrics.map(({ Dimensions = [] }, i) => ({
           dimensions: Object.fromEntries(Dimensions.map((d) => [d.Name ?? '', d.Value ?? ''])),
-          points: points[i] ?? [],
+          points: found[i] ?? [],
         }));
       }),
   };

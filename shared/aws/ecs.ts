@@ -2,6 +2,7 @@ import {
   type ContainerInstance as AwsContainerInstance,
   type Service as AwsService,
   type Task as AwsTask,
+  type DeploymentAlarms,
   DeregisterContainerInstanceCommand,
   DescribeContainerInstancesCommand,
   DescribeServiceRevisionsCommand,
@@ -18,6 +19,8 @@ import {
   paginateListContainerInstances,
   paginateListServices,
   paginateListTasks,
+  RegisterTaskDefinitionCommand,
+  type RegisterTaskDefinitionCommandInput,
   StopTaskCommand,
   UpdateContainerInstancesStateCommand,
   UpdateServiceCommand,
@@ -145,6 +148,7 @@ const asDeployment = (raw: NonNullable<AwsService['deployments']>[number]): Depl
   definition: raw.taskDefinition ?? '',
   status: raw.status ?? '',
   rollout: raw.rolloutState,
+  ...(raw.rolloutStateReason ? { because: raw.rolloutStateReason } : {}),
   failedTasks: raw.failedTasks ?? 0,
   desired: raw.desiredCount ?? 0,
   running: raw.runningCount ?? 0,
@@ -162,6 +166,9 @@ const placesOf = (raw: AwsService): Pick<ContainerService, Places> => ({
   classic: (raw.loadBalancers ?? []).some((l) => l.loadBalancerName !== undefined),
 });
 
+const alarmsOf = (alarms: DeploymentAlarms | undefined): Pick<ContainerService, 'alarms'> =>
+  alarms?.enable ? { alarms: { names: alarms.alarmNames ?? [], rollBack: alarms.rollback === true } } : {};
+
 const asService = (raw: AwsService): ContainerService => {
   const { serviceArn: arn, serviceName: name, clusterArn } = raw;
   if (!arn || !name || !clusterArn) throw new InvalidInput('ECS describes a service without its name or cluster');
@@ -169,6 +176,7 @@ const asService = (raw: AwsService): ContainerService => {
     minimumHealthyPercent: least = 100,
     maximumPercent: most = 200,
     deploymentCircuitBreaker: breaker,
+    alarms,
   } = raw.deploymentConfiguration ?? {};
   return {
     arn,
@@ -178,6 +186,7 @@ const asService = (raw: AwsService): ContainerService => {
     controller: raw.deploymentController?.type ?? 'ECS',
     grace: (raw.healthCheckGracePeriodSeconds ?? 0) * 1000,
     rollsBack: breaker?.enable === true && breaker.rollback === true,
+    ...alarmsOf(alarms),
     tags: tagsOf(raw.tags),
     launchType: raw.launchType,
     strategy: raw.schedulingStrategy ?? 'REPLICA',
@@ -206,7 +215,7 @@ const asService = (raw: AwsService): ContainerService => {
   };
 };
 
-const asShape = ({ taskDefinition: raw }: DescribeTaskDefinitionCommandOutput): TaskShape => {
+const asShape = ({ taskDefinition: raw, tags }: DescribeTaskDefinitionCommandOutput): TaskShape => {
   const containers = raw?.containerDefinitions ?? [];
   const sum = (of: (c: (typeof containers)[number]) => number | undefined): number =>
     containers.reduce((total, c) => total + (of(c) ?? 0), 0);
@@ -217,6 +226,42 @@ const asShape = ({ taskDefinition: raw }: DescribeTaskDefinitionCommandOutput): 
       memory: raw?.memory ? Number(raw.memory) : sum((c) => c.memoryReservation ?? c.memory),
     },
     hostPorts: containers.flatMap((c) => (c.portMappings ?? []).flatMap((p) => p.hostPort || [])),
+    images: containers.map((c) => ({ name: c.name ?? '', image: c.image ?? '' })),
+    roles: [...new Set([raw?.taskRoleArn, raw?.executionRoleArn].flatMap((r) => r || []))],
+    logs: containers.flatMap(({ name = '', logConfiguration: log }) => {
+      const { 'awslogs-group': group, 'awslogs-stream-prefix': prefix } = log?.options ?? {};
+      return log?.logDriver === 'awslogs' && group && prefix ? [{ container: name, group, prefix }] : [];
+    }),
+    tags: tagsOf(tags),
+  };
+};
+
+/** What RegisterTaskDefinition takes of what DescribeTaskDefinition answers. */
+const copyOf = (
+  { taskDefinition: raw }: DescribeTaskDefinitionCommandOutput,
+  pins: Readonly<Record<string, string>>,
+): RegisterTaskDefinitionCommandInput => {
+  const {
+    taskDefinitionArn: _arn,
+    revision: _revision,
+    status: _status,
+    requiresAttributes: _attributes,
+    compatibilities: _compatibilities,
+    registeredAt: _at,
+    registeredBy: _by,
+    deregisteredAt: _gone,
+    family,
+    containerDefinitions = [],
+    ...rest
+  } = raw ?? {};
+  if (!family) throw new InvalidInput('ECS describes a task definition without its family');
+  return {
+    ...rest,
+    family,
+    containerDefinitions: containerDefinitions.map((c) => {
+      const image = pins[c.name ?? ''];
+      return image === undefined ? c : { ...c, image };
+    }),
   };
 };
 
@@ -376,7 +421,7 @@ export const ecsContainers = (options: ClientOptions): Containers => {
       calling(`cannot look at the deployments of ${cluster}/${name}`, () => reader.revisions(cluster, name)),
     definition: (arn) =>
       calling(`cannot look at ${arn}`, async () =>
-        asShape(await client.send(new DescribeTaskDefinitionCommand({ taskDefinition: arn }))),
+        asShape(await client.send(new DescribeTaskDefinitionCommand({ taskDefinition: arn, include: ['TAGS'] }))),
       ),
     stop: (arn, reason) =>
       calling(`cannot stop ${arn}`, async () => {
@@ -437,6 +482,26 @@ export const ecsContainers = (options: ClientOptions): Containers => {
           );
           onlyMissing(failures, 'cannot protect the tasks that stay');
         }
+      }),
+    deploy: (arn, { deployment, definition, pins }) =>
+      calling(`cannot deploy ${nameIn(definition)} to ${arn}`, async () => {
+        const cluster = clusterOf(arn);
+        const [found] = await reader.services(cluster, [nameIn(arn)]);
+        if (found?.status !== 'ACTIVE') throw new NotFound(`the service ${arn} is gone`);
+        const now = found.deployments.find((d) => d.status === 'PRIMARY');
+        if (now?.id !== deployment)
+          throw new Refused(
+            'deployed-meanwhile',
+            `${nameIn(now?.definition)} was deployed to ${nameIn(arn)} meanwhile`,
+          );
+        const copied =
+          pins === undefined
+            ? undefined
+            : copyOf(await client.send(new DescribeTaskDefinitionCommand({ taskDefinition: definition })), pins);
+        const registered = copied && (await writer.send(new RegisterTaskDefinitionCommand(copied)));
+        const taskDefinition = registered?.taskDefinition?.taskDefinitionArn ?? definition;
+        await writer.send(new UpdateServiceCommand({ cluster, service: nameIn(arn), taskDefinition }));
+        return { definition: taskDefinition };
       }),
     setState: (arn, to) =>
       calling(`cannot set ${arn} to ${to}`, async () => {

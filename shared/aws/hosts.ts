@@ -10,7 +10,7 @@ import * as z from 'zod/mini';
 import { hostFailure } from '../core/disk.ts';
 import { type DocumentName, type Inspection, type ReportOf, reports } from '../core/documents.ts';
 import { InvalidInput } from '../core/errors.ts';
-import type { HostRun, Hosts } from '../core/ports.ts';
+import type { HostRun, Hosts, Web } from '../core/ports.ts';
 import { partitionOf } from '../core/target.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
@@ -37,6 +37,8 @@ export interface HostOptions extends ClientOptions {
   readonly account: string;
   readonly stage: string;
   readonly sleep: (ms: number) => Promise<void>;
+  /** Another Internet than the real one. */
+  readonly web?: Web;
 }
 
 /** SSM puts parameters into the script as text: names and paths go as base64, which cannot be anything but that. */

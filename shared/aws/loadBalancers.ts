@@ -1,5 +1,6 @@
 import {
   DeregisterTargetsCommand,
+  DescribeTargetGroupsCommand,
   DescribeTargetHealthCommand,
   ElasticLoadBalancingV2Client,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
@@ -24,6 +25,13 @@ export const elbLoadBalancers = (options: ClientOptions): LoadBalancers => {
             ...(health?.Description ? { because: health.Description } : {}),
           }),
         );
+      }),
+    balancersOf: (targetGroup) =>
+      calling(`cannot look at ${targetGroup}`, async () => {
+        const { TargetGroups = [] } = await reader.send(
+          new DescribeTargetGroupsCommand({ TargetGroupArns: [targetGroup] }),
+        );
+        return TargetGroups.flatMap((g) => g.LoadBalancerArns ?? []);
       }),
     deregister: (targetGroup, instance) =>
       calling(`cannot take ${instance} out of ${targetGroup}`, async () => {

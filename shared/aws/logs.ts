@@ -5,6 +5,7 @@ import {
   CreateLogGroupCommand,
   DescribeLogGroupsCommand,
   DescribeSubscriptionFiltersCommand,
+  GetLogEventsCommand,
   ListTagsForResourceCommand,
   PutRetentionPolicyCommand,
   PutSubscriptionFilterCommand,
@@ -60,6 +61,13 @@ export const cloudWatchLogGroups = (options: ClientOptions): LogGroups => {
       calling(`cannot read the tags of ${arn}`, async () => {
         const { tags = {} } = await client.send(new ListTagsForResourceCommand({ resourceArn: arn }));
         return tags;
+      }),
+    lines: (group, stream, most) =>
+      calling(`cannot read ${group} ${stream}`, async () => {
+        const { events = [] } = await client.send(
+          new GetLogEventsCommand({ logGroupName: group, logStreamName: stream, limit: most, startFromHead: false }),
+        );
+        return events.map(({ timestamp = 0, message = '' }) => ({ at: timestamp, text: message }));
       }),
     subscriptions: (name) =>
       calling(`cannot read the subscription filters of ${name}`, async () => {

@@ -5,6 +5,7 @@
  * |----------|---------------|---------------|------------------------------------------------|----------------------------|
  * | incident | TARGET#<arn>  | INCIDENT#<id> | OPEN#<shard>, dueAt · CLOSED#<day>, closedAt   | once it is in trouble      |
  * | chart    | TARGET#<arn>  | CHART         |                                                |                            |
+ * | releases | TARGET#<arn>  | RELEASES      |                                                |                            |
  * | group    | GROUP#<id>    | GROUP         |                                                |                            |
  * | switches | SWITCHES      | SWITCHES      |                                                |                            |
  * | ledger   | LEDGER#<name> | <month>       |                                                |                            |
@@ -65,6 +66,8 @@ const keyOf = (ref: Ref): Key => {
       return { pk: `TARGET#${ref.target}`, sk: 'CHART' };
     case 'incident':
       return { pk: `TARGET#${ref.target}`, sk: `INCIDENT#${ref.id}` };
+    case 'releases':
+      return { pk: `TARGET#${ref.target}`, sk: 'RELEASES' };
     case 'group':
       return { pk: `GROUP#${ref.id}`, sk: 'GROUP' };
     case 'ledger':
@@ -167,6 +170,7 @@ export const dynamoStore = ({ table, retentionDays, now, ...options }: StoreOpti
   const itemOf = (record: StoreRecord): Item => {
     const lasting =
       record.kind === 'switches' ||
+      record.kind === 'releases' ||
       record.kind === 'channel' ||
       (record.kind === 'incident' && record.state !== 'closed');
     return marshall(

@@ -71,6 +71,8 @@ export interface Deployment {
   readonly status: string;
   /** 'IN_PROGRESS', 'COMPLETED', 'FAILED'; undefined: ECS does not say, as for other deployment controllers. */
   readonly rollout: string | undefined;
+  /** In ECS's words: 'ECS deployment circuit breaker: rolling back to …'. */
+  readonly because?: string;
   readonly failedTasks: number;
   readonly desired: number;
   readonly running: number;
@@ -98,6 +100,8 @@ export interface ContainerService {
   readonly grace: Time;
   /** ECS ends a deployment whose tasks fail by itself, and goes back. */
   readonly rollsBack: boolean;
+  /** Alarms that ECS watches while it deploys; `rollBack`: it goes back by itself. Undefined: none. */
+  readonly alarms?: { readonly names: readonly string[]; readonly rollBack: boolean };
   readonly tags: Readonly<Record<string, string>>;
   readonly targetGroups: readonly {
     readonly arn: string;
@@ -139,7 +143,22 @@ export interface TaskShape {
   readonly status: string;
   readonly room: Room;
   readonly hostPorts: readonly number[];
+  readonly images: readonly { readonly name: string; readonly image: string }[];
+  /** ARNs of its task role and its execution role, where it has them. */
+  readonly roles: readonly string[];
+  /** Where its containers log to, of those that do so to CloudWatch. The stream of one is `<prefix>/<container>/<task id>`. */
+  readonly logs: readonly { readonly container: string; readonly group: string; readonly prefix: string }[];
+  readonly tags: Readonly<Record<string, string>>;
 }
+
+/** Part of a step, hence plain JSON. */
+export type Redeployment = {
+  /** The primary deployment must still be this one. */
+  readonly deployment: string;
+  readonly definition: string;
+  /** Container → `image@sha256:…`: a copy of the definition that names them is registered and deployed. */
+  readonly pins?: Readonly<Record<string, string>>;
+};
 
 export interface Containers {
   /** Names of the clusters here; at most 100. */
@@ -187,6 +206,11 @@ export interface Containers {
   protections(tasks: readonly string[]): Promise<Readonly<Record<string, Time>>>;
   /** Keeps them from being scaled in for so long, or ends that. Milliseconds, whole minutes. All of one cluster. */
   protect(tasks: readonly string[], ms: number | undefined): Promise<void>;
+  /**
+   * Deploys a release again, by its digests. Answers what is deployed.
+   * @throws Refused 'deployed-meanwhile'
+   */
+  deploy(service: string, what: Redeployment): Promise<{ readonly definition: string }>;
   /** DRAINING: its service tasks are replaced elsewhere and then stopped. Naming the state makes a repetition harmless. */
   setState(arn: string, to: 'ACTIVE' | 'DRAINING'): Promise<void>;
   /** It is no part of its cluster any more, whatever is reported to run on it: service tasks are started elsewhere. */

@@ -12,6 +12,8 @@ export interface TargetHealth {
 export interface LoadBalancers {
   /** @throws NotFound when there is no such target group */
   health(targetGroup: string): Promise<readonly TargetHealth[]>;
+  /** ARNs of the load balancers that send requests to it. @throws NotFound */
+  balancersOf(targetGroup: string): Promise<readonly string[]>;
   /** An instance that is a target by itself takes no new requests from now on. What is no target is passed over. */
   deregister(targetGroup: string, instance: string): Promise<void>;
 }

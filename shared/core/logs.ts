@@ -1,4 +1,5 @@
 /** What a remediation may ask of CloudWatch Logs. */
+import type { Time } from './time.ts';
 
 export interface LogGroup {
   readonly name: string;
@@ -25,6 +26,8 @@ export interface LogGroups {
   /** Undefined: there is none of that name. */
   find(name: string): Promise<LogGroup | undefined>;
   tags(arn: string): Promise<Readonly<Record<string, string>>>;
+  /** The latest lines of a stream, oldest first. @throws NotFound */
+  lines(group: string, stream: string, most: number): Promise<readonly { readonly at: Time; readonly text: string }[]>;
   subscriptions(name: string): Promise<readonly Subscription[]>;
   /** With its tags. One that is there already is left as it is. */
   create(name: string, tags: Readonly<Record<string, string>>): Promise<void>;

@@ -13,6 +13,7 @@ import { type Attempt, type Incident, logged, stepText, withAttempt } from './in
 import type { Settings } from './policy.ts';
 import type { Ports } from './ports.ts';
 import { trusts } from './principal.ts';
+import { noReleases, type Releases } from './releases.ts';
 import type { Assessment, Facts } from './remediation.ts';
 import type { Signal } from './signal.ts';
 import { dozing, snoozeOf, woken } from './snooze.ts';
@@ -48,6 +49,7 @@ interface Pass {
   readonly settings: Settings;
   readonly chart: Chart;
   readonly switches: Switches;
+  readonly releases: Releases;
   /** Asked for while the record was read. */
   readonly session: Promise<Ports> | undefined;
   /** The incident as it is stored, if it is. */
@@ -159,6 +161,19 @@ const sessionAhead = (work: Work, deps: Deps): Promise<Ports> | undefined => {
   return session;
 };
 
+const known = async ({ target: { arn: target }, remediation }: Work, { store }: Deps) => {
+  const [chart, switches, ...more] = await store.read(
+    { kind: 'chart', target },
+    { kind: 'switches' },
+    ...(remediation.readsReleases ? [{ kind: 'releases' as const, target }] : []),
+  );
+  return {
+    chart: chart ?? { kind: 'chart' as const, target, version: 0, open: {}, recent: [] },
+    switches: switches ?? { kind: 'switches' as const, version: 0, pauses: [] },
+    releases: more[0] ?? noReleases(target),
+  };
+};
+
 /** Runs one pass. @throws StateUnusable, Conflict, Throttled, Unavailable of the state table: the queue brings the message again */
 export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const now = deps.now();
@@ -166,11 +181,7 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const settings = deps.policy.remediations[remediation.name];
   if (!settings) throw new InvalidInput(`the deployed policy knows no remediation ${remediation.name}: deploy again`);
   const session = sessionAhead(work, deps);
-  const [knownChart, knownSwitches] = await deps.store.read(
-    { kind: 'chart', target: target.arn },
-    { kind: 'switches' },
-  );
-  const chart = knownChart ?? { kind: 'chart', target: target.arn, version: 0, open: {}, recent: [] };
+  const { chart, switches, releases } = await known(work, deps);
   const id = chart.open[remediation.name] ?? work.incident;
   const [stored] = id === undefined ? [undefined] : await deps.store.read({ kind: 'incident', target: target.arn, id });
   const current = stored?.state === 'closed' ? undefined : stored;
@@ -185,7 +196,8 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
     now,
     settings,
     chart,
-    switches: knownSwitches ?? { kind: 'switches', version: 0, pauses: [] },
+    switches,
+    releases,
     stored: current,
     incident,
     session,
@@ -371,6 +383,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       options: p.settings.options,
       tags: deps.policy.tags,
       signal: p.incident.signals,
+      releases: p.releases,
       declared: deps.policy,
       trustsAnyone: deps.policy.trusted.length > 0,
       trusts: (author: string) => trusts(deps.policy.trusted, author),
@@ -380,11 +393,17 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
   } catch (e) {
     return blind(p, e);
   }
+  // Before what follows from it: whoever comes after a crash goes by it.
+  await keepReleases(p, assessed);
   const { blindSince: _, held: _held, ...sighted } = p.incident;
   const seen = noteEffect(noteSeen(sighted, assessed, now), assessed, now);
   const verdict = undoing(work.remediation, seen) ?? afterUndo(seen, assessed.healthy) ?? assessed.verdict;
   // A look takes seconds: what follows is decided, reserved and timed from its end.
   return conclude({ ...p, now: deps.now(), incident: seen }, verdict, assessed);
+};
+
+const keepReleases = async ({ work, deps, settings }: Pass, { releases }: Assessment): Promise<void> => {
+  if (releases && !work.explain && settings.mode !== 'off') await deps.store.write({ put: releases });
 };
 
 const noteSeen = (incident: Incident, { seen, facts, healthy }: Assessment, now: Time): Incident => ({
@@ -660,9 +679,11 @@ const asking = (
         until: now + hours(settings.askForHours),
         ...(incident.undoWanted
           ? { askedBy: incident.undoWanted.by }
-          : incident.askedBy
-            ? { askedBy: incident.askedBy }
-            : {}),
+          : act.askedBy
+            ? { askedBy: act.askedBy }
+            : incident.askedBy
+              ? { askedBy: incident.askedBy }
+              : {}),
       };
   return { ...rest, state: 'asking', because: refusal.because, remedy: refusal.remedy, ...(ask ? { ask } : {}) };
 };

@@ -198,11 +198,23 @@ export interface Metrics {
   series(metric: Metric, range: Range): Promise<readonly Point[]>;
   /** Averages of these very metrics, in their order. */
   exactly(metrics: readonly Metric[], range: Range): Promise<readonly (readonly Point[])[]>;
+  /** Sums of these very metrics in each period, in their order. Where nothing was counted there is no point. */
+  sums(metrics: readonly Metric[], range: Range): Promise<readonly (readonly Point[])[]>;
+  /** 'OK', 'ALARM' or 'INSUFFICIENT_DATA', and since when, of the alarms of these names; at most 100. One that is not there is left out. */
+  alarmStates(
+    names: readonly string[],
+  ): Promise<Readonly<Record<string, { readonly state: string; readonly since: Time }>>>;
   /** Averages of every metric of that name that had data lately. Each costs: CloudWatch bills $0.01 per 1,000 metrics asked for. */
   all(
     metric: Pick<Metric, 'namespace' | 'name'>,
     range: Range,
   ): Promise<readonly { readonly dimensions: Metric['dimensions']; readonly points: readonly Point[] }[]>;
+}
+
+/** Requests to what is public: a function in no network of the user's reaches nothing else. */
+export interface Web {
+  /** GET; redirects are not followed. Never throws: that nobody answers is an answer. */
+  get(url: string): Promise<{ readonly ms: number } & ({ readonly status: number } | { readonly failed: string })>;
 }
 
 export interface Parameters {
@@ -223,6 +235,7 @@ export interface Ports {
   readonly containers: Containers;
   readonly loadBalancers: LoadBalancers;
   readonly watches: Watches;
+  readonly web: Web;
   readonly logGroups: LogGroups;
   readonly agentProofs: AgentProofs;
   readonly flowLogs: FlowLogs;

@@ -4,6 +4,7 @@ import type { Attempt } from './incident.ts';
 import type { Issue } from './issues.ts';
 import type { Permission } from './permissions.ts';
 import type { Ports, Running } from './ports.ts';
+import { isNewsOf, type Releases } from './releases.ts';
 import type { Signal, SignalKind } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
@@ -55,6 +56,8 @@ export interface Look<Options> {
   readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
   /** What the policy says that things must be. */
   readonly declared: Declared;
+  /** The record of the target's releases, for remediations that have `releases`. */
+  readonly releases: Releases;
   /** What the latest signal said. A hint where to look, never proof. */
   readonly signal: { readonly kind: SignalKind; readonly cause: string; readonly author?: string };
   /** Is this principal one whose changes the policy takes as intended (the IaC role)? */
@@ -76,6 +79,8 @@ export interface Common {
 /** By zone: since when the policy is what it is there, as far as the surveys know. */
 export interface Known {
   readonly policySince: Readonly<Record<string, Time>>;
+  /** The records of these services, by ARN; what has none is left out. */
+  readonly releasesOf: (services: readonly string[]) => Promise<Readonly<Record<string, Releases>>>;
 }
 
 export interface Spec<Seen, Step extends Json, Options> {
@@ -117,6 +122,8 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly act: (step: Step, ports: Ports, token: string) => Promise<Json>;
   /** ARNs beyond the target that the step changes: the session that runs it reaches these and no others. */
   readonly touches: (step: Step, target: Target) => readonly string[];
+  /** The record of the target's releases as it is after this look: it is written down before anything else is done. `read`: it goes by the record, and adds nothing. */
+  readonly releases?: 'read' | ((seen: Seen, look: Look<Options>) => Releases);
   /** What must be kept of the state before the step, for `effect` and `undo`. */
   readonly before: (seen: Seen, step: Step) => Json;
   readonly effect: (attempt: Attempt<Step>, seen: Seen, look: Look<Options>) => Effect;
@@ -142,6 +149,8 @@ export interface Assessment {
   readonly attempts: readonly Attempt[];
   /** What to keep with the attempt, if the verdict is to act. */
   readonly before: Json;
+  /** The record of releases, where this look has added to it. */
+  readonly releases?: Releases;
 }
 
 /** A spec with its own types closed in: the core holds them all in one list. */
@@ -158,6 +167,7 @@ export interface Remediation
     | 'touches'
     | 'before'
     | 'effect'
+    | 'releases'
     | 'undo'
     | 'survey'
     | 'options'
@@ -167,6 +177,8 @@ export interface Remediation
   readonly assess: (target: Target, ports: Ports, look: Look<unknown>) => Promise<Assessment>;
   readonly run: (step: Json, ports: Ports, token: string) => Promise<Json>;
   readonly touches: (step: Json, target: Target) => readonly string[];
+  /** It goes by the record of releases. */
+  readonly readsReleases: boolean;
   readonly undo: ((attempt: Attempt, ports: Ports, token: string) => Promise<Json>) | undefined;
 }
 
@@ -178,11 +190,26 @@ const judged = (attempts: readonly Attempt[]): Attempt | undefined => {
 };
 
 export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<Seen, Step, Options>): Remediation => {
-  const { observe, facts, describe, isHealthy, decide, act, touches, before, effect, undo, survey, ...traits } = spec;
+  const {
+    observe,
+    facts,
+    describe,
+    isHealthy,
+    decide,
+    act,
+    touches,
+    before,
+    effect,
+    undo,
+    survey,
+    releases,
+    ...traits
+  } = spec;
   // The casts undo what closing over the types did: steps and options come back only from this very spec.
   const asLook = (look: Look<unknown>) => look as Look<Options>;
   return {
     ...traits,
+    readsReleases: releases !== undefined,
     survey: survey ? (ports, at) => survey(ports, at as Scan<Options>) : undefined,
     assess: async (target, ports, raw) => {
       const seen = await observe(target, ports, asLook(raw));
@@ -193,6 +220,7 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
         a === last && judgement !== 'pending' ? { ...a, effect: judgement } : a,
       );
       const look = asLook({ ...raw, attempts });
+      const after = typeof releases === 'function' ? releases(seen, look) : undefined;
       const healthy = isHealthy(seen, look);
       const line = describe(seen, look);
       const verdict: Verdict<Step> = healthy ? { do: 'close', because: line } : decide(seen, look);
@@ -203,6 +231,7 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
         verdict,
         attempts,
         before: verdict.do === 'act' ? before(seen, verdict.step) : null,
+        ...(after && isNewsOf(look.releases, after) ? { releases: after } : {}),
       };
     },
     run: (step, ports, token) => act(step as Step, ports, token),

@@ -1,6 +1,6 @@
-/** What the tasks of an ECS service tell: which serve, which hang, which ended by themselves, and why. Pure. */
+/** What the tasks of an ECS service tell: which serve, which hang, which ended by themselves, and why. */
 import type { ContainerInstance, ContainerService, ContainerTask, Deployment } from './containers.ts';
-import { NotFound } from './errors.ts';
+import { NotFound, Refused } from './errors.ts';
 import type { TargetHealth } from './loadBalancers.ts';
 import type { Ports } from './ports.ts';
 import { minutes, type Time } from './time.ts';
@@ -61,6 +61,23 @@ export const viewOf = async (
 const noneIfGone = (e: unknown): readonly TargetHealth[] => {
   if (e instanceof NotFound) return [];
   throw e;
+};
+/** For what may be described no more. */
+export const undefinedIfRefused = (e: unknown): undefined => {
+  if (e instanceof NotFound || e instanceof Refused) return undefined;
+  throw e;
+};
+
+/** A survey describes no more services than this. */
+const MOST_SERVICES = 1_000;
+
+export const clustersWithServices = async function* (containers: Ports['containers']) {
+  let left = MOST_SERVICES;
+  for (const cluster of await containers.clusters()) {
+    const names = (await containers.serviceNames(cluster)).slice(0, left);
+    left -= names.length;
+    yield { cluster, services: await containers.services(cluster, names) };
+  }
 };
 
 export const unitOf = ({ instances }: ServiceView, task: ContainerTask): ContainerInstance | undefined =>

@@ -38,6 +38,8 @@ export type SignalKind =
   | 'container-service.failing'
   /** More of its tasks are in one zone than need be. */
   | 'container-service.uneven'
+  /** A deployment has begun, or is over. */
+  | 'container-service.deployed'
   /** One that belongs to no service: nothing replaces it. */
   | 'container-task.failed'
   /** Something may have been changed that must stay as it is declared. */

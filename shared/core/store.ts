@@ -4,6 +4,7 @@
  */
 import type { Incident } from './incident.ts';
 import type { ChannelBook, Notice } from './outbox.ts';
+import type { Releases } from './releases.ts';
 import type { Time } from './time.ts';
 
 /** A stop: everything, or one remediation, group or target. */
@@ -76,11 +77,12 @@ export interface Ledger {
   readonly usdPerMonth: number;
 }
 
-export type StoreRecord = Switches | Chart | Incident | GroupRecord | Ledger | Notice | ChannelBook;
+export type StoreRecord = Switches | Chart | Incident | GroupRecord | Ledger | Notice | ChannelBook | Releases;
 export type Ref =
   | { readonly kind: 'switches' }
   | { readonly kind: 'chart'; readonly target: string }
   | { readonly kind: 'incident'; readonly target: string; readonly id: string }
+  | { readonly kind: 'releases'; readonly target: string }
   | { readonly kind: 'group'; readonly id: string }
   | { readonly kind: 'ledger'; readonly remediation: string; readonly month: string }
   | { readonly kind: 'notice'; readonly channel: string; readonly id: string }
@@ -148,6 +150,8 @@ export const refOf = (r: StoreRecord): Ref => {
       return { kind: 'chart', target: r.target };
     case 'incident':
       return { kind: 'incident', target: r.target, id: r.id };
+    case 'releases':
+      return { kind: 'releases', target: r.target };
     case 'group':
       return { kind: 'group', id: r.id };
     case 'ledger':
@@ -168,6 +172,8 @@ export const nameOf = (ref: Ref): string => {
       return `target ${ref.target}`;
     case 'incident':
       return `incident ${ref.id} of ${ref.target}`;
+    case 'releases':
+      return `releases of ${ref.target}`;
     case 'group':
       return `group ${ref.id}`;
     case 'ledger':

@@ -15,6 +15,8 @@ export interface Act<Step> {
   readonly recovers?: boolean;
   /** A person decides, whatever the mode: why. */
   readonly asks?: string;
+  /** The person who asked for it, and so cannot approve it. */
+  readonly askedBy?: string;
   /** What it adds to the bill. Absent means nothing. */
   readonly cost?: { readonly usdPerMonth: number; readonly what: string };
   /** In words, for people: "grow /data from 20 to 30 GiB". */

@@ -10,6 +10,7 @@ import { instanceImpaired } from './instanceImpaired.ts';
 import { logAgentSilent } from './logAgentSilent.ts';
 import { logGroupWeakened } from './logGroupWeakened.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
+import { releaseUnproven } from './releaseUnproven.ts';
 import { serviceFailing } from './serviceFailing.ts';
 import { serviceUneven } from './serviceUneven.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
@@ -24,6 +25,7 @@ export const remediations: readonly Remediation[] = [
   ecsAgentDisconnected,
   serviceFailing,
   serviceUneven,
+  releaseUnproven,
   unwatchedInstance,
   logAgentSilent,
   trailStopped,

@@ -13,8 +13,10 @@ import { NotFound, Refused } from '../core/errors.ts';
 import type { Attempt } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
+import { crossesMigration, releaseOf } from '../core/releases.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look, type Scan } from '../core/remediation.ts';
 import {
+  clustersWithServices,
   type Ending,
   endedWith,
   endingOf,
@@ -25,6 +27,7 @@ import {
   type ServiceView,
   shortOf,
   standingOf,
+  undefinedIfRefused,
   unitOf,
   unplacedBecause,
   viewOf,
@@ -150,7 +153,8 @@ const lookClosely = async (seen: Service, { containers }: Ports, look: Look<Opti
     host ? containers.tasksOn(host) : [],
   ]);
   const former = revisions.find(
-    ({ definition: d }) => d !== primary?.definition && !wasLeft(d, look) && !hasLooped(d, seen, look),
+    ({ definition: d }) =>
+      d !== primary?.definition && !wasLeft(d, look) && !hasLooped(d, seen, look) && !hasNotPassed(d, look),
   );
   const names = [...new Set(tasks.flatMap((t) => t.service ?? []))];
   const [services, formerShape] = await Promise.all([
@@ -158,10 +162,6 @@ const lookClosely = async (seen: Service, { containers }: Ports, look: Look<Opti
     former ? shapeOf(former.definition) : undefined,
   ]);
   return { revisions, shape, former: former && { ...former, shape: formerShape }, there: { tasks, services } };
-};
-const undefinedIfRefused = (e: unknown): undefined => {
-  if (e instanceof NotFound || e instanceof Refused) return undefined;
-  throw e;
 };
 
 // ---- what is seen -----------------------------------------------------------------------------------------------------------------------
@@ -174,6 +174,12 @@ const done = (look: Look<Options>, what: Step['do']): Past =>
 /** This incident has rolled back from it. */
 const wasLeft = (definition: string, look: Look<Options>): boolean =>
   done(look, 'roll-back').some((a) => a.step.do === 'roll-back' && a.step.from === definition);
+
+/** By the record of releases, where there is one. */
+const hasNotPassed = (definition: string, { releases }: Look<Options>): boolean => {
+  const latest = releases.list.find((r) => r.definition === definition);
+  return latest?.state === 'failed' || latest?.state === 'rolled-back';
+};
 
 /** A deployment counts as whole once its tasks run; whether they went on, those tell that ECS remembers. */
 const hasLooped = (definition: string, { view: { tasks } }: Service, { options: o }: Look<Options>): boolean =>
@@ -286,9 +292,17 @@ const ofTask = ({ task }: Task, look: Look<Options>, is: string): Verdict<Step> 
 };
 
 /** A deployment has its first minutes, and longer where ECS itself would go back. */
-const othersAtWork = ({ picture, view }: Service, { now, options: o }: Look<Options>, is: string) => {
+const othersAtWork = ({ picture, view }: Service, { now, options: o, releases }: Look<Options>, is: string) => {
   const { primary } = picture;
-  if (!primary || primary.rollout === 'FAILED') return undefined;
+  if (!primary) return undefined;
+  const unproven = releaseOf(releases, primary.id)?.state === 'unproven';
+  if (unproven && now - primary.createdAt < OTHERS_LIMIT)
+    return {
+      do: 'wait' as const,
+      until: now + minutes(1),
+      because: `${is}; ${shortOf(primary.definition)} is not proven yet: release-unproven sees to it`,
+    };
+  if (primary.rollout === 'FAILED') return undefined;
   const age = now - primary.createdAt;
   const what = `the deployment of ${shortOf(primary.definition)} is ${span(age)} old`;
   const breaks = view.service.rollsBack && primary.rollout === 'IN_PROGRESS' && primary.failedTasks > 0;
@@ -452,6 +466,8 @@ const rollingBack = (seen: Service, closely: Closely, look: Look<Options>, is: s
   const to = shortOf(former.definition);
   if (former.shape?.status !== 'ACTIVE')
     return person(`${to}, which ran whole before, is deregistered`, `register ${to} anew and deploy that`);
+  const older = look.releases.list.find((r) => r.definition === former.definition)?.deployment;
+  const isMigration = crossesMigration(look.releases, primary.id, older ?? '');
   const digests = former.images.flatMap(({ image, digest }) =>
     digest ? [`${image.split('@')[0]} was ${digest.slice(0, 19)}…`] : [],
   );
@@ -461,7 +477,7 @@ const rollingBack = (seen: Service, closely: Closely, look: Look<Options>, is: s
     step: { do: 'roll-back', service: service.arn, from: primary.definition, to: former.definition },
     plan: `deploy ${to} to ${service.name} again, which ran whole on ${iso(former.at).slice(0, 16)}Z`,
     because: `${is}; ${current} was deployed ${span(now - primary.createdAt)} ago${digests.length > 0 ? `; in ${to} ${digests.join(', ')}` : ''}`,
-    ...(o.rollBack
+    ...(o.rollBack && !isMigration
       ? {}
       : { asks: 'old code may not run with what newer code has written, and what deployed it does not know' }),
   };
@@ -564,18 +580,6 @@ const factsOf = (seen: Seen): Facts => {
 
 // ---- survey -----------------------------------------------------------------------------------------------------------------------------
 
-/** The survey describes no more services than this. */
-const MOST_SERVICES = 1_000;
-
-const clustersWithServices = async function* (containers: Ports['containers']) {
-  let left = MOST_SERVICES;
-  for (const cluster of await containers.clusters()) {
-    const names = (await containers.serviceNames(cluster)).slice(0, left);
-    left -= names.length;
-    yield { cluster, services: await containers.services(cluster, names) };
-  }
-};
-
 const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
   const { containers, where } = ports;
   const found: Signal[] = [];
@@ -644,7 +648,7 @@ export const serviceFailing = defineRemediation<Seen, Step, Options>({
 hour after it was made) is **stopped**, and ECS replaces it: one in two minutes, three in all, and only while at least as many serve as hang. Where none is healthy none is stopped: a load balancer sends
 requests to all of them then, and any may be the last that serves. If that does not last, or one revision's tasks end three times within half an hour, the next rung is chosen by where: all on one
 instance while others serve → it is **drained**, at a person's word; all in one zone → a person is told; else the revision is at fault, if it is new (a day), and the former one that a deployment
-brought up whole is deployed again (**roll-back**), at a person's word unless \`rollBack\` says otherwise. Never over a young deployment, ECS's own circuit breaker, or one that somebody began meanwhile;
+brought up whole is deployed again (**roll-back**), at a person's word unless \`rollBack\` says otherwise; never one that the record of releases says did not pass. Never over a young deployment, one that \`release-unproven\` is proving, ECS's own circuit breaker, or one that somebody began meanwhile;
 what CodeDeploy or others deploy is theirs. Restarts are counted for each revision. Tasks killed for want of memory, images that cannot be pulled, missing room, ports, addresses and secrets go to a person
 at once, with the figures. A task of no service is nobody's to start again: a person has its exit code. Putting a roll-back back deploys the newer revision again.`,
   answers: ['container-service.failing', 'container-task.failed', 'load-balancer.unhealthy-hosts'],
@@ -688,6 +692,7 @@ at once, with the figures. A task of no service is nobody's to start again: a pe
   ],
   options,
   attemptsPerDay: 8,
+  releases: 'read',
   survey,
   locate: { targetgroup: servicesBehind },
   observe,

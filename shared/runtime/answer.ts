@@ -31,6 +31,7 @@ import { plan } from './heal.ts';
 import type { Link } from './links/mint.ts';
 import type { Mac } from './links/ticket.ts';
 import { list, parked, status } from './questions.ts';
+import { releasesOf } from './releases.ts';
 import { Declined } from './replies.ts';
 import { findIncident, isIncidentId, namedTarget, why } from './why.ts';
 import type { Wired } from './wire.ts';
@@ -75,6 +76,8 @@ const question = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('parked'), id: z.optional(text) }),
   z.strictObject({ do: z.literal('check') }),
   z.strictObject({ do: z.literal('channels') }),
+  /** With `of`: that one, with what was kept of it. */
+  z.strictObject({ do: z.literal('releases'), serviceName: text, of: z.optional(text) }),
   activityQuestion,
   whereQuestion,
 ]);
@@ -98,6 +101,8 @@ const command = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('undo'), incident: text }),
   z.strictObject({ do: z.literal('replay'), ids }),
   z.strictObject({ do: z.literal('drop'), ids }),
+  z.strictObject({ do: z.literal('promote'), serviceName: text, why: words }),
+  z.strictObject({ do: z.literal('roll-back'), serviceName: text, to: z.optional(text), why: words }),
   z.strictObject({ do: z.literal('drill') }),
   z.strictObject({ do: z.literal('test-channel'), channel: text }),
 ]);
@@ -207,6 +212,8 @@ const reply = async (request: Asked, deps: AnswerDeps): Promise<object> => {
       return check(deps);
     case 'channels':
       return { at: deps.now(), channels: await channels(deps) };
+    case 'releases':
+      return releasesOf(q, deps);
     case 'activity':
       return activity(q, { ...deps, mayRead: await reading() });
     case 'activity-where':

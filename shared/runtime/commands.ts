@@ -10,6 +10,7 @@ import type { AnswerDeps, Command } from './answer.ts';
 import { testChannel } from './channelHealth.ts';
 import { startDrill } from './doctor.ts';
 import { COUNTED, PARKED_LIMIT } from './questions.ts';
+import { promoteRelease, rollBackTo } from './releases.ts';
 import { again, change, granted, lookNow, type Outcome, putBack, type Rule } from './replies.ts';
 import { findIncident, namedTarget } from './why.ts';
 
@@ -48,6 +49,10 @@ export const carryOut = (c: Command, by: string, deps: AnswerDeps): Promise<Outc
     case 'replay':
     case 'drop':
       return unpark(c, deps);
+    case 'promote':
+      return promoteRelease(c, by, deps);
+    case 'roll-back':
+      return rollBackTo(c, by, deps);
     case 'test-channel':
       return testChannel(c.channel, by, deps);
     case 'drill':

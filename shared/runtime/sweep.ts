@@ -62,7 +62,7 @@ const survey = async (deps: Wired, region: string): Promise<{ signals: Signal[];
     policySince = await census(await common.running(), deps);
     return [];
   });
-  const known = { ...common, policySince };
+  const known = { ...common, policySince, releasesOf: releasesOf(deps) };
   const found = [
     counted,
     ...(await Promise.all(
@@ -110,6 +110,13 @@ const look = async (
     uncovered: uncoveredBy(deps.policy),
   });
 };
+
+const releasesOf =
+  ({ store }: Wired): Known['releasesOf'] =>
+  async (services) => {
+    const found = await store.read(...services.map((target) => ({ kind: 'releases' as const, target })));
+    return Object.fromEntries(found.flatMap((r) => (r ? [[r.target, r]] : [])));
+  };
 
 /** A zone's size is written down again when it has changed by more than this part. */
 const CHANGED = 0.05;

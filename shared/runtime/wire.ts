@@ -9,6 +9,7 @@ import { NotFound } from '../core/errors.ts';
 import { isGone } from '../core/hosts.ts';
 import type { Deps } from '../core/pass.ts';
 import { sessionPolicy } from '../core/permissions.ts';
+import type { Web } from '../core/ports.ts';
 import type { Common, Remediation } from '../core/remediation.ts';
 import { everythingIn, idOf, type Target, typeOf } from '../core/target.ts';
 import type { Config } from './config.ts';
@@ -35,6 +36,8 @@ export interface ReachOptions {
   readonly transport?: Transport;
   readonly sleep: (ms: number) => Promise<void>;
   readonly credentials?: { accessKeyId: string; secretAccessKey: string };
+  /** Another Internet than the real one. */
+  readonly web?: Web;
   /** When reads that several passes have in common are sent; at once, unless it is said. */
   readonly soon?: (run: () => void) => void;
 }
@@ -57,6 +60,7 @@ export const reachAws = (options: ReachOptions): Required<Pick<Deps, 'reach' | '
     credentials,
     sleep: options.sleep,
     ...(transport ? { transport } : {}),
+    ...(options.web ? { web: options.web } : {}),
   });
 
   /** One session for what all targets of an account and region have in common. It can only read: nothing that it may is of one target. */

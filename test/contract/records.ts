@@ -1,6 +1,8 @@
 /** Records to keep: whole, with everything that a record may hold. */
+
 import type { Incident } from '../../shared/core/incident.ts';
 import type { ChannelBook, Notice } from '../../shared/core/outbox.ts';
+import type { Releases } from '../../shared/core/releases.ts';
 import type { Chart, GroupRecord, Ledger, Switches } from '../../shared/core/store.ts';
 import { hours, minutes, type Time } from '../../shared/core/time.ts';
 
@@ -133,6 +135,28 @@ export const aNotice = (over: Partial<Notice> = {}): Notice => ({
   failures: 1,
   because: 'Slack says internal_error',
   dueAt: NOW,
+  ...over,
+});
+export const someReleases = (over: Partial<Releases> = {}): Releases => ({
+  kind: 'releases',
+  target: arnOf(1),
+  version: 0,
+  list: [
+    {
+      deployment: 'ecs-svc/1',
+      definition: 'web:1',
+      images: [{ name: 'web', image: 'web:1', digest: 'sha256:1' }],
+      since: NOW,
+      state: 'failed',
+      health: '2 of 3 tasks serve',
+      decidedAt: NOW,
+      by: 'steward',
+      because: 'one is unhealthy',
+      migration: true,
+      probes: [{ at: NOW, ok: false, say: 'GET https://shop.example.com answered 503' }],
+    },
+  ],
+  wanted: { from: 'ecs-svc/1', to: 'ecs-svc/0', by: 'ada', at: NOW, why: 'slow' },
   ...over,
 });
 export const aBook = (over: Partial<ChannelBook> = {}): ChannelBook => ({

@@ -16,6 +16,7 @@ import {
   closed,
   idAt,
   NOW,
+  someReleases,
   someSwitches,
 } from './records.ts';
 
@@ -43,7 +44,16 @@ export const storeContract = (make: (now: () => Time) => Promise<Store>, racy?: 
   });
 
   describe('records', () => {
-    const records = [someSwitches(), aChart(), aFullIncident(), aGroup(), aLedger(), aNotice(), aBook()];
+    const records = [
+      someSwitches(),
+      aChart(),
+      aFullIncident(),
+      aGroup(),
+      aLedger(),
+      aNotice(),
+      aBook(),
+      someReleases(),
+    ];
 
     test('come back whole, one version on', async () => {
       for (const put of records) await store.write({ put });

@@ -218,7 +218,6 @@ const ignored: Readonly<Record<string, string>> = {
   'ecs-container-instance/deregistered': 'nothing to act on',
   'ecs-container-instance/external': 'nothing to act on',
   'ecs-service/desired-count': 'nothing to act on',
-  'ecs-service/deployment-completed': 'nothing to act on',
   'ecs-task/running': 'nothing to act on',
   'ecs-task/scaled-in': 'nothing to act on',
   'ssm-command/clean-in-progress': 'nothing to act on',
@@ -335,6 +334,18 @@ const notices: readonly (readonly [string, string, string, readonly string[]])[]
     [SERVICE],
   ],
   ['ecs-service/start-impaired', 'container-service.failing', 'ECS says SERVICE_TASK_START_IMPAIRED of', [SERVICE]],
+  [
+    'ecs-service/deployment-begun',
+    'container-service.deployed',
+    'ECS says SERVICE_DEPLOYMENT_IN_PROGRESS of shop/web: ECS deployment',
+    [SERVICE],
+  ],
+  [
+    'ecs-service/deployment-completed',
+    'container-service.deployed',
+    'ECS says SERVICE_DEPLOYMENT_COMPLETED of shop/web: ECS deployment',
+    [SERVICE],
+  ],
   ['ecs-service/of-an-old-service', 'container-service.failing', 'ECS says SERVICE_TASK_START_IMPAIRED of', [SERVICE]],
   [
     'ecs-service/deployment-failed',

@@ -1,4 +1,5 @@
 /** The planner of full-disk: what it decides from what it sees. What it then does to a fleet is told in test/stories. */
+
 import fc from 'fast-check';
 import type { Mount } from '../../shared/core/disk.ts';
 import { maxGiB } from '../../shared/core/ebs.ts';
@@ -6,6 +7,7 @@ import { NotFound, Unavailable } from '../../shared/core/errors.ts';
 import type { Attempt } from '../../shared/core/incident.ts';
 import { defaultPolicy } from '../../shared/core/policy.ts';
 import type { HostRun, Instance, Ports, Volume } from '../../shared/core/ports.ts';
+import { noReleases } from '../../shared/core/releases.ts';
 import type { Assessment } from '../../shared/core/remediation.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
 import type { Json } from '../../shared/core/verdict.ts';
@@ -100,7 +102,13 @@ const ports = (): Ports => {
       start: changes,
       result: (async () => host.command) as unknown as Ports['hosts']['result'],
     },
-    metrics: { exactly: async () => [], series: async () => host.growth, all: async () => [] },
+    metrics: {
+      exactly: async () => [],
+      series: async () => host.growth,
+      all: async () => [],
+      sums: async () => [],
+      alarmStates: async () => ({}),
+    },
     parameters: { get: changes, put: changes },
     where: { ...target, stage: 'test' },
   } satisfies Partial<Ports> as unknown as Ports;
@@ -120,6 +128,7 @@ const assess = ({ attempts = [], options = {}, openedAt = NOW }: Given = {}): Pr
     tags: { managed: 'steward:managed', ignore: 'steward:ignore', group: 'steward:group' },
     signal: { kind: 'disk.space-low', cause: 'an alarm' },
     declared: { trails: {} },
+    releases: noReleases(target.arn),
     trusts: () => false,
     trustsAnyone: false,
     uncovered: () => host.uncovered,
@@ -434,6 +443,7 @@ describe('a disk', () => {
       tags: { managed: 'a', ignore: 'b', group: 'c' },
       signal: { kind: 'disk.space-low' as const, cause: 'an alarm' },
       declared: { trails: {} },
+      releases: noReleases(target.arn),
       trusts: () => false,
       trustsAnyone: false,
       uncovered: () => undefined,

@@ -15,10 +15,10 @@ export interface AccountOptions extends WorldOptions, Omit<StewardOptions, 'poli
   readonly policy?: object;
 }
 
-/** The alarms that Steward makes by itself would disturb the stories of others: who tells of them turns them on. */
+/** The alarms that Steward makes by itself, and what it does about releases, would disturb the stories of others: who tells of them turns them on. */
 const quiet = (policy: { remediations?: object }) => ({
   ...policy,
-  remediations: { 'unwatched-instance': { mode: 'off' }, ...policy.remediations },
+  remediations: { 'unwatched-instance': { mode: 'off' }, 'release-unproven': { mode: 'off' }, ...policy.remediations },
 });
 
 export const createAccount = ({
@@ -29,6 +29,7 @@ export const createAccount = ({
   around,
   wire,
   onWrite,
+  internet,
   stage = STAGE,
   ...options
 }: AccountOptions = {}) => {
@@ -44,6 +45,7 @@ export const createAccount = ({
     ...(around === undefined ? {} : { around }),
     ...(wire === undefined ? {} : { wire }),
     ...(onWrite === undefined ? {} : { onWrite }),
+    ...(internet === undefined ? {} : { internet }),
   });
   return { ...steward, fleet };
 };

@@ -20,6 +20,7 @@ import {
   hangTasks,
   loseHost,
   makeCluster,
+  nextDefinition,
   runningTasks,
   setImage,
 } from '../../world/clusters.ts';
@@ -369,6 +370,27 @@ const zonesWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** One release that is well, and one that is not, before a load balancer that counts. */
+const releasesWorkedThrough = async (): Promise<Account> => {
+  const account = createAccount({ policy: { preset: 'automatic', remediations: { 'release-unproven': {} } } });
+  const { world, run } = account;
+  makeLogGroup(world, { name: '/ecs/web' });
+  const made = addService(world, makeCluster(world).cluster, 'web', {
+    balanced: true,
+    tags: MANAGED,
+    logs: { group: '/ecs/web', prefix: 'web' },
+    roles: { taskRole: 'arn:aws:iam::111122223333:role/web' },
+    alarms: { names: ['web-errors'], rollback: false },
+  });
+  await run(minutes(15));
+  setImage(world, 'web:2', { exits: { afterMs: 40_000, code: 1 }, says: ['panic'] });
+  deploy(world, made.service, nextDefinition(world, made, 'web:2').arn);
+  const last = () => account.incidents().findLast((i) => i.remediation === 'release-unproven');
+  await run(STEPS, () => last()?.state === 'closed' && last()?.attempts.length === 2);
+  expect(last()).toMatchObject({ end: 'healthy' });
+  return account;
+};
+
 /** A spot instance that is a container instance and a target. */
 const spotWorkedThrough = async (): Promise<Account> => {
   const account = createAccount({ policy: { preset: 'automatic' } });
@@ -391,6 +413,7 @@ describe('declared = called', () => {
       await containersWorkedThrough(),
       await servicesWorkedThrough(),
       await zonesWorkedThrough(),
+      await releasesWorkedThrough(),
       await spotWorkedThrough(),
       ...(await flowLogsWorkedThrough()),
     ];

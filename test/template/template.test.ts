@@ -323,9 +323,12 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'ecs:ListServiceDeployments': 'harmless to read; the target of a look may be a task of no service',
   'ecs:DescribeServiceRevisions': 'which revisions a service has had is known when its deployments were listed',
   'ecs:DescribeTaskDefinition': 'AWS gives it no resource',
+  'ecs:RegisterTaskDefinition':
+    'AWS gives it no resource; the roles that it passes are those of one definition in each session',
   'ecs:DescribeTasks': 'the tasks on an instance are not known before they are looked for',
   'ecs:DescribeServices': 'the services of the tasks on an instance are not known before',
   'elasticloadbalancing:DescribeTargetHealth': 'AWS gives it no resource',
+  'elasticloadbalancing:DescribeTargetGroups': 'AWS gives it no resource',
   'cloudtrail:DescribeTrails': 'a survey lists all of them; AWS gives it no resource',
   'cloudtrail:GetTrailStatus': 'a survey asks each trail that it listed, before it knows which is in trouble',
   'cloudtrail:LookupEvents': 'AWS gives it no resource',

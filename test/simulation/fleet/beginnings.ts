@@ -11,12 +11,13 @@ import {
   hangTasks,
   loseHost,
   makeCluster,
+  nextDefinition,
   runningTasks,
   setImage,
 } from '../../../world/clusters.ts';
 import { addHost, failHost, placeOn } from '../../../world/dedicatedHosts.ts';
 import type { Instance } from '../../../world/ec2.ts';
-import { type Cluster, imageOf } from '../../../world/ecs.ts';
+import { type Cluster, type Image, imageOf } from '../../../world/ecs.ts';
 import { containerInstanceOf, registerInstance } from '../../../world/ecsInstances.ts';
 import { deploy } from '../../../world/ecsScheduler.ts';
 import { registerDefinition } from '../../../world/ecsWorkloads.ts';
@@ -384,25 +385,30 @@ const agentCutOff = (f: Field): Begun => {
   );
 };
 
-const MALLS = new WeakMap<World, FurnishedService & { cluster: Cluster }>();
-const mallOf = ({ world, random }: Field): FurnishedService & { cluster: Cluster } => {
-  const known = MALLS.get(world);
+type Shop = FurnishedService & { cluster: Cluster };
+const SHOPS = new WeakMap<World, Map<string, Shop>>();
+const shopOf = ({ world, random }: Field, name: string): Shop => {
+  const shops = SHOPS.get(world) ?? new Map<string, Shop>();
+  SHOPS.set(world, shops);
+  const known = shops.get(name);
   if (known) return known;
-  const { cluster } = makeCluster(world, 'mall');
-  const mall = addService(world, cluster, 'mall', {
+  const { cluster } = makeCluster(world, name);
+  const shop = addService(world, cluster, name, {
     desired: 2 + random.integer(3),
     balanced: true,
     tags: { 'steward:managed': 'true' },
     launchType: random.pick(['EC2', 'FARGATE']),
+    circuitBreaker: { enable: name === 'bazaar' && random.chance(0.3), rollback: true },
+    logs: { group: '/ecs/web', prefix: name },
   });
-  const made = { ...mall, cluster };
-  MALLS.set(world, made);
+  const made = { ...shop, cluster };
+  shops.set(name, made);
   return made;
 };
 
 const serviceFails = (f: Field): Begun => {
   const { world, random, person } = f;
-  const mall = mallOf(f);
+  const mall = shopOf(f, 'mall');
   const { cluster, service, definition } = mall;
   const what = random.pick(['one hangs', 'one hangs', 'one hangs', 'all hang', 'crashes', 'crashes']);
   const hung = new Set<string>();
@@ -478,6 +484,35 @@ const unevenService = (f: Field): Begun => {
   };
 };
 
+/** What a deployment brings: it ends, is unhealthy, cannot be pulled, or is well; and some are migrations. */
+const released = (f: Field): Begun => {
+  const { world, random, person } = f;
+  const shop = shopOf(f, 'bazaar');
+  const { service } = shop;
+  const image = `bazaar:${world.random.hex(6)}`;
+  const ills: Partial<Image>[] = [
+    { exits: { afterMs: 20_000 + random.integer(100_000), code: 1 } },
+    { healthy: false },
+    { missing: 'not found' },
+    {},
+  ];
+  const ill = random.pick(ills);
+  const tags = random.chance(0.25) ? { 'steward:migration': 'true' } : {};
+  setImage(world, image, ill);
+  const { arn } = nextDefinition(world, shop, image, { tags });
+  world.clock.at(world.clock.now() + minutes(9), () => void deploy(world, service, arn));
+  const isBad = () => {
+    const primary = service.deployments.find((d) => d.status === 'PRIMARY');
+    return primary?.definition === arn && Object.keys(ill).length > 0;
+  };
+  return {
+    arn: service.arn,
+    isWell: () => !isBad(),
+    isIll: isBad,
+    again: () => person('ecs', 'UpdateService', { cluster: 'bazaar', service: 'bazaar', taskDefinition: arn }),
+  };
+};
+
 export const beginnings: Readonly<Record<string, Beginning>> = {
   'full-disk': { begin: fullDisk },
   'instance-impaired': { begin: impaired },
@@ -506,6 +541,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   'service-failing': { begin: serviceFails },
   // What ECS does by itself is ECS's.
   'service-uneven-zones': { settings: { native: false, startMinutes: 4 }, begin: unevenService },
+  'release-unproven': { begin: released },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

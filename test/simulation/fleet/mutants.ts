@@ -24,6 +24,9 @@ const DRILL = 'shared/remediations/drill.ts';
 const ECS = 'shared/remediations/ecsAgentDisconnected.ts';
 const SERVICE = 'shared/remediations/serviceFailing.ts';
 const UNEVEN = 'shared/remediations/serviceUneven.ts';
+const RELEASE = 'shared/remediations/releaseUnproven.ts';
+const RELEASES = 'shared/core/releases.ts';
+const JUDGE = 'shared/core/releaseJudge.ts';
 const UNITS = 'shared/core/units.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -199,7 +202,7 @@ export const mutants: readonly Mutant[] = [
     'serving.length < 0 ?',
   ]),
   mutant('a revision is rolled back unasked', SERVICE, 'service-failing:7', [
-    '...(o.rollBack\n',
+    '...(o.rollBack && !isMigration\n',
     '...(o.deployMinutes > 0\n',
   ]),
   mutant('a service whose tasks end is healthy between their ends', SERVICE, 'service-failing:7', [
@@ -213,6 +216,15 @@ export const mutants: readonly Mutant[] = [
   mutant('a whole service is exchanged at once', 'shared/core/zones.ts', 'service-uneven-zones:1', [
     'Math.floor((percent / 100) * desired)',
     'Math.floor((percent / 20) * desired)',
+  ]),
+  mutant('a release is proven as soon as its tasks run', JUDGE, 'release-unproven:10', [
+    'const end = whole + limits.window;',
+    'const end = whole;',
+  ]),
+  mutant('a migration is rolled back unasked', RELEASE, 'release-unproven:1', ['...(isMigration\n', '...(!former\n']),
+  mutant('it goes back to what did not pass', RELEASES, 'release-unproven:58', [
+    '(r) => r.deployment !== deployment && isProven(r) &&',
+    '(r) => r.deployment !== deployment &&',
   ]),
   mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:36', [
     'isHealthy: ({ failing }) => failing === undefined,',

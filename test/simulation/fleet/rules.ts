@@ -5,7 +5,7 @@
 import { minutes } from '../../../shared/core/time.ts';
 import { runningTasks } from '../../../world/clusters.ts';
 import type { Instance } from '../../../world/ec2.ts';
-import type { Task } from '../../../world/ecs.ts';
+import { imageOf, type Task } from '../../../world/ecs.ts';
 import { containerInstanceOf } from '../../../world/ecsInstances.ts';
 import { isOf } from '../../../world/health.ts';
 import type { World } from '../../../world/world.ts';
@@ -167,9 +167,32 @@ const byAFifth: Rule = ({ input, target, remediation }, { world, isUnsettled }) 
   return desiredCount <= most ? undefined : `${desiredCount} are more than a fifth above ${service.desired}`;
 };
 
-/** Old code may not run with what newer code has written. */
-const rollsBackByAYes: Rule = (sent, { isApproved, isUndo }) =>
-  sent.remediation !== 'service-failing' || isUndo(sent) || isApproved(sent) ? undefined : 'nobody has said yes';
+/** Old code may not run with what newer code has written; what is new within minutes, and is no migration, may be left unasked. */
+const rollsBackByAYes: Rule = (sent, { world, isApproved, isUndo, isUnsettled }) => {
+  if (isUndo(sent) || isApproved(sent)) return undefined;
+  if (sent.remediation === 'service-failing') return 'nobody has said yes';
+  if (sent.remediation !== 'release-unproven') return undefined;
+  const [, cluster = '', name = ''] = sent.target.split('/');
+  const primary =
+    world.ecs.clusters
+      .get(cluster)
+      ?.services.get(name)
+      ?.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '';
+  const { tags = {} } = world.ecs.definitions.get(primary.split('/').at(-1) ?? '') ?? {};
+  return tags['steward:migration'] === 'true' && !isUnsettled(sent.target)
+    ? 'it is a migration, and nobody has said yes'
+    : undefined;
+};
+/** By its digests, not by what its tags mean now. */
+const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
+  if (sent.remediation !== 'release-unproven' || isUndo(sent)) return undefined;
+  const [, cluster = '', name = ''] = sent.target.split('/');
+  const { history = [] } = world.ecs.clusters.get(cluster)?.services.get(name) ?? {};
+  const whole = new Set(history.filter((d) => d.status === 'SUCCESSFUL').flatMap((d) => d.images.map((i) => i.digest)));
+  const to = world.ecs.definitions.get(textOf(sent.input, 'taskDefinition')?.split('/').at(-1) ?? '');
+  const never = to?.containers.find((c) => !c.image.includes('@') || !whole.has(imageOf(world, c.image).digest));
+  return never && `${never.image} never ran whole`;
+};
 
 const ofNoGroup: Rule = (sent, { world }) =>
   instancesOf(sent).some((id) => groupOf(world, id)) ? 'its group would replace what is stopped' : undefined;
@@ -264,6 +287,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     'rolls-back-by-a-yes': rollsBackByAYes,
     'never-below-what-is-wanted': neverBelow,
     'waves-of-a-fifth': byAFifth,
+    'back-to-what-ran-whole': goesBackToWhatRan,
   },
   DeregisterContainerInstance: { 'only-what-is-gone-is-forgotten': forgetsTheGone },
   ModifyVolume: { 'volumes-never-shrink': neverSmaller },
