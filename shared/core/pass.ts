@@ -402,8 +402,8 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
   return conclude({ ...p, now: deps.now(), incident: seen }, verdict, assessed);
 };
 
-const keepReleases = async ({ work, deps, settings }: Pass, { releases }: Assessment): Promise<void> => {
-  if (releases && !work.explain && settings.mode !== 'off') await deps.store.write({ put: releases });
+const keepReleases = async ({ work, deps }: Pass, { releases }: Assessment): Promise<void> => {
+  if (releases && !work.explain) await deps.store.write({ put: releases });
 };
 
 const noteSeen = (incident: Incident, { seen, facts, healthy }: Assessment, now: Time): Incident => ({

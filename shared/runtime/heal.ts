@@ -68,11 +68,12 @@ const idle = (target: Target, because: string): Answer => ({
   opened: false,
 });
 
-/** The remediations that a signal is for, with the target that each looks at. */
+/** The remediations that a signal is for, with the target that each looks at. One that the policy turns off never looks. */
 const worksOf = async (signal: Signal, deps: Wired): Promise<Work[]> => {
   const works = await Promise.all(
     remediations
       .filter((r) => signal.kind === 'target.changed' || r.answers.includes(signal.kind))
+      .filter((r) => deps.policy.remediations[r.name]?.mode !== 'off')
       .map(async (remediation) =>
         (await ownTargets(remediation, signal, deps)).map((target) => ({
           target,

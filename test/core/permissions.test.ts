@@ -4,7 +4,7 @@ import { instanceTarget } from '../../shared/core/target.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 
 /** AWS gives these no resource (Service Authorization Reference): VPC asks for them on behalf of who creates or deletes a flow log. */
-const NO_RESOURCE = ['logs:CreateLogDelivery', 'logs:DeleteLogDelivery'];
+const NO_RESOURCE = ['logs:CreateLogDelivery', 'logs:DeleteLogDelivery', 'ecs:RegisterTaskDefinition'];
 /** Of no use by itself: only Auto Scaling may call it in the session's name. */
 const VIA_SERVICE = ['ec2:CreateFleet'];
 const target = instanceTarget({ account: '111122223333', region: 'eu-central-1' }, 'i-0123456789abcdef0');
