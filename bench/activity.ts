@@ -118,7 +118,7 @@ const units = async (url: string, name: string, events: readonly Buffer[], shard
   const { table, meter, consumed } = await meteredTable(url, name);
   const clock = { now: 0 };
   const options = { table, objects: memoryLog().objects, now: (): Time => clock.now };
-  const writer = createWriter({ ...options, shards, hotDays: 90 });
+  const writer = createWriter({ ...options, shards });
   const checkpoint = createCheckpointer({ ...options, signer: SIGNER });
   let signed = 0;
   let written = 0;
@@ -191,7 +191,7 @@ const ingest = async (): Promise<Figures> => {
     }
   };
   const ours = async (): Promise<void> => {
-    const writer = createWriter({ ...memoryLog(), now: () => NOW, shards: 4, hotDays: 90 });
+    const writer = createWriter({ ...memoryLog(), now: () => NOW, shards: 4 });
     for (let at = 0; at < inOrder.length; at += SEGMENT_EVENTS)
       await writer.append('file', inOrder.slice(at, at + SEGMENT_EVENTS));
   };
@@ -236,7 +236,7 @@ const millionEvents = async () => {
   const memory = memoryLog();
   const clock = { now: NOW };
   const options = { ...memory, now: (): Time => clock.now };
-  const writer = createWriter({ ...options, shards: 1, hotDays: 90 });
+  const writer = createWriter({ ...options, shards: 1 });
   const checkpoint = createCheckpointer({ ...options, signer: SIGNER });
   const next = trailEvents({ account: ACCOUNT, region: 'eu-central-1', resources: 5_000, random: createRandom(7) });
   for (let n = 0; n < EVENTS; n += SEGMENT_EVENTS) {

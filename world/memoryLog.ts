@@ -24,6 +24,8 @@ export interface MemoryLog {
   /** partition → slot → what is there. Tests alter it. */
   readonly items: Map<string, Map<number, Stored>>;
   readonly files: Map<string, Uint8Array>;
+  /** Those that may go. */
+  readonly mayGo: Set<string>;
   /** DynamoDB's TTL: what has expired goes. */
   expire(now: Time): number;
 }
@@ -38,6 +40,7 @@ export const memoryLog = (
 ): MemoryLog => {
   const items: MemoryLog['items'] = new Map();
   const files: MemoryLog['files'] = new Map();
+  const mayGo: MemoryLog['mayGo'] = new Set();
   const partitionOf = (name: string): Map<number, Stored> => {
     const partition = items.get(name) ?? new Map<number, Stored>();
     items.set(name, partition);
@@ -73,6 +76,7 @@ export const memoryLog = (
   return {
     items,
     files,
+    mayGo,
     expire: (now) => {
       let gone = 0;
       for (const slots of items.values())
@@ -99,8 +103,8 @@ export const memoryLog = (
           after = last.slot;
         }
       },
-      extend: ({ partition, slot }, expiresAt) =>
-        call('extend', () => {
+      end: ({ partition, slot }, expiresAt) =>
+        call('end', () => {
           const there = items.get(partition)?.get(slot);
           if (there) there.expiresAt = expiresAt;
           return there !== undefined;
@@ -109,6 +113,11 @@ export const memoryLog = (
     objects: {
       put: (key, bytes) => call('put object', () => void files.set(key, Buffer.from(bytes))),
       get: (key) => call('get object', () => files.get(key)),
+      letGo: (key) =>
+        call('let go', () => {
+          // S3 says "no such key" of what is not there.
+          if (files.has(key)) mayGo.add(key);
+        }),
     },
   };
 };

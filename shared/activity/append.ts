@@ -1,6 +1,7 @@
 /** Writing to the log: each event once, whatever is repeated, lost, doubled or written at the same time by others. */
 import { Throttled } from '../core/errors.ts';
-import { days, type Time } from '../core/time.ts';
+import type { Time } from '../core/time.ts';
+import type { Archive } from './archive.ts';
 import { base64, fingerprint, sha256 } from './hashing.ts';
 import { type Entry, type Found, type Known, viewsOf } from './known.ts';
 import { type Leg, MOST_NUMBERS, makeLink, placeOf } from './link.ts';
@@ -16,8 +17,8 @@ export interface WriterOptions {
   readonly now: () => Time;
   /** Never changed once the log has begun: an account's events stay in its shard. */
   readonly shards: number;
-  /** How long bodies stay in the table, if they are archived by then (retention.ts). */
-  readonly hotDays: number;
+  /** Where the archive is read, what has left the table is known as well. */
+  readonly archive?: Archive;
 }
 
 export interface Appended {
@@ -103,8 +104,8 @@ const conflictOf = (found: Found, others: readonly Entry[]): Pick<New, 'conflict
 };
 type Tally = { -readonly [K in keyof Appended]: Appended[K] };
 
-export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOptions) => {
-  const viewOf = viewsOf({ table, objects });
+export const createWriter = ({ table, objects, now, shards, archive }: WriterOptions) => {
+  const viewOf = viewsOf({ table, objects, ...(archive ? { archive } : {}) });
 
   /** Those that the log does not have, each once. */
   const unknown = async (view: Known, entries: readonly Entry[], tally: Tally, told: Told): Promise<readonly New[]> => {
@@ -132,7 +133,7 @@ export const createWriter = ({ table, objects, now, shards, hotDays }: WriterOpt
     const hash = sha256(body);
     const spilled = body.length > LARGEST_BODY;
     if (spilled) await objects.put(spillKey(base64(hash)), body);
-    else await table.put({ partition: PARTITION.body(base64(hash)), slot: 0, bytes: body }, now() + days(hotDays));
+    else await table.put({ partition: PARTITION.body(base64(hash)), slot: 0, bytes: body });
     tally.units += spilled ? 0 : unitsOf(body);
     return { part, terms, hash, root, spilled };
   };

@@ -6,6 +6,7 @@
  * compared with the event itself.
  */
 
+import { type Archive, type Events, eventsIfSound } from './archive.ts';
 import { fingerprint } from './hashing.ts';
 import { type Link, mayHold, placeOf } from './link.ts';
 import { type LogTable, type Objects, shardName } from './log.ts';
@@ -30,22 +31,30 @@ export type Found =
   | { readonly is: 'known' }
   | { readonly is: 'conflict'; readonly with: string };
 
+interface Sources {
+  readonly table: LogTable;
+  readonly objects: Objects;
+  readonly archive?: Archive;
+}
+
 export class Known {
   readonly shard: string;
   head: Link | undefined;
   private readonly table: LogTable;
   private readonly objects: Objects;
+  private readonly archive: Archive | undefined;
   private readonly byId = new Map<number, Link[]>();
-  private readonly bodies = new Map<string, readonly Uint8Array[]>();
+  private readonly bodies = new Map<string, Events>();
   private readonly loaded = new Set<Node>();
   private nodes: readonly Node[] = [];
   private links = 0;
   private cold = true;
 
-  constructor(shard: string, from: { readonly table: LogTable; readonly objects: Objects }) {
+  constructor(shard: string, from: Sources) {
     this.shard = shard;
     this.table = from.table;
     this.objects = from.objects;
+    this.archive = from.archive;
   }
 
   /** Up to the head, and with all older links that may hold an event of one of these times. */
@@ -94,13 +103,15 @@ export class Known {
     }
   }
 
-  private async eventsOf(link: Link): Promise<readonly Uint8Array[]> {
+  private async eventsOf(link: Link): Promise<Events> {
     const { body } = link.header;
     const known = this.bodies.get(body);
     if (known) return known;
     const bytes = await bodyOf({ table: this.table, objects: this.objects }, link);
-    // What has expired cannot be compared: the event is kept again rather than lost.
-    const events = bytes ? unpack(bytes).segment.events : [];
+    // What is nowhere any more cannot be compared: the event is kept again rather than lost.
+    const events = bytes
+      ? unpack(bytes).segment.events
+      : ((this.archive && (await eventsIfSound(this.archive, link))) ?? []);
     if (this.bodies.size >= BODIES) this.bodies.delete(this.bodies.keys().next().value ?? '');
     this.bodies.set(body, events);
     return events;
@@ -114,7 +125,7 @@ export class Known {
       if (!mayHold(link.header, activity.time)) continue;
       const events = await this.eventsOf(link);
       for (const [n, event] of events.entries()) {
-        if (link.ids[n] !== id || nameOf(readActivity(event)) !== name) continue;
+        if (!event || link.ids[n] !== id || nameOf(readActivity(event)) !== name) continue;
         if (sameContent(raw, event)) return { is: 'known' };
         conflict ??= `${placeOf(link.header)}/${n}`;
       }
@@ -124,7 +135,7 @@ export class Known {
 }
 
 /** One view for each shard, by its number. */
-export const viewsOf = (from: { readonly table: LogTable; readonly objects: Objects }): ((shard: number) => Known) => {
+export const viewsOf = (from: Sources): ((shard: number) => Known) => {
   const views = new Map<number, Known>();
   return (shard) => {
     const view = views.get(shard) ?? new Known(shardName(shard), from);

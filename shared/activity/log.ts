@@ -3,13 +3,14 @@
  *
  * | partition     | slot        | bytes                                              |
  * |---------------|-------------|----------------------------------------------------|
- * | body/<hash>   | 0           | a segment (segment.ts); expires                    |
+ * | body/<hash>   | 0           | a segment (segment.ts); expires once it is archived|
  * | link/<shard>  | sequence    | a link (link.ts)                                   |
  * | checkpoint    | number      | a signed note and what continues it (checkpoint.ts)|
  * | tile, node    | number      | 256 links: their hashes, their outline (tile.ts)   |
  * | index         | 16 × number + part | their terms (tile.ts)                       |
  * | shards        | number      | the shard's name                                   |
- * | archive       | number      | a receipt (retention.ts)                           |
+ * | archive       | number      | a receipt (receipts.ts)                            |
+ * | ended, expired| number      | of that receipt: its bodies have their end, its files may go (retention.ts) |
  * | places        | number      | an account and region whose events are here        |
  * | mark/<place>  | time        | how far its trail has been read (marks.ts)         |
  * | hour/<place>  | 16 × hour + revision | what is known of its completeness         |
@@ -43,8 +44,8 @@ export interface LogTable {
   get(slots: readonly Slot[]): Promise<readonly Item[]>;
   /** In order, as of now or later. */
   range(partition: string, range?: Range): AsyncIterable<Item>;
-  /** Moves an item's end; false if it is gone. Of bodies only. */
-  extend(slot: Slot, expiresAt: Time): Promise<boolean>;
+  /** Gives an item its end; false if it is not there. Of bodies only: no role may do so with others. */
+  end(slot: Slot, expiresAt: Time): Promise<boolean>;
 }
 
 /** The last of a partition. */
@@ -69,6 +70,8 @@ export interface TrailFiles {
 export interface Objects {
   put(key: string, bytes: Uint8Array): Promise<void>;
   get(key: string): Promise<Uint8Array | undefined>;
+  /** Marks it as one that the bucket's own rule may remove when it is old enough. Nothing of Steward's can remove it. */
+  letGo(key: string): Promise<void>;
 }
 
 export const PARTITION = {
@@ -80,6 +83,8 @@ export const PARTITION = {
   node: 'node',
   shards: 'shards',
   archive: 'archive',
+  ended: 'ended',
+  expired: 'expired',
   places: 'places',
   policy: 'policy',
   mark: (place: string): string => `mark/${place}`,

@@ -2,8 +2,10 @@
  * Proofs for strangers: that an event is in the log which a checkpoint signs, and that one checkpoint's log begins with another's. Each is a JSON file; the
  * event's proof is under 2 KB beside the event, for 100 million events. `docs/check-proof.py` checks them with nothing but Python and openssl.
  */
-import { InvalidInput, NotFound } from '../core/errors.ts';
+import { InvalidInput, NotFound, StateUnusable } from '../core/errors.ts';
 import type { Time } from '../core/time.ts';
+import { createArchive } from './archive.ts';
+import { eventField, rawOf } from './archiveFile.ts';
 import { type Numbered, openCheckpoint, type Statement } from './checkpoint.ts';
 import { base64, fingerprint, fromBase64, leafHash } from './hashing.ts';
 import { type Header, type Link, overlaps, placeOf } from './link.ts';
@@ -103,14 +105,15 @@ export const findEvents = async (
   { from = 0, to = Number.MAX_SAFE_INTEGER }: { from?: Time; to?: Time } = {},
 ): Promise<Place[]> => {
   const id = fingerprint(nameOf(of));
+  const archive = createArchive({ table, objects });
   const nodes = await nodesOf(table);
   const places: Place[] = [];
   const look = async (link: Link): Promise<void> => {
     if (!link.ids.includes(id) || !overlaps(link.header, from, to)) return;
     const body = await bodyOf({ table, objects }, link);
-    const events = body ? unpack(body).segment.events : [];
+    const events = body ? unpack(body).segment.events : ((await archive.eventsOf(link, { from, to })) ?? []);
     for (const [event, raw] of events.entries())
-      if (nameOf(readActivity(raw)) === nameOf(of)) places.push({ link, event });
+      if (raw && nameOf(readActivity(raw)) === nameOf(of)) places.push({ link, event });
   };
   for (const node of nodes)
     if (overlaps(node, from, to)) for await (const link of linksIn(table, node.runs)) await look(link);
@@ -119,23 +122,36 @@ export const findEvents = async (
   return places;
 };
 
-const isText = (raw: Uint8Array): boolean => Buffer.from(Buffer.from(raw).toString('utf8')).equals(Buffer.from(raw));
+/** All events of a link, from the table or the archive, in order. @throws NotFound */
+const wholeLink = async (ports: { table: LogTable; objects: Objects }, link: Link): Promise<readonly Uint8Array[]> => {
+  const body = await bodyOf(ports, link);
+  if (body) return unpack(body).segment.events;
+  const events = await createArchive(ports).eventsOf(link);
+  if (!events)
+    throw new NotFound(
+      `the events of ${placeOf(link.header)} are neither in the table nor in the archive: their years are over, or steward activity verify knows why`,
+    );
+  return events.map((raw) => raw ?? Buffer.alloc(0));
+};
 
-/** @throws NotFound: its body has left the table, or no checkpoint has it yet */
+/** @throws NotFound: it has expired, or no checkpoint has it yet @throws StateUnusable: it is not what the log says */
 export const prove = async (
   { table, objects }: { table: LogTable; objects: Objects },
   { link, event }: Place,
   checkpoint: Numbered,
 ): Promise<Proof> => {
-  const body = await bodyOf({ table, objects }, link);
-  if (!body) throw new NotFound(`the body of ${placeOf(link.header)} has left the table: prove it from the archive`);
-  const { segment, leaves } = unpack(body);
-  const raw = segment.events[event];
-  if (!raw) throw new NotFound(`${placeOf(link.header)} has ${segment.events.length} events, no number ${event}`);
+  const events = await wholeLink({ table, objects }, link);
+  const leaves = events.map(leafHash);
+  if (base64(rootOfLeaves(leaves)) !== link.header.root)
+    throw new StateUnusable(
+      `the events of ${placeOf(link.header)} are others than the log says: run steward activity verify`,
+    );
+  const raw = events[event];
+  if (!raw) throw new NotFound(`${placeOf(link.header)} has ${events.length} events, no number ${event}`);
   const [index, { size }] = [await leafOf(table, link.header, checkpoint), checkpoint.statement];
   return {
     v: 1,
-    ...(isText(raw) ? { event: Buffer.from(raw).toString('utf8') } : { event64: base64(raw) }),
+    ...eventField(raw),
     segment: {
       index: event,
       size: leaves.length,
@@ -152,7 +168,7 @@ export const checkProof = (
   proof: Proof,
   keys: readonly string[],
 ): { readonly raw: Uint8Array; readonly header: Header; readonly statement: Statement } => {
-  const raw = proof.event64 === undefined ? Buffer.from(proof.event ?? '') : fromBase64(proof.event64);
+  const raw = rawOf(proof);
   const header = JSON.parse(proof.link) as Header;
   const statement = openCheckpoint(proof.checkpoint, keys);
   const root = (hash: Hash, { index, size, path }: Path): string => {

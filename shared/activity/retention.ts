@@ -1,264 +1,338 @@
 /**
- * Retention: bodies stay in the table for some months, then the archive alone has them. In this order: archive, read back and verify, write it into the log, and only then may they go.
+ * Retention: bodies stay in the table for some months, then the archive alone has them, and after some years nobody. In this order, each step written down before the next one:
  *
- * A body gets its end when it is written (another write would cost as much as the first), and that end is moved as long as no archive has it: `extendUnarchived`, a month ahead.
- * Links, checkpoints and tiles stay for good: that something was there, and what its hash was, is provable after its body has gone.
+ *     a day is over, settled and signed ─▶ files ─▶ read back, held against the signed roots ─▶ receipt ─▶ entry in the log ─▶ signed ─▶ the bodies get their end
+ *     years later: entry in the log ─▶ signed ─▶ the files are marked, and the bucket's own rule removes them
  *
- * Files are newline-delimited JSON in zstd, one per account, region and day, as Athena reads them. The event is the last field of its line, byte for byte; what is no JSON, or has
- * line breaks in it, is in base 64.
+ * A body has no end until then: whatever fails, however long nobody looks, nothing leaves before the archive has it. Links, receipts, checkpoints and tiles stay for good: that something
+ * was there, what its hash was, and that it left as planned is provable after it has gone (ADR 33, 45).
  */
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { InvalidInput, NotFound, StateUnusable } from '../core/errors.ts';
-import { days, iso, type Time } from '../core/time.ts';
-import { countsOf, lastCheckpoint } from './checkpoint.ts';
-import { base64, leafHash, sha256 } from './hashing.ts';
-import { type Link, placeOf } from './link.ts';
-import { type LogTable, type Objects, PARTITION } from './log.ts';
+import { InvalidInput, StateUnusable } from '../core/errors.ts';
+import { days, type Time } from '../core/time.ts';
+import { checkArchived } from './archive.ts';
+import { folderOf, lineOf, packLines } from './archiveFile.ts';
+import { byShard, countsOf, lastCheckpoint } from './checkpoint.ts';
+import { base64, sha256 } from './hashing.ts';
+import { type Header, type Link, placeOf } from './link.ts';
+import { type LogTable, newestOf, type Objects, PARTITION, spillKey } from './log.ts';
+import { lastMark, placesOf } from './marks.ts';
+import { findEvents } from './prove.ts';
 import { linksIn, linksOf, shardsOf } from './read.ts';
-import { ARCHIVED, type ArchiveFile, bytesOfReceipt, hashOfReceipt, NO_RECEIPT, type Receipt } from './receipts.ts';
+import {
+  type ArchiveFile,
+  bytesOfReceipt,
+  entryOfReceipt,
+  type Fate,
+  type Held,
+  hashOfReceipt,
+  NO_RECEIPT,
+  packIndex,
+  type Receipt,
+  readIndex,
+  readReceipt,
+  soundObject,
+} from './receipts.ts';
 import { type Activity, readActivity } from './record.ts';
 import { bodiesOf } from './search.ts';
 import { unpack } from './segment.ts';
-import { type Heads, lengthOf, type Run, sliceOf } from './tile.ts';
-import { rootOfLeaves } from './tree.ts';
+import { type Heads, type Run, runsOf } from './tile.ts';
 
-/** Links of one receipt: 50,000 events, some 60 MB in memory. */
-const MOST_LINKS = 500;
+/** A day is archived so long after its end, if its hours are settled; else when it is so old: what comes later is archived with the day on which it came. */
+const SEALED_AFTER = days(1);
+const UNSETTLED_FOR = days(7);
+
+/** Of one receipt: what a function of 1 GB has room for, and an index of less than 2 MB. */
+const MOST_BYTES = 32 << 20;
+const MOST_LINKS = 2_000;
+const MOST_FOLDERS = 500;
+/** Bodies that are read in one go. */
 const BATCH = 64;
 
-interface Line {
-  readonly place: string;
-  readonly activity: Activity;
-  readonly raw: Uint8Array;
-}
-
-const EVENT = ',"event":';
-const EVENT64 = ',"event64":"';
-
-const isOneLineOfJson = ({ raw, activity }: Line): boolean =>
-  activity.unreadable === undefined && !raw.includes(0x0a) && !raw.includes(0x0d);
-
-const lineOf = (line: Line): Buffer => {
-  const { account, region, time, who, what, ip, error } = line.activity;
-  const head = JSON.stringify({
-    place: line.place,
-    account,
-    region,
-    ...(time > 0 ? { time: iso(time) } : {}),
-    who: who[0] ?? null,
-    what,
-    ip: ip ?? null,
-    error: error ?? null,
-  }).slice(0, -1);
-  return isOneLineOfJson(line)
-    ? Buffer.concat([Buffer.from(head + EVENT), line.raw, Buffer.from('}\n')])
-    : Buffer.from(`${head}${EVENT64}${base64(line.raw)}"}\n`);
-};
-
-/** The event of a line, byte for byte, and its place. */
-export const readLine = (line: Buffer): { readonly place: string; readonly raw: Buffer } => {
-  const [plain, coded] = [line.indexOf(EVENT), line.indexOf(EVENT64)];
-  const at = plain >= 0 && (coded < 0 || plain < coded) ? plain : coded;
-  if (at < 0) throw new InvalidInput('a line of the archive has no event');
-  const { place } = JSON.parse(`${line.toString('utf8', 0, at)}}`) as { place: string };
-  const raw =
-    at === plain
-      ? line.subarray(at + EVENT.length, -1)
-      : Buffer.from(line.toString('latin1', at + EVENT64.length, line.length - 2), 'base64');
-  return { place, raw };
-};
-
-/** Account and region are what the record says of itself: nothing of it may name another folder. */
-const safe = (text: string): string => text.replace(/[^\w-]/g, '_').slice(0, 64);
-const folderOf = ({ account, region, time }: Activity): string =>
-  `archive/account=${safe(account)}/region=${safe(region)}/day=${time > 0 ? iso(time).slice(0, 10) : 'unknown'}`;
-
-type Ports = { readonly table: LogTable; readonly objects: Objects };
-
-const receipts = async (table: LogTable): Promise<{ receipt: Receipt; hash: string }[]> => {
-  const all: { receipt: Receipt; hash: string }[] = [];
-  for await (const { bytes } of table.range(PARTITION.archive))
-    all.push({ receipt: JSON.parse(Buffer.from(bytes).toString('utf8')) as Receipt, hash: hashOfReceipt(bytes) });
-  return all;
-};
-
-/** Links of the shard that are archived: all before this one. */
-const archivedIn = (known: readonly Receipt[], shard: string): number =>
-  known.flatMap((r) => r.runs).reduce((n, [s, , end]) => (s === shard ? Math.max(n, end) : n), 0);
-
-/** Signed links older than `before` that no receipt has, the oldest of each shard. */
-const due = async (table: LogTable, known: readonly Receipt[], before: Time): Promise<Run[]> => {
-  const signed: Heads = countsOf((await lastCheckpoint(table))?.heads ?? {});
-  const runs: Run[] = [];
-  for (const [shard, to] of Object.entries(signed)) {
-    const from = archivedIn(known, shard);
-    let end = from;
-    for await (const { header } of linksOf(table, shard, { from, to: Math.min(to, from + MOST_LINKS) })) {
-      if (header.at >= before) break;
-      end = header.seq + 1;
-    }
-    if (end > from) runs.push([shard, from, end]);
-  }
-  return sliceOf(runs, 0, MOST_LINKS);
-};
-
-async function* segmentsIn(
-  ports: Ports,
-  runs: readonly Run[],
-): AsyncGenerator<{ link: Link; events: readonly Uint8Array[] }> {
-  const flush = async (links: readonly Link[]) => {
-    const bodies = await bodiesOf(ports, links);
-    return links.map((link) => {
-      const body = bodies.get(placeOf(link.header));
-      if (!body)
-        throw new NotFound(
-          `the body of ${placeOf(link.header)} is not there, and not archived: run steward activity verify`,
-        );
-      const { segment, root } = unpack(body);
-      if (base64(root) !== link.header.root)
-        throw new StateUnusable(
-          `the body of ${placeOf(link.header)} was changed: nothing is archived until steward activity verify has found out why`,
-        );
-      return { link, events: segment.events };
-    });
-  };
-  let batch: Link[] = [];
-  for await (const link of linksIn(ports.table, runs)) {
-    batch.push(link);
-    if (batch.length < BATCH) continue;
-    yield* await flush(batch);
-    batch = [];
-  }
-  yield* await flush(batch);
-}
-
-/** Read back, every event of every link is there, and they have the links' roots. @throws StateUnusable */
-export const checkArchive = async (
-  { table, objects }: Ports,
-  { files, runs }: Pick<Receipt, 'files' | 'runs'>,
-): Promise<void> => {
-  const leaves = new Map<string, Map<number, Uint8Array>>();
-  for (const file of files) {
-    const bytes = await objects.get(file.key);
-    if (!bytes || base64(sha256(bytes)) !== file.sha256)
-      throw new StateUnusable(`the archive's file ${file.key} is ${bytes ? 'not what was written' : 'not there'}`);
-    for (const line of linesOf(zstdDecompressSync(bytes))) {
-      const { place, raw } = readLine(line);
-      const [link, event] = [place.slice(0, place.lastIndexOf('/')), Number(place.slice(place.lastIndexOf('/') + 1))];
-      leaves.set(link, (leaves.get(link) ?? new Map<number, Uint8Array>()).set(event, leafHash(raw)));
-    }
-  }
-  for await (const { header } of linksIn(table, runs)) {
-    const own = leaves.get(placeOf(header)) ?? new Map<number, Uint8Array>();
-    const inOrder = Array.from({ length: header.count }, (_, n) => own.get(n) ?? Buffer.alloc(0));
-    if (own.size !== header.count || base64(rootOfLeaves(inOrder)) !== header.root)
-      throw new StateUnusable(`the archive does not have all of ${placeOf(header)}`);
-  }
-};
-const linesOf = (bytes: Buffer): Buffer[] => {
-  const lines: Buffer[] = [];
-  for (let from = 0; from < bytes.length; ) {
-    const end = bytes.indexOf(0x0a, from);
-    lines.push(bytes.subarray(from, end));
-    from = end + 1;
-  }
-  return lines;
-};
-
-/** What Steward writes into the log of a receipt. */
-const recordOfReceipt = (receipt: Receipt, hash: string, account: string): Buffer =>
-  Buffer.from(
-    JSON.stringify({
-      eventSource: ARCHIVED.source,
-      eventName: ARCHIVED.name,
-      eventID: `archive-${hash}`,
-      eventTime: iso(receipt.at),
-      recipientAccountId: account,
-      userIdentity: { type: 'AWSService', invokedBy: 'steward' },
-      requestParameters: { receipt: hash, number: receipt.number, links: lengthOf(receipt.runs) },
-    }),
-  );
-
-export interface RetentionOptions extends Ports {
+export interface RetentionOptions {
+  readonly table: LogTable;
+  readonly objects: Objects;
   readonly now: () => Time;
   /** Whose log it is. */
   readonly account: string;
   readonly append: (leg: 'steward', raws: readonly Uint8Array[]) => Promise<unknown>;
-  /** Links are archived this long after they were written. */
-  readonly sealDays: number;
+  /** Bodies stay in the table so long after they were written. */
   readonly hotDays: number;
+  /** Files stay in the archive so long. */
+  readonly years: number;
 }
 
-/** A body that is not archived when so little of its time is left gets more. */
-const AHEAD = days(30);
+const DAYS_OF_YEAR = 365.25;
+const endOfDay = (t: Time): Time => (Math.floor(t / days(1)) + 1) * days(1);
 
-export const createRetention = ({ table, objects, now, account, append, sealDays, hotDays }: RetentionOptions) => {
-  const filesOf = async (runs: readonly Run[], number: number): Promise<ArchiveFile[]> => {
-    const folders = new Map<string, Buffer[]>();
-    for await (const { link, events } of segmentsIn({ table, objects }, runs))
-      for (const [n, raw] of events.entries()) {
-        const activity = readActivity(raw);
-        const folder = folderOf(activity);
-        const lines = folders.get(folder) ?? [];
-        lines.push(lineOf({ place: `${placeOf(link.header)}/${n}`, activity, raw }));
-        folders.set(folder, lines);
-      }
-    const files: ArchiveFile[] = [];
-    for (const [folder, lines] of folders) {
-      const bytes = zstdCompressSync(Buffer.concat(lines));
-      const hash = sha256(bytes);
-      // Two who archive at once write two files, not one over the other.
-      const key = `${folder}/${String(number).padStart(8, '0')}-${hash.toString('hex').slice(0, 12)}.ndjson.zst`;
-      await objects.put(key, bytes);
-      files.push({ key, sha256: base64(hash), events: lines.length });
+interface Opened {
+  readonly link: Link;
+  /** Undefined: its body is gone, or was changed. */
+  readonly events: readonly Uint8Array[] | undefined;
+}
+
+/** A folder as it fills. */
+class Folder {
+  readonly lines: string[] = [];
+  readonly links: Link[] = [];
+  from = 0;
+  to = 0;
+
+  add(link: Link, event: number, raw: Uint8Array, activity: Activity): void {
+    this.lines.push(JSON.stringify(lineOf(`${placeOf(link.header)}/${event}`, activity, raw)));
+    if (this.links.at(-1) !== link) this.links.push(link);
+    const { time } = activity;
+    if (time === 0) return;
+    this.from = this.to === 0 ? time : Math.min(this.from, time);
+    this.to = Math.max(this.to, time);
+  }
+}
+
+export const createRetention = ({ table, objects, now, account, append, hotDays, years }: RetentionOptions) => {
+  const open = async (links: readonly Link[]): Promise<Opened[]> => {
+    const bodies = await bodiesOf({ table, objects }, links);
+    return links.map((link) => ({ link, events: eventsIn(bodies.get(placeOf(link.header)), link.header) }));
+  };
+  async function* opened(links: AsyncIterable<Link>): AsyncGenerator<Opened> {
+    let batch: Link[] = [];
+    for await (const link of links) {
+      batch.push(link);
+      if (batch.length < BATCH) continue;
+      yield* await open(batch);
+      batch = [];
     }
-    return files;
+    yield* await open(batch);
+  }
+
+  const receiptAt = async (number: number): Promise<Held | undefined> => {
+    const [item] = await table.get([{ partition: PARTITION.archive, slot: number }]);
+    return item && { receipt: readReceipt(item), hash: hashOfReceipt(item.bytes) };
+  };
+  const newestReceipt = async (): Promise<Held | undefined> => {
+    const item = await newestOf(table, PARTITION.archive);
+    return item && { receipt: readReceipt(item), hash: hashOfReceipt(item.bytes) };
+  };
+  const entryOf = (fate: Fate, held: Held) => {
+    const at = fate === 'archived' ? held.receipt.at : held.receipt.at + days(years * DAYS_OF_YEAR);
+    return { at, ...entryOfReceipt(fate, held, { account, at }) };
+  };
+  /** Writes it into the log, which has each event once. */
+  const enter = async (fate: Fate, held: Held): Promise<void> =>
+    void (await append('steward', [entryOf(fate, held).raw]));
+  /** A checkpoint has signed that it is in the log. */
+  const isSigned = async (fate: Fate, held: Held): Promise<boolean> => {
+    const heads = countsOf((await lastCheckpoint(table))?.heads ?? {});
+    const { id, at } = entryOf(fate, held);
+    const found = await findEvents({ table, objects }, { account, id }, { from: at, to: at });
+    return found.some(({ link: { header } }) => header.seq < (heads[header.shard] ?? 0));
+  };
+
+  const archivedHeads = async (): Promise<Heads> => (await newestReceipt())?.receipt.heads ?? {};
+  /** When the oldest link was written that is not archived. */
+  const oldestLeft = async (archived: Heads): Promise<Time | undefined> => {
+    let oldest: Time | undefined;
+    for (const shard of await shardsOf(table)) {
+      const from = archived[shard] ?? 0;
+      for await (const { header } of linksOf(table, shard, { from, to: from + 1 }))
+        oldest = Math.min(oldest ?? header.at, header.at);
+    }
+    return oldest;
+  };
+  /** Until when the next day lasts that has links which are not archived; undefined: it is not over, or not settled. */
+  const dayThatIsDue = async (archived: Heads): Promise<Time | undefined> => {
+    const oldest = await oldestLeft(archived);
+    if (oldest === undefined) return undefined;
+    const end = endOfDay(oldest);
+    if (now() < end + SEALED_AFTER) return undefined;
+    return now() >= end + UNSETTLED_FOR || (await isSettled(end)) ? end : undefined;
+  };
+  const isSettled = async (end: Time): Promise<boolean> => {
+    for (const place of await placesOf(table)) {
+      const last = await lastMark(table, place);
+      if (last && last.mark.settledTo < end) return false;
+    }
+    return true;
+  };
+
+  /** The links of that day, shard by shard. @throws Unsigned */
+  async function* linksOfDay(archived: Heads, end: Time): AsyncGenerator<Link> {
+    const signed = countsOf((await lastCheckpoint(table))?.heads ?? {});
+    for (const shard of (await shardsOf(table)).sort(byShard))
+      for await (const link of linksOf(table, shard, { from: archived[shard] ?? 0 })) {
+        const { at, seq } = link.header;
+        if (at >= end) break;
+        refuseUnsigned(seq, signed[shard]);
+        yield link;
+      }
+  }
+
+  /** As much of the day as one receipt takes. */
+  const gather = async (archived: Heads, end: Time) => {
+    const folders = new Map<string, Folder>();
+    const links: Link[] = [];
+    const without: string[] = [];
+    let bytes = 0;
+    for await (const { link, events } of opened(linksOfDay(archived, end))) {
+      links.push(link);
+      if (!events) without.push(placeOf(link.header));
+      for (const [n, raw] of (events ?? []).entries()) {
+        const activity = readActivity(raw);
+        const name = folderOf(activity);
+        const folder = folders.get(name) ?? new Folder();
+        folders.set(name, folder);
+        folder.add(link, n, raw, activity);
+        bytes += raw.length;
+      }
+      if (bytes >= MOST_BYTES || links.length === MOST_LINKS || folders.size >= MOST_FOLDERS) break;
+    }
+    return { folders, links, without };
+  };
+
+  /** Under a name that has its hash in it: written again, it is the same, and nothing is ever written over. */
+  const store = async (folder: string, number: number, bytes: Buffer): Promise<Pick<ArchiveFile, 'key' | 'sha256'>> => {
+    const hash = sha256(bytes);
+    const key = `${folder}/${String(number).padStart(8, '0')}-${hash.toString('hex').slice(0, 12)}.ndjson.zst`;
+    await objects.put(key, bytes);
+    return { key, sha256: base64(hash) };
+  };
+  const write = async (
+    { folders, links, without }: Awaited<ReturnType<typeof gather>>,
+    last: Held | undefined,
+  ): Promise<Receipt> => {
+    const number = (last?.receipt.number ?? -1) + 1;
+    const files: ArchiveFile[] = [];
+    let bytes = 0;
+    for (const [name, { lines, links: own, from, to }] of folders) {
+      const packed = packLines(lines);
+      bytes += packed.length;
+      files.push({ ...(await store(name, number, packed)), events: lines.length, from, to, runs: runsOf(own) });
+    }
+    const runs = runsOf(links);
+    return {
+      v: 1,
+      number,
+      previous: last?.hash ?? NO_RECEIPT,
+      runs,
+      ...(without.length > 0 ? { without } : {}),
+      heads: headsWith(last?.receipt.heads ?? {}, runs),
+      files: files.length,
+      events: files.reduce((n, f) => n + f.events, 0),
+      bytes,
+      index: await store('archive-index', number, packIndex(files, links)),
+      at: now(),
+    };
+  };
+
+  /** Read back, and every event of every link has the root that the log signs. @throws StateUnusable */
+  const readBack = async (receipt: Receipt): Promise<void> => {
+    const wrong: string[] = [];
+    const { whole } = await checkArchived(
+      { table, objects },
+      receipt,
+      (place, because) => void wrong.push(`${place}: ${because}`),
+    );
+    const wanted = receipt.runs.reduce((n, [, from, to]) => n + to - from, 0) - (receipt.without?.length ?? 0);
+    if (wrong.length > 0 || whole.size !== wanted)
+      throw new StateUnusable(
+        `what was just archived does not read back as it was written: ${wrong[0] ?? 'a link is missing'}`,
+      );
+  };
+
+  /** One receipt's worth. @returns it; undefined: nothing is due */
+  const archive = async (): Promise<Receipt | undefined> => {
+    const last = await newestReceipt();
+    // Whoever wrote the receipt may have died before this.
+    if (last) await enter('archived', last);
+    const archived = last?.receipt.heads ?? {};
+    const end = await dayThatIsDue(archived);
+    if (end === undefined) return undefined;
+    const gathered = await gather(archived, end).catch((e: unknown) => {
+      if (e instanceof Unsigned) return undefined;
+      throw e;
+    });
+    if (!gathered) return undefined;
+    const receipt = await write(gathered, last);
+    await readBack(receipt);
+    const bytes = bytesOfReceipt(receipt);
+    const put = await table.put({ partition: PARTITION.archive, slot: receipt.number, bytes });
+    // Another was first: its files are the same links', and the next round goes on from there.
+    if (put === 'taken') return undefined;
+    await enter('archived', { receipt, hash: hashOfReceipt(bytes) });
+    return receipt;
+  };
+
+  const endBody = async ({ at, body, spilled }: Header): Promise<void> => {
+    if (spilled) await objects.letGo(spillKey(body));
+    else await table.end({ partition: PARTITION.body(body), slot: 0 }, at + days(hotDays));
+  };
+  /** The receipt after the newest of which that was done. */
+  const nextOf = async (partition: string): Promise<Held | undefined> =>
+    receiptAt(((await newestOf(table, partition))?.slot ?? -1) + 1);
+  const done = async (partition: string, { number }: Receipt): Promise<void> =>
+    void (await table.put({ partition, slot: number, bytes: Buffer.from('1') }));
+
+  /** The bodies of one receipt get their end, once the log has it, signed. @returns the receipt; undefined: there is none, or it is not signed yet */
+  const end = async (): Promise<Receipt | undefined> => {
+    const held = await nextOf(PARTITION.ended);
+    if (!held || !(await isSigned('archived', held))) return undefined;
+    const { receipt } = held;
+    const without = new Set(receipt.without);
+    for await (const { header } of linksIn(table, receipt.runs))
+      if (!without.has(placeOf(header))) await endBody(header);
+    await done(PARTITION.ended, receipt);
+    return receipt;
+  };
+
+  /** The files of one receipt whose years are over may go, once the log says so, signed. @returns the receipt; undefined: there is none, or it is not signed yet */
+  const expire = async (): Promise<Receipt | undefined> => {
+    const held = await nextOf(PARTITION.expired);
+    if (!held || now() < entryOf('expired', held).at) return undefined;
+    await enter('expired', held);
+    if (!(await isSigned('expired', held))) return undefined;
+    const { receipt } = held;
+    const index = await soundObject(objects, receipt.index);
+    if ('because' in index)
+      throw new StateUnusable(`${receipt.index.key}: ${index.because}; run steward activity verify`);
+    for (const { key } of readIndex(index, false).files) await objects.letGo(key);
+    await done(PARTITION.expired, receipt);
+    return receipt;
   };
 
   return {
-    /** One receipt's worth. @returns it; undefined: nothing is due */
-    archive: async (): Promise<Receipt | undefined> => {
-      const known = await receipts(table);
-      const last = known.at(-1);
-      // Whoever wrote the receipt may have died before this. The log has it once.
-      if (last) await append('steward', [recordOfReceipt(last.receipt, last.hash, account)]);
-      const runs = await due(
-        table,
-        known.map((k) => k.receipt),
-        now() - days(sealDays),
-      );
-      if (runs.length === 0) return undefined;
-      const number = (last?.receipt.number ?? -1) + 1;
-      const receipt: Receipt = {
-        v: 1,
-        number,
-        previous: last?.hash ?? NO_RECEIPT,
-        runs,
-        files: await filesOf(runs, number),
-        at: now(),
-      };
-      await checkArchive({ table, objects }, receipt);
-      const bytes = bytesOfReceipt(receipt);
-      const put = await table.put({ partition: PARTITION.archive, slot: number, bytes });
-      // Another was first: its files are the same links', and the next round goes on from there.
-      if (put === 'taken') return undefined;
-      await append('steward', [recordOfReceipt(receipt, hashOfReceipt(bytes), account)]);
-      return receipt;
-    },
-    /**
-     * Bodies that would go before an archive has them stay. Each costs as much as writing it did: this is for when archiving has failed for weeks, once a day.
-     * @returns how many
-     */
-    extendUnarchived: async (): Promise<number> => {
-      const known = (await receipts(table)).map((k) => k.receipt);
-      let extended = 0;
-      for (const shard of await shardsOf(table))
-        for await (const { header } of linksOf(table, shard, { from: archivedIn(known, shard) })) {
-          if (header.at + days(hotDays) - AHEAD > now()) break;
-          const slot = { partition: PARTITION.body(header.body), slot: 0 };
-          if (!header.spilled && (await table.extend(slot, now() + days(hotDays)))) extended++;
-        }
-      return extended;
+    archive,
+    end,
+    expire,
+    /** Since when the oldest day that is over waits to be archived; 0: none does. */
+    behind: async (): Promise<number> => {
+      const oldest = await oldestLeft(await archivedHeads());
+      return oldest === undefined ? 0 : Math.max(0, now() - endOfDay(oldest));
     },
   };
+};
+export type Retention = ReturnType<typeof createRetention>;
+
+/** Links of the day that no checkpoint has yet: it is tried again. */
+class Unsigned extends Error {
+  override readonly name = 'Unsigned';
+}
+
+const refuseUnsigned = (seq: number, signed = 0): void => {
+  if (seq >= signed) throw new Unsigned();
+};
+
+const headsWith = (heads: Heads, runs: readonly Run[]): Heads => {
+  const all: Record<string, number> = { ...heads };
+  for (const [shard, , to] of runs) all[shard] = Math.max(all[shard] ?? 0, to);
+  return all;
+};
+
+/** Undefined: there is no body, or another than the log signs. */
+const eventsIn = (body: Uint8Array | undefined, header: Header): readonly Uint8Array[] | undefined => {
+  if (!body) return undefined;
+  try {
+    const { segment, root } = unpack(body);
+    return base64(root) === header.root ? segment.events : undefined;
+  } catch (e) {
+    if (e instanceof InvalidInput) return undefined;
+    throw e;
+  }
 };

@@ -7,6 +7,7 @@
  */
 import { InvalidInput, messageOf } from '../core/errors.ts';
 import type { Time } from '../core/time.ts';
+import { createArchive, type Events, eventsIfSound } from './archive.ts';
 import { type Link, mayMatch, overlaps, placeOf, readLink } from './link.ts';
 import { type LogTable, type Objects, PARTITION, type Slot, spillKey } from './log.ts';
 import { linksOf, nodesOf, shardsOf } from './read.ts';
@@ -34,8 +35,10 @@ export interface Page {
   readonly rows: readonly Row[];
   /** For the next page; undefined: this was the last. */
   readonly cursor?: string;
-  /** Links that may hold more, whose bodies have left the table: the archive has them, or verify says why not. */
+  /** Links that may hold more, and are neither in the table nor in the archive: their years are over, or verify says why. */
   readonly absent: readonly string[];
+  /** Links whose events were read from the archive. */
+  readonly archived: number;
 }
 
 /** Links below these are still to be looked at. */
@@ -64,6 +67,8 @@ const MOST_TILES = 64;
 const FEWEST_BODIES = 16;
 const MOST_BODIES = 48;
 const MOST_SLOTS = 100;
+/** Files of the archive that are read for one page: some seconds. Then it ends, and the next goes on. */
+const MOST_FILES = 24;
 
 const inGroups = <T>(list: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(list.length / size) }, (_, n) => list.slice(n * size, (n + 1) * size));
@@ -114,6 +119,7 @@ interface Sought {
 }
 
 export const createSearch = ({ table, objects }: { readonly table: LogTable; readonly objects: Objects }) => {
+  const archive = createArchive({ table, objects });
   /** Those not folded yet, newest first. */
   const tail = async (shards: readonly string[], last: Node | undefined): Promise<Link[]> => {
     const found = await Promise.all(
@@ -190,6 +196,16 @@ export const createSearch = ({ table, objects }: { readonly table: LogTable; rea
     for await (const group of links()) yield [group, await bodiesOf({ table, objects }, group)];
   }
 
+  const fill = async (
+    filling: ReturnType<typeof createFilling>,
+    link: Link,
+    body: Uint8Array | undefined,
+    sought: Sought,
+  ): Promise<void> =>
+    body
+      ? filling.add(link, eventsIn(body, link), false)
+      : filling.add(link, await eventsIfSound(archive, link, sought), true);
+
   return {
     /** @throws InvalidInput for a cursor that is none, or where the log itself cannot be read: never a page that is silently short */
     page: async (query: Query, limit: number, cursorText?: string): Promise<Page> => {
@@ -200,13 +216,14 @@ export const createSearch = ({ table, objects }: { readonly table: LogTable; rea
       const cursor: Cursor = cursorText === undefined ? { marks: marksOf(nodes.at(-1), last) } : readCursor(cursorText);
       const filling = createFilling(query, limit, cursor);
       const sought: Sought = { from, to, terms: termsWanted(query), marks: cursor.marks };
+      const opened = archive.opened();
       for await (const [group, bodies] of ahead(candidates(last, ahead(folded(nodes, sought)), { ...sought, limit })))
         for (const link of group) {
-          filling.add(link, bodies.get(placeOf(link.header)));
-          if (filling.isFull()) return filling.page();
+          await fill(filling, link, bodies.get(placeOf(link.header)), sought);
+          if (filling.isFull() || archive.opened() - opened >= MOST_FILES) return filling.page();
         }
-      const { rows, absent } = filling.page();
-      return { rows, absent };
+      const { cursor: _, ...page } = filling.page();
+      return page;
     },
   };
 };
@@ -217,6 +234,7 @@ const createFilling = (query: Query, limit: number, cursor: Cursor) => {
   const marks: Marks = { ...cursor.marks };
   const rows: Row[] = [];
   const absent: string[] = [];
+  let archived = 0;
   let within: Cursor['within'];
 
   const isWanted = (activity: Activity, raw: Uint8Array): boolean => {
@@ -229,10 +247,11 @@ const createFilling = (query: Query, limit: number, cursor: Cursor) => {
     return resumed ? (cursor.within?.event ?? 0) : count;
   };
   /** @returns the events still to be looked at when the page was full */
-  const take = (link: Link, events: readonly Uint8Array[]): number => {
+  const take = (link: Link, events: Events): number => {
     for (let n = startIn(link, events.length) - 1; n >= 0; n--) {
       if (rows.length === limit) return n + 1;
-      const raw = events[n] as Uint8Array;
+      const raw = events[n];
+      if (!raw) continue;
       const activity = readActivity(raw);
       if (isWanted(activity, raw)) rows.push({ place: `${placeOf(link.header)}/${n}`, activity, raw });
     }
@@ -241,14 +260,15 @@ const createFilling = (query: Query, limit: number, cursor: Cursor) => {
 
   return {
     isFull: () => rows.length === limit,
-    add: (link: Link, body: Uint8Array | undefined): void => {
+    add: (link: Link, events: Events | undefined, isArchived: boolean): void => {
       const { shard, seq } = link.header;
-      const left = body ? take(link, eventsIn(body, link)) : 0;
-      if (!body) absent.push(placeOf(link.header));
+      const left = events ? take(link, events) : 0;
+      if (!events) absent.push(placeOf(link.header));
+      else if (isArchived) archived++;
       marks[shard] = left > 0 ? seq + 1 : seq;
       within = left > 0 ? { shard, event: left } : undefined;
     },
-    page: (): Page => ({ rows, absent, cursor: writeCursor({ marks, ...(within ? { within } : {}) }) }),
+    page: (): Page => ({ rows, absent, archived, cursor: writeCursor({ marks, ...(within ? { within } : {}) }) }),
   };
 };
 

@@ -1,11 +1,12 @@
 /**
- * Checks a whole log: each body against its link, each link against the one after it, all links against every checkpoint's root, the tiles against the links, and all of it
+ * Checks a whole log, in the table and in the archive: each body and each archived event against its link, each link against the one after it, all links against every checkpoint's root, the tiles against the links, and all of it
  * against a checkpoint that was kept elsewhere. Slots are counted, so that what was deleted is missed. It streams: memory holds one tile.
  *
  * What it cannot find: what was false before it was signed, and what was cut off behind the last checkpoint.
  */
 import { messageOf } from '../core/errors.ts';
 import type { Time } from '../core/time.ts';
+import { checkArchived } from './archive.ts';
 import {
   type Checkpoint,
   countsOf,
@@ -21,7 +22,7 @@ import {
 import { base64, fromBase64, sha256 } from './hashing.ts';
 import { type Header, type Link, placeOf } from './link.ts';
 import { type Item, type LogTable, type Objects, PARTITION, shardName } from './log.ts';
-import { archivedBy, loggedReceipts, receiptsOf } from './receipts.ts';
+import { archivedBy, type Logged, noteLogged, nothingLogged, type Receipt, receiptsOf } from './receipts.ts';
 import { bodiesOf } from './search.ts';
 import { type Opened, unpack } from './segment.ts';
 import { type Heads, headsAfter, INDEX_PARTS, lengthOf, makeTile, type Run, runsOf, TILE } from './tile.ts';
@@ -37,8 +38,12 @@ export interface Finding {
 export interface Report {
   readonly links: number;
   readonly events: number;
-  /** Links whose bodies have left the table after they were archived, as the log itself says. */
+  /** Links whose events only the archive has. */
+  readonly archived: number;
+  /** Links whose events have left the archive as well, after their years, as the log itself says. */
   readonly expired: number;
+  /** Files of the archive that were read, and held against the links; none: it was left out. */
+  readonly files: number;
   /** Links that no checkpoint has yet. */
   readonly unsigned: number;
   /** Until when everything is signed. */
@@ -53,16 +58,87 @@ export interface VerifyOptions {
   readonly keys: readonly string[];
   /** A checkpoint that was kept elsewhere: without one, a table that was put back to an older state looks whole. */
   readonly kept?: { readonly note: string; readonly heads?: Checkpoint['heads'] };
+  /** The archive is not read: what its receipts say is believed. */
+  readonly hotOnly?: boolean;
 }
 
 /** Bodies that are read in one go. */
 const BODIES = 64;
 
+/** Links, mostly one after the other. */
+class Places {
+  private readonly shards = new Map<string, [from: number, to: number][]>();
+
+  add({ shard, seq }: Pick<Header, 'shard' | 'seq'>): void {
+    const runs = this.shards.get(shard) ?? [];
+    this.shards.set(shard, runs);
+    const last = runs.at(-1);
+    if (last?.[1] === seq) last[1]++;
+    else runs.push([seq, seq + 1]);
+  }
+  has({ shard, seq }: Pick<Header, 'shard' | 'seq'>): boolean {
+    return (this.shards.get(shard) ?? []).some(([from, to]) => from <= seq && seq < to);
+  }
+  *all(): Generator<Pick<Header, 'shard' | 'seq'>> {
+    for (const [shard, runs] of this.shards)
+      for (const [from, to] of runs) for (let seq = from; seq < to; seq++) yield { shard, seq };
+  }
+}
+const placeIn = (place: string): Pick<Header, 'shard' | 'seq'> => {
+  const [shard = '', seq] = place.split('/');
+  return { shard, seq: Number(seq) };
+};
+
+type Gone = Pick<Report, 'archived' | 'expired' | 'files' | 'events'>;
+
+/**
+ * Reads the archive, the newest receipt's files first: what says that older ones may be gone is in them, if it is no longer in the table.
+ * @returns the receipts whose files had to be there
+ */
+const readArchive = async (
+  from: { table: LogTable; objects: Objects },
+  { logged, absent, sums }: { logged: Logged; absent: Places; sums: { -readonly [K in keyof Gone]: Gone[K] } },
+  find: Find,
+): Promise<Receipt[]> => {
+  const had: Receipt[] = [];
+  for (const { receipt } of (await receiptsOf(from.table, logged)).all) {
+    if (receipt.number <= logged.expired) continue;
+    const { whole, own } = await checkArchived(from, receipt, find);
+    noteLogged(logged, own);
+    had.push(receipt);
+    sums.files += receipt.files;
+    const missed = [...whole].filter(([place]) => absent.has(placeIn(place)));
+    sums.archived += missed.length;
+    sums.events += missed.reduce((n, [, events]) => n + events, 0);
+  }
+  return had;
+};
+
+/** Whether the archive accounts for the bodies that are not in the table. */
+const checkArchive = async (
+  from: { table: LogTable; objects: Objects },
+  { logged, absent, hotOnly }: { logged: Logged; absent: Places; hotOnly: boolean },
+  find: Find,
+): Promise<Gone> => {
+  const sums = { archived: 0, expired: 0, files: 0, events: 0 };
+  const had = hotOnly ? undefined : await readArchive(from, { logged, absent, sums }, find);
+  const { sound } = await receiptsOf(from.table, logged, find);
+  const gone = sound.filter((r) => r.number <= logged.expired);
+  const [isExpired, isArchived] = [archivedBy(gone), archivedBy(had ?? sound)];
+  for (const place of absent.all()) {
+    if (isExpired(place)) sums.expired++;
+    else if (!isArchived(place))
+      find(`body of ${placeOf(place)}`, 'it is not there, and no archive that the log knows of has it');
+    else if (hotOnly) sums.archived++;
+  }
+  return sums;
+};
+
 /** Bodies against their links. */
-const createBodies = (from: { table: LogTable; objects: Objects }, find: Find) => {
+const createBodies = (from: { table: LogTable; objects: Objects }, hotOnly: boolean, find: Find) => {
   const sums = { links: 0, events: 0 };
-  const absent: Header[] = [];
-  const logged = new Set<string>();
+  const absent = new Places();
+  const logged = nothingLogged();
   let batch: Link[] = [];
 
   const openBody = (body: Uint8Array, place: string): Opened | undefined => {
@@ -84,14 +160,14 @@ const createBodies = (from: { table: LogTable; objects: Objects }, find: Find) =
     if (base64(opened.root) !== header.root || opened.leaves.length !== header.count)
       find(place, 'its events are others than the link says');
     sums.events += opened.leaves.length;
-    if (header.leg === 'steward') for (const receipt of loggedReceipts(opened.segment.events)) logged.add(receipt);
+    if (header.leg === 'steward') noteLogged(logged, opened.segment.events);
   };
   const flush = async (): Promise<void> => {
     const bodies = await bodiesOf(from, batch);
     for (const link of batch) {
       const body = bodies.get(placeOf(link.header));
       if (body) check(link, body);
-      else absent.push(link.header);
+      else absent.add(link.header);
     }
     batch = [];
   };
@@ -103,14 +179,11 @@ const createBodies = (from: { table: LogTable; objects: Objects }, find: Find) =
       batch.push(link);
       if (batch.length === BODIES) await flush();
     },
-    /** Those that have gone: as planned, or not. */
-    end: async (): Promise<{ links: number; events: number; expired: number }> => {
+    /** With those that have gone: as planned, or not. */
+    end: async (): Promise<Pick<Report, 'links' | 'events' | 'archived' | 'expired' | 'files'>> => {
       await flush();
-      const isArchived = archivedBy(await receiptsOf(from.table, logged));
-      const lost = absent.filter((header) => !isArchived(header));
-      for (const header of lost)
-        find(`body of ${placeOf(header)}`, 'it is not there, and no archive that the log knows of has it');
-      return { ...sums, expired: absent.length - lost.length };
+      const archive = await checkArchive(from, { logged, absent, hotOnly }, find);
+      return { ...archive, links: sums.links, events: sums.events + archive.events };
     },
   };
 };
@@ -136,12 +209,12 @@ const createGrowth = (kept: Statement | undefined, find: Find) => {
   return growth;
 };
 
-export const verify = async ({ table, objects, keys, kept }: VerifyOptions): Promise<Report> => {
+export const verify = async ({ table, objects, keys, kept, hotOnly = false }: VerifyOptions): Promise<Report> => {
   const findings: Finding[] = [];
   const find: Find = (place, because) => void findings.push({ place, because });
   const wanted = kept && openCheckpoint(kept.note, keys);
   const [gaps, tiles] = [createGaps(find), createTiles(table, find)];
-  const [bodies, growth] = [createBodies({ table, objects }, find), createGrowth(wanted, find)];
+  const [bodies, growth] = [createBodies({ table, objects }, hotOnly, find), createGrowth(wanted, find)];
   const walks = new Map<string, Walk>();
   const walkOf = (shard: string): Walk => {
     const walk = walks.get(shard) ?? new Walk(shard, table, find);

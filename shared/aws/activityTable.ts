@@ -111,8 +111,8 @@ export const activityTable = ({ table, ...options }: ActivityTableOptions): LogT
       if (range.to !== undefined && range.to <= (range.from ?? 0)) return;
       for await (const page of pages(partition, range)) yield* page.map(itemOf);
     },
-    extend: (slot, expiresAt) =>
-      calling(`cannot extend ${slot.partition}`, async () => {
+    end: (slot, expiresAt) =>
+      calling(`cannot end ${slot.partition}`, async () => {
         try {
           await client.send(
             new UpdateItemCommand({

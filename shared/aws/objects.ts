@@ -2,10 +2,13 @@
  * A bucket for the activity log: bodies that are too large for its table, the archive, checkpoints. What is written is never written again, so that a bucket with Object Lock takes it; the lock's
  * default retention is the bucket's own setting.
  */
-import { GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, NoSuchKey, PutObjectCommand, PutObjectTaggingCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Objects } from '../activity/log.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
+
+/** The tag by which the bucket's rules know what may go (resources/activity-bucket.cjs). */
+const MAY_GO = 'steward:may-go';
 
 export interface ObjectsOptions extends ClientOptions {
   readonly bucket: string;
@@ -33,6 +36,11 @@ export const bucketObjects = ({ bucket, prefix = '', ...options }: ObjectsOption
           if (e instanceof NoSuchKey) return undefined;
           throw e;
         }
+      }),
+    letGo: (key) =>
+      calling(`cannot mark ${key} of ${bucket}`, async () => {
+        const Tagging = { TagSet: [{ Key: MAY_GO, Value: 'true' }] };
+        await client.send(new PutObjectTaggingCommand({ Bucket: bucket, Key: prefix + key, Tagging }));
       }),
   };
 };

@@ -34,6 +34,7 @@ const lazyObjects = (open: () => Promise<Objects>): Objects => {
   return {
     put: async (key, bytes) => (await objects()).put(key, bytes),
     get: async (key) => (await objects()).get(key),
+    letGo: async (key) => (await objects()).letGo(key),
   };
 };
 
@@ -63,7 +64,6 @@ export const activityWriter = (config: ActivityConfig): Writer => {
     ...activityLog(config),
     now: () => Date.now(),
     shards: SHARDS,
-    hotDays: HOT_DAYS,
   });
   const ready = tableChecked(config);
   return {

@@ -60,7 +60,7 @@ export const anAccount = ({
   const source = around(trailSource({ region: world.region, credentials, transport: directly(world) }));
   /** As a new process begins: it knows nothing. */
   const begin = () => {
-    const writer = createWriter({ ...memory, now, shards: 2, hotDays: 90 });
+    const writer = createWriter({ ...memory, now, shards: 2 });
     const audit = createAuditor({
       source,
       table: memory.table,

@@ -36,7 +36,7 @@ test('one event by two legs, two regions and a retry is one row', async () => {
   });
   await checkpoint();
   // Another writer, which knows nothing yet.
-  const { writer: other } = { writer: createWriter({ ...log, now: () => NOW, shards: 2, hotDays: 90 }) };
+  const { writer: other } = { writer: createWriter({ ...log, now: () => NOW, shards: 2 }) };
   expect(await other.append('lookup', events)).toMatchObject({ written: 0, known: 250 });
   expect(await allRows(log, {})).toHaveLength(250);
 });
@@ -127,7 +127,7 @@ const chaos = async (seed: number) => {
   const events = [...someEvents(160, seed), ...someEvents(120, seed + 1, '555566667777')];
   const batches = batchesOf(events, random);
   const options = { ...memory, now: () => (clock.now += random.integer(50)) };
-  const begin = () => createWriter({ ...options, shards: 2, hotDays: 90 });
+  const begin = () => createWriter({ ...options, shards: 2 });
   const work = async (mine: (readonly Buffer[])[]) => {
     let writer = begin();
     for (let at = 0; at < mine.length; )

@@ -65,7 +65,7 @@ const streamOf = (changes: readonly Changed[]) => ({
 test('each line of the record is an entry, once, however the stream comes; search finds them by incident, target and kind', async () => {
   const { changes, incident } = await story;
   const memory = memoryLog();
-  const writer = createWriter({ ...memory, now: () => NOW, shards: 2, hotDays: 90 });
+  const writer = createWriter({ ...memory, now: () => NOW, shards: 2 });
   const hear = createHearing(memory.table);
   const handler = makeHandler({ writer, hear, now: () => NOW, home: HOME }, telemetry('test'));
   const told = changes.filter((c) => c.after?.kind === 'incident' || c.after?.kind === 'switches');

@@ -44,7 +44,7 @@ export const setting = (ports: Ports, shards = 2, signer = SIGNER) => {
   return {
     ...ports,
     clock,
-    writer: createWriter({ ...ports, now, shards, hotDays: 90 }),
+    writer: createWriter({ ...ports, now, shards }),
     checkpoint: createCheckpointer({ ...ports, signer, now }),
     search: createSearch(ports),
   };

@@ -20,7 +20,7 @@ const filled = async (mishap?: (call: string) => Mishap | undefined) => {
 test('a writer that begins anew knows what is in tiles', async () => {
   const { memory, events, checkpoint } = await filled();
   await checkpoint();
-  const fresh = createWriter({ ...memory, now: () => NOW, shards: 1, hotDays: 90 });
+  const fresh = createWriter({ ...memory, now: () => NOW, shards: 1 });
   expect(await fresh.append('file', events)).toMatchObject({ written: 0, known: LINKS });
 });
 

@@ -36,7 +36,7 @@ const begin = async () => {
   const desk = createDesk();
   const { log, account } = desk;
   const now = () => account.clock.now();
-  const writer = createWriter({ ...log, now, shards: 8, hotDays: 90 });
+  const writer = createWriter({ ...log, now, shards: 8 });
   const checkpoint = createCheckpointer({ ...log, signer: SIGNER, now });
   await writer.append('eventbridge', someEvents(250));
   await writer.append(
@@ -175,7 +175,7 @@ test('what Steward did and what people told it is in the same log; around an inc
   breakDisk(account.world, id, { path: '/', usedPercent: 88, cleanableBytes: 3 * 2 ** 30 });
   await account.run(minutes(20), () => account.incidentOf(id)?.state === 'asking');
   const incident = account.incidentOf(id)?.id ?? '';
-  const writer = createWriter({ ...log, now: () => account.clock.now(), shards: 8, hotDays: 90 });
+  const writer = createWriter({ ...log, now: () => account.clock.now(), shards: 8 });
   const call = (eventID: string, eventName: string, instanceId: string, readOnly = false) => ({
     ...stop('mallory', 1),
     eventID,

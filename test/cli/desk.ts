@@ -99,7 +99,7 @@ export const createDesk = (options: AccountOptions = {}, tagged: (tags: object) 
 
   const log = memoryLog();
   const home = { account: world.account, region: world.region };
-  const writer = createWriter({ ...log, now: () => clock.now(), shards: 8, hotDays: 90 });
+  const writer = createWriter({ ...log, now: () => clock.now(), shards: 8 });
   write = (said) =>
     writer.append(
       'steward',

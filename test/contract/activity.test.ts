@@ -62,8 +62,8 @@ const contract = (fresh: () => Promise<LogTable>) => {
     expect(await table.put(item(0, 'b'))).toBe('taken');
     const [found] = await table.get([item(0, ''), item(1, '')]);
     expect(Buffer.from(found!.bytes).toString()).toBe('a');
-    expect(await table.extend(item(0, ''), NOW)).toBe(true);
-    expect(await table.extend(item(1, ''), NOW)).toBe(false);
+    expect(await table.end(item(0, ''), NOW)).toBe(true);
+    expect(await table.end(item(1, ''), NOW)).toBe(false);
   });
   test('ranges are in the order of numbers, over any number of pages', async () => {
     const table = await fresh();
