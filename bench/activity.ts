@@ -13,12 +13,14 @@ import dynalite from 'dynalite';
 import { createWriter, SEGMENT_EVENTS } from '../shared/activity/append.ts';
 import { createCheckpointer } from '../shared/activity/checkpoint.ts';
 import type { Item, LogTable } from '../shared/activity/log.ts';
+import type { Receipt } from '../shared/activity/receipts.ts';
 import { readActivity } from '../shared/activity/record.ts';
 import { recordsOf } from '../shared/activity/recordsOf.ts';
+import { createRetention } from '../shared/activity/retention.ts';
 import { createSearch } from '../shared/activity/search.ts';
 import { verify } from '../shared/activity/verify.ts';
 import { activityTable } from '../shared/aws/activityTable.ts';
-import { minutes, seconds, type Time } from '../shared/core/time.ts';
+import { days, minutes, seconds, type Time } from '../shared/core/time.ts';
 import { ACCOUNT, KEYS, NOW, SIGNER } from '../test/activity/setting.ts';
 import { outcomeOf, tampersOf, victim } from '../test/activity/tampers.ts';
 import { startEmulator } from '../test/contract/emulators.ts';
@@ -354,6 +356,46 @@ const reading = async (): Promise<Figures> => {
   };
 };
 
+/** US dollars: a GB in S3 Standard and in Glacier Instant Retrieval for a month, a million write units; us-east-1, November 2026. */
+const PRICES = { standard: 0.023, glacier: 0.004, units: 0.625 };
+const MONTHS = 7 * 12;
+
+/** Days archived, read back and ended: bytes, time, and what a million such events cost for seven years. */
+const archiving = async (): Promise<Figures> => {
+  const { inOrder } = records();
+  const memory = memoryLog();
+  const clock = { now: NOW };
+  const options = { ...memory, now: (): Time => clock.now };
+  const writer = createWriter({ ...options, shards: 1 });
+  const checkpoint = createCheckpointer({ ...options, signer: SIGNER });
+  const retention = createRetention({ ...options, account: ACCOUNT, append: writer.append, hotDays: 90, years: 7 });
+  for (let at = 0; at < inOrder.length; at += SEGMENT_EVENTS)
+    await writer.append('file', inOrder.slice(at, at + SEGMENT_EVENTS));
+  await checkpoint();
+  clock.now += days(9);
+  let receipt: Receipt | undefined;
+  const spent = await coreMs(async () => {
+    receipt = await retention.archive();
+  });
+  if (receipt?.events !== inOrder.length) throw new Error(`archived ${receipt?.events} of ${inOrder.length}`);
+  const sizeIn = (folder: string): number =>
+    [...memory.files].filter(([key]) => key.startsWith(folder)).reduce((n, [, b]) => n + b.length, 0);
+  const bytes = (sizeIn('archive/') + sizeIn('archive-index/')) / inOrder.length;
+  // To end a body costs as much as it did to write it.
+  const ends = [...memory.items]
+    .filter(([partition]) => partition.startsWith('body/'))
+    .reduce((n, [, slots]) => n + Math.ceil(((slots.get(0)?.bytes.length ?? 0) + 70) / 1_024), 0);
+  const gigabytes = (bytes * 1e6) / 1e9;
+  const stored = gigabytes * (3 * PRICES.standard + (MONTHS - 3) * PRICES.glacier);
+  return {
+    'activity.archiveBytesPerEvent': round(bytes, 0),
+    'activity.archivePerSecond': round((inOrder.length / spent) * 1_000, 0),
+    'activity.endWriteUnitsPer1000': round((ends / inOrder.length) * 1_000),
+    'activity.archiveDollarsPerMillion': round(stored, 3),
+    'activity.endDollarsPerMillion': round((ends / inOrder.length) * PRICES.units, 3),
+  };
+};
+
 /** Each byte of each item, and all else that an intruder may do. */
 const tampering = async (): Promise<Figures> => {
   const shape = { links: 11, every: 4 };
@@ -372,6 +414,7 @@ export const activity = async (): Promise<Figures> => {
       ...(await writing(emulator.url)),
       ...(await ingest()),
       ...(await largeFile()),
+      ...(await archiving()),
       ...(await reading()),
       ...(await tampering()),
     };

@@ -127,7 +127,7 @@ const takeIn = async (perSecond: number, length: Time, seed: number): Promise<Ta
   const { table, sums } = metered(memory.table);
   const clock = { now: NOW };
   const options = { table, objects: memory.objects, now: (): Time => clock.now };
-  const writer = createWriter({ ...options, shards: 1, hotDays: 90 });
+  const writer = createWriter({ ...options, shards: 1 });
   const checkpoint = createCheckpointer({ ...options, signer: SIGNER });
   const random = createRandom(seed);
   const next = callsOf(random);
@@ -175,7 +175,6 @@ const paceOf = async (): Promise<{ readonly waiting: number; readonly core: numb
     objects: memory.objects,
     now: () => NOW,
     shards: 1,
-    hotDays: 90,
   });
   const next = callsOf(createRandom(9));
   const events = Array.from({ length: 10 * BATCH.file }, (_, n) => next(NOW + n * 10).event);

@@ -9,7 +9,7 @@ const own = (stage) => [
 const lambda = (stage, name) => [{ Name: 'FunctionName', Value: `steward-${stage}-${name}` }];
 const queue = (stage, name) => [{ Name: 'QueueName', Value: `steward-${stage}-${name}` }];
 
-/** Thresholds are in the metric's unit; `minutes` is one period, `of` how many of them. */
+/** Thresholds are in the metric's unit; `minutes` is one period, 5 unless it is said, `of` how many of them. */
 const alarms = (stage) => [
   {
     name: 'dead-letters',
@@ -25,7 +25,7 @@ const alarms = (stage) => [
     statistic: 'Maximum',
     over: 600,
   },
-  ...['heal', 'sweep', 'answer', 'record', 'audit', ...(policy().links ? ['link'] : [])].map((name) => ({
+  ...['heal', 'sweep', 'answer', 'record', 'audit', 'archive', ...(policy().links ? ['link'] : [])].map((name) => ({
     name: `${name}-fails`,
     say: `The function ${name} fails. Its log says why; messages come again by themselves.`,
     metric: ['AWS/Lambda', 'Errors', lambda(stage, name)],
@@ -89,6 +89,23 @@ const alarms = (stage) => [
     name: 'activity-gaps',
     say: 'Events may be missing from the activity log for an hour or more. `npx steward activity verify` says from which, and why.',
     metric: ['Steward', 'ActivityGaps', own(stage)],
+    statistic: 'Sum',
+    over: 0,
+  },
+  {
+    name: 'archive-behind',
+    say: 'A day of the activity log is not archived 10 days after its end, or archive has not run for 3 hours. Nothing leaves the table before it is archived: it only costs more. The log of archive says why; a trail whose hours do not settle holds a day up for a week.',
+    metric: ['Steward', 'ArchiveBehind', own(stage)],
+    statistic: 'Minimum',
+    over: 864_000_000,
+    minutes: 60,
+    of: 3,
+    silent: 'breaching',
+  },
+  {
+    name: 'archive-lacks',
+    say: 'Segments of the activity log were gone or changed when they were to be archived: somebody altered the table. `npx steward activity verify` names them; point-in-time recovery has the last 35 days.',
+    metric: ['Steward', 'ArchiveLacks', own(stage)],
     statistic: 'Sum',
     over: 0,
   },
@@ -178,7 +195,7 @@ const telling = (stage) => [
 
 const resource = (
   stage,
-  { name, say, metric: [Namespace, MetricName, Dimensions], statistic, over, under, of = 1, silent },
+  { name, say, metric: [Namespace, MetricName, Dimensions], statistic, over, under, minutes = 5, of = 1, silent },
 ) => ({
   Type: 'AWS::CloudWatch::Alarm',
   Properties: {
@@ -188,7 +205,7 @@ const resource = (
     MetricName,
     Dimensions,
     Statistic: statistic,
-    Period: 300,
+    Period: minutes * 60,
     EvaluationPeriods: of,
     ComparisonOperator: under === undefined ? 'GreaterThanThreshold' : 'LessThanThreshold',
     Threshold: under ?? over,

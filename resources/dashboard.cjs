@@ -41,7 +41,7 @@ module.exports = ({ resolveVariable }) =>
         ],
       ]),
       widget(5, 'Functions', [
-        ...['heal', 'sweep', 'answer', 'announce', 'record', 'audit'].flatMap((name) => [
+        ...['heal', 'sweep', 'answer', 'announce', 'record', 'audit', 'archive'].flatMap((name) => [
           ['AWS/Lambda', 'Errors', 'FunctionName', `steward-${stage}-${name}`],
           ['AWS/Lambda', 'Throttles', 'FunctionName', `steward-${stage}-${name}`],
         ]),

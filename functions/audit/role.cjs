@@ -40,6 +40,11 @@ module.exports = ({ resolveVariable }) =>
         ['s3:GetObject', 's3:PutObject'],
         ['checkpoints', 'spilled'].map((folder) => sub(`${filled('ActivityBucket.Arn')}/${folder}/*`)),
       ),
+      // What only the archive has is known, too, and not written again.
+      allow(
+        's3:GetObject',
+        ['archive', 'archive-index'].map((folder) => sub(`${filled('ActivityBucket.Arn')}/${folder}/*`)),
+      ),
       // Without it S3 says "denied" of what is not there.
       allow('s3:ListBucket', attribute('ActivityBucket', 'Arn')),
       allow(['kms:GetPublicKey', 'kms:Sign'], attribute('ActivityKey', 'Arn')),

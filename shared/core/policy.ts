@@ -111,18 +111,23 @@ export interface Settings {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
+export interface ActivityOptions {
+  readonly backfillDays: number;
+  readonly floodAbove: number;
+  readonly reads: boolean;
+  readonly readers: readonly Reader[];
+  readonly hotDays: number;
+  readonly keepYears: number;
+  readonly lock: { readonly mode: 'governance' | 'compliance'; readonly days: number };
+}
+
 export interface Policy {
   readonly scope: 'tagged' | 'all';
   readonly tags: { readonly managed: string; readonly ignore: string; readonly group: string };
   readonly accounts: readonly string[];
   readonly trusted: readonly string[];
   readonly trails: Readonly<Record<string, DeclaredTrail>>;
-  readonly activity: {
-    readonly backfillDays: number;
-    readonly floodAbove: number;
-    readonly reads: boolean;
-    readonly readers: readonly Reader[];
-  };
+  readonly activity: ActivityOptions;
   readonly freeze: readonly Window[];
   readonly maintenance: readonly Window[];
   readonly breaker: {
@@ -215,6 +220,23 @@ export const policySchema = (remediations: readonly Configurable[]) =>
           z.array(readerSchema),
           [],
           'Who may search the log, and what of it. None: whoever may invoke the function steward-<stage>-answer, all of it',
+        ),
+        hotDays: option(
+          int(7, 3650),
+          90,
+          'So long events stay in the table, if the archive has them by then; of days that are archived after the change',
+        ),
+        keepYears: option(int(1, 100), 7, 'So long events stay in the archive'),
+        lock: said(
+          section({
+            mode: option(
+              z.enum(['governance', 'compliance']),
+              'governance',
+              'compliance: nobody can delete what is younger than that, neither root nor AWS; the bucket, and what it costs, stay until then',
+            ),
+            days: option(int(1, 36_500), 90, 'So long nothing that was written into the bucket can be deleted'),
+          }),
+          'Object Lock of the log’s bucket: checkpoints and archive',
         ),
       }),
       'The log of who did what in the account',

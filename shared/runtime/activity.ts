@@ -1,6 +1,7 @@
 /** The activity log, wired: its table, its bucket and its key behind the ports. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWriter, type Writer } from '../activity/append.ts';
+import { createArchive } from '../activity/archive.ts';
 import type { Audited } from '../activity/audit.ts';
 import { createCheckpointer, type Numbered } from '../activity/checkpoint.ts';
 import type { LogTable, Objects } from '../activity/log.ts';
@@ -16,9 +17,6 @@ import type { ActivityConfig, AuditConfig } from './config.ts';
  * accounts spread over more of them.
  */
 export const SHARDS = 8;
-/** So long a body is in the table. */
-export const HOT_DAYS = 90;
-
 export interface ActivityLog {
   readonly table: LogTable;
   readonly objects: Objects;
@@ -59,11 +57,14 @@ const tableChecked = ({ region, table }: Pick<ActivityConfig, 'region' | 'table'
   };
 };
 
-export const activityWriter = (config: ActivityConfig): Writer => {
+/** @param knows with the archive, a writer knows what only that has: who reads what is months old has to */
+export const activityWriter = (config: ActivityConfig, knows: 'the table' | 'the archive' = 'the table'): Writer => {
+  const log = activityLog(config);
   const writer = createWriter({
-    ...activityLog(config),
+    ...log,
     now: () => Date.now(),
     shards: SHARDS,
+    ...(knows === 'the archive' ? { archive: createArchive(log) } : {}),
   });
   const ready = tableChecked(config);
   return {
@@ -124,7 +125,7 @@ export const auditor = (config: AuditConfig): ((hasTime: () => boolean) => Promi
     ]);
     const { account, region, policy } = config;
     const { table } = activityLog(config);
-    const writer = activityWriter(config);
+    const writer = activityWriter(config, 'the archive');
     const home = { account, region };
     // Once for each process: a deployment starts new ones.
     await notePolicy({ table, writer, now: Date.now(), home }, policy as unknown as Json);

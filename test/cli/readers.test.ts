@@ -48,7 +48,7 @@ const begin = async (policy: object = { activity: { readers: READERS } }) => {
     return [VOLUME];
   });
   const now = () => desk.account.clock.now();
-  const writer = createWriter({ ...desk.log, now, shards: 8, hotDays: 90 });
+  const writer = createWriter({ ...desk.log, now, shards: 8 });
   await writer.append('eventbridge', CALLS);
   const seenBy = async (who: string, ...more: string[]): Promise<string[]> => {
     const { json } = await desk.steward(who)('activity', 'search', '--all', '--json', ...more);
@@ -99,7 +99,7 @@ test('what is around an incident is told by the same rule, by search and by why'
   breakDisk(account.world, id, { path: '/', usedPercent: 88, cleanableBytes: 3 * 2 ** 30 });
   await account.run(minutes(20), () => account.incidentOf(id)?.state === 'asking');
   const incident = account.incidentOf(id)?.id ?? '';
-  const writer = createWriter({ ...log, now: () => account.clock.now(), shards: 8, hotDays: 90 });
+  const writer = createWriter({ ...log, now: () => account.clock.now(), shards: 8 });
   const eventTime = new Date(account.clock.now()).toISOString();
   await writer.append('eventbridge', [
     call(5, { eventTime, eventName: 'RebootInstances', requestParameters: { instanceId: id } }),

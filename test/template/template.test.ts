@@ -19,7 +19,7 @@ interface Resource {
 }
 type Template = { readonly Resources: Readonly<Record<string, Resource>> };
 
-const FUNCTIONS = ['heal', 'sweep', 'answer', 'announce', 'record', 'audit'];
+const FUNCTIONS = ['heal', 'sweep', 'answer', 'announce', 'record', 'audit', 'archive'];
 /** Those that may take the remediations' roles. */
 const ASSUMING = ['heal', 'sweep', 'answer'];
 const ACCOUNT = '111122223333';
@@ -152,7 +152,51 @@ describe('the activity log cannot be altered by whoever writes it', () => {
           expect([
             id,
             list(s.Action).filter((a) => /Delete|Update|BatchWrite|Bypass|Retention|kms:(?!Sign|GetPublicKey)/.test(a)),
-          ]).toEqual([id, []]);
+          ]).toEqual([id, id === 'ArchiveRole' && text(s.Action).includes('Update') ? ['dynamodb:UpdateItem'] : []]);
+  });
+  test('only archive lets go, and of bodies only their end, of files only by a tag', () => {
+    const by = (action: string) =>
+      roles.flatMap(([id, role]) =>
+        statements(policiesOf(role)[0] as never)
+          .filter((s) => list(s.Action).includes(action) && /Activity|steward-prod-activity/.test(text(s.Resource)))
+          .map((s) => [id, s.Condition]),
+      );
+    expect(by('dynamodb:UpdateItem')).toEqual([
+      [
+        'ArchiveRole',
+        {
+          'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['body/*'] },
+          'ForAllValues:StringEquals': { 'dynamodb:Attributes': ['pk', 'sk', 'expiresAt'] },
+        },
+      ],
+    ]);
+    expect(by('s3:PutObjectTagging')).toEqual([
+      ['ArchiveRole', { 'ForAllValues:StringEquals': { 's3:RequestObjectTagKeys': ['steward:may-go'] } }],
+    ]);
+    const writers = roles.filter(([, r]) =>
+      policiesOf(r)
+        .flatMap((p) => statements(p as never))
+        .some((s) => list(s.Action).includes('s3:PutObject') && /\/archive/.test(text(s.Resource))),
+    );
+    expect(writers.map(([id]) => id)).toEqual(['ArchiveRole']);
+  });
+  test('what the bucket lets go is marked, and old enough', () => {
+    const { Rules } = one('ActivityBucket').Properties.LifecycleConfiguration;
+    const removing = Rules.filter(
+      (r: Record<string, unknown>) => 'ExpirationInDays' in r || 'NoncurrentVersionExpiration' in r,
+    );
+    expect(removing).toMatchObject([
+      { Prefix: 'archive/', TagFilters: [{ Key: 'steward:may-go', Value: 'true' }], ExpirationInDays: 2557 },
+      { Prefix: 'spilled/', TagFilters: [{ Key: 'steward:may-go', Value: 'true' }], ExpirationInDays: 90 },
+    ]);
+    const file = join(folder, 'lock.yml');
+    writeFileSync(file, 'activity: { keepYears: 10, lock: { mode: compliance, days: 3653 } }\n');
+    const script = `require('./resources/activity-bucket.cjs')({ resolveVariable: async () => 'prod' }).then((r) => console.log(JSON.stringify(r)))`;
+    const { PATH = '' } = process.env;
+    const said = execFileSync(process.execPath, ['-e', script], { env: { PATH, STEWARD_POLICY: file } }).toString();
+    const { Properties } = JSON.parse(said).Resources.ActivityBucket;
+    expect(Properties.ObjectLockConfiguration.Rule.DefaultRetention).toEqual({ Mode: 'COMPLIANCE', Days: 3653 });
+    expect(Properties.LifecycleConfiguration.Rules[1].ExpirationInDays).toBe(3653);
   });
   test('only audit signs', () => {
     const signers = roles.filter(([, role]) => text(policiesOf(role)).includes('kms:Sign')).map(([id]) => id);
@@ -247,6 +291,9 @@ describe('Steward is watched', () => {
     'answer-fails',
     'record-fails',
     'audit-fails',
+    'archive-fails',
+    'archive-behind',
+    'archive-lacks',
     'activity-waits',
     'own-entries-wait',
     'activity-dear',
@@ -274,6 +321,7 @@ describe('Steward is watched', () => {
       'functions/announce/handler.ts',
       'functions/record/handler.ts',
       'functions/audit/handler.ts',
+      'functions/archive/handler.ts',
     ]
       .map((f) => readFileSync(f, 'utf8'))
       .join('\n');
@@ -414,6 +462,16 @@ describe('least privilege', () => {
     ['SWITCHES', 'no'],
   ])('sweep puts %s: %s', async (key, answer) => {
     expect(await may('sweep', 'dynamodb:PutItem', TABLE, { 'dynamodb:LeadingKeys': [key] })).toBe(answer);
+  });
+  // DynamoDB says which attributes an UpdateItem names.
+  test.each([
+    ['body/x', ['pk', 'expiresAt'], 'yes'],
+    ['body/x', ['pk', 'expiresAt', 'b'], 'no'],
+    ['link/s0', ['pk', 'expiresAt'], 'no'],
+    ['archive', ['expiresAt'], 'no'],
+  ] as const)('archive changes of %s %s: %s', async (key, attributes, answer) => {
+    const context = { 'dynamodb:LeadingKeys': [key], 'dynamodb:Attributes': attributes };
+    expect(await may('archive', 'dynamodb:UpdateItem', `${TABLE}-activity`, context)).toBe(answer);
   });
 });
 
