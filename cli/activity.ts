@@ -62,6 +62,7 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
   const wanted = o.all || o.summary ? Number.POSITIVE_INFINITY : o.limit;
   const rows: ActivityRow[] = [];
   const absent: string[] = [];
+  let archived = 0;
   let page: ActivityPage;
   let coverage: ActivityPage['coverage'];
   let cursor: string | undefined;
@@ -73,6 +74,7 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
     });
     rows.push(...page.rows);
     absent.push(...page.absent);
+    archived += page.archived;
     cursor = page.cursor;
     coverage ??= page.coverage;
   } while (cursor !== undefined && rows.length < wanted);
@@ -81,6 +83,7 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
     at,
     rows,
     absent,
+    archived,
     more: cursor !== undefined,
     ...(signedAt === undefined ? {} : { signedAt }),
     ...(coverage ? { coverage } : {}),
@@ -124,10 +127,15 @@ export const showCoverage = (
   ];
 };
 
-const tail = ({ at, rows, absent, more, signedAt, coverage }: Found, p: Paint): string[] => [
+const tail = ({ at, rows, absent, archived, more, signedAt, coverage }: Found, p: Paint): string[] => [
   ...(absent.length > 0
-    ? [p.yellow(`${absent.length} segments that may hold more have left the table; their archive has them.`)]
+    ? [
+        p.yellow(
+          `${plural(absent.length, 'segment')} that may hold more ${absent.length === 1 ? 'is' : 'are'} neither in the table nor in the archive: the years are over, or steward activity verify says what was done.`,
+        ),
+      ]
     : []),
+  ...(archived > 0 ? [p.dim(`${plural(archived, 'segment')} came from the archive.`)] : []),
   p.dim(
     `${plural(rows.length, 'line')}${more ? ', and there are more: --limit, --all' : ''}. ${
       signedAt === undefined ? 'Nothing is signed yet.' : `Signed up to ${clock(signedAt)}, ${ago(signedAt, at)}.`
@@ -239,8 +247,11 @@ const keptIn = (file: string): { note: string; heads?: Checkpoint['heads'] } => 
 export const showReport = (r: Report, p: Paint): string[] => [
   ...r.findings.map(({ place, because }) => `${p.red('✗')} ${p.bold(place)}: ${because}`),
   `${r.findings.length === 0 ? p.green('✓ The log is whole.') : p.red(`✗ ${plural(r.findings.length, 'finding')}.`)} ${r.events} events in ${r.links} segments${
-    r.expired > 0 ? `, ${r.expired} of them in the archive` : ''
-  }.`,
+    r.archived > 0 ? `, ${r.archived} of them in the archive alone` : ''
+  }${r.expired > 0 ? `, ${r.expired} gone as planned, after their years` : ''}.`,
+  ...(r.files > 0
+    ? [`${plural(r.files, 'file')} of the archive ${r.files === 1 ? 'has' : 'have'} what was archived.`]
+    : []),
   r.signedAt === 0
     ? 'Nothing is signed yet: ask again in a minute.'
     : `Signed up to ${clock(r.signedAt)}${r.unsigned > 0 ? `; ${plural(r.unsigned, 'segment')} since then, for the next checkpoint` : ''}.`,
@@ -249,14 +260,14 @@ export const showReport = (r: Report, p: Paint): string[] => [
 /** So far back `verify` says what digests vouch for. */
 const VOUCHED_DAYS = 30;
 
-export const verifyLog = async (s: Session, file: string | undefined): Promise<boolean> => {
+export const verifyLog = async (s: Session, file: string | undefined, hotOnly = false): Promise<boolean> => {
   const [{ verify }, { coverageIn }] = await Promise.all([
     import('../shared/activity/verify.ts'),
     import('../shared/activity/coverage.ts'),
   ]);
   const where = await s.ask<ActivityPlace>({ do: 'activity-where' });
   const log = await s.openLog(where);
-  const report = await verify({ ...log, ...(file === undefined ? {} : { kept: keptIn(file) }) });
+  const report = await verify({ ...log, hotOnly, ...(file === undefined ? {} : { kept: keptIn(file) }) });
   const { at: now } = where;
   const coverage = await coverageIn(log.table, { from: now - days(VOUCHED_DAYS), to: now }, { now });
   await s.show({ ...report, coverage }, (r, p) => [

@@ -176,12 +176,13 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     'reads the whole log with your own credentials and names whatever was changed, deleted, added or cut off',
     async (s, o) => {
       const { verifyLog, verifyTrailFiles } = await import('./activity.ts');
-      const { trail, ...range } = o as unknown as { trail?: true; from?: number; to?: number };
-      const isWhole = trail ? await verifyTrailFiles(s, range) : await verifyLog(s, o.checkpoint);
+      const { trail, hot, ...range } = o as unknown as { trail?: true; hot?: true; from?: number; to?: number };
+      const isWhole = trail ? await verifyTrailFiles(s, range) : await verifyLog(s, o.checkpoint, hot);
       if (!isWhole) run.exit = EXIT.failed;
     },
   )
     .option('--checkpoint <file>', 'one that was kept elsewhere')
+    .option('--hot', 'the table alone: of the archive its receipts are believed')
     .option(
       '--trail',
       'instead: CloudTrail’s digests, the files that they name, and that each of their events is in the log',

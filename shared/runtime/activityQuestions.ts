@@ -49,8 +49,10 @@ export interface ActivityPage {
   readonly at: Time;
   readonly rows: readonly ActivityRow[];
   readonly cursor?: string;
-  /** Places whose events have left the table. */
+  /** Places whose events are neither in the table nor in the archive. */
   readonly absent: readonly string[];
+  /** Segments that were read from the archive. */
+  readonly archived: number;
   /** Until when the log is signed. */
   readonly signedAt?: Time;
   /** What may be missing from the time that was asked for; without one, from the oldest line on. Of the first page. */
@@ -69,7 +71,7 @@ const LARGEST = 2_500_000;
 
 const bytesOf = ({ rows }: Page): number => rows.reduce((sum, r) => sum + r.raw.length, 0);
 
-/** Hours are counted so far back: bodies are in the table no longer either. */
+/** Hours are counted so far back: of more, the answer would take seconds. */
 const COUNTED = days(92);
 
 /** The time that was asked for; as far as nothing was said, that of the lines. */
@@ -114,6 +116,18 @@ interface Reading {
   readonly mayRead?: Query['mayRead'] | undefined;
 }
 
+/** A page ends early where it had to read much of the archive. */
+const firstOf = async (search: ReturnType<typeof createSearch>, query: Query, limit: number): Promise<Row[]> => {
+  const rows: Row[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await search.page(query, limit - rows.length, cursor);
+    rows.push(...page.rows);
+    cursor = page.cursor;
+  } while (cursor !== undefined && rows.length < limit);
+  return rows;
+};
+
 /** What the log has about an incident: Steward's own entries, calls about the target, and the calls of the role that repairs it. Newest first. */
 export const activityAround = async (
   incident: Incident,
@@ -129,9 +143,9 @@ export const activityAround = async (
       { resource: idOf(targetOf(target)) },
       { resource: target },
       { actor: `steward-${stage}-remedy-${remediation}` },
-    ].map((by) => search.page(given({ ...asked, ...range, ...by }), limit)),
+    ].map((by) => firstOf(search, given({ ...asked, ...range, ...by }), limit)),
   );
-  const rows = new Map(found.flatMap(({ rows: own }) => own.map((r) => [r.place, r] as const)));
+  const rows = new Map(found.flat().map((r) => [r.place, r] as const));
   return [...rows.values()]
     .sort((a, b) => b.activity.time - a.activity.time)
     .slice(0, limit)
@@ -151,7 +165,7 @@ export const searchAround = async (
     coverageIn(log.table, { from, to: Math.min(now, to) }, { now }),
     lastCheckpoint(log.table),
   ]);
-  return { at: now, rows, absent: [], coverage, ...(last ? { signedAt: last.statement.time } : {}) };
+  return { at: now, rows, absent: [], archived: 0, coverage, ...(last ? { signedAt: last.statement.time } : {}) };
 };
 
 export const searchActivity = async (
@@ -174,6 +188,7 @@ export const searchActivity = async (
     rows: page.rows.map(rowOf),
     ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
     absent: page.absent,
+    archived: page.archived,
     ...(last ? { signedAt: last.statement.time } : {}),
   };
 };

@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, GetObjectTaggingCommand, S3Client } from '@aws-sdk/client-s3';
 import type { LogTable } from '../../shared/activity/log.ts';
 import { openNote, signNote } from '../../shared/activity/note.ts';
 import { findEvents, prove } from '../../shared/activity/prove.ts';
@@ -117,14 +117,17 @@ on('on DynamoDB (MiniStack)', () => {
       },
     };
     const options = { region: REGION, credentials, transport };
-    await new S3Client({ region: REGION, credentials, endpoint: url, forcePathStyle: true }).send(
-      new CreateBucketCommand({ Bucket: 'steward-test-activity' }),
-    );
+    const s3 = new S3Client({ region: REGION, credentials, endpoint: url, forcePathStyle: true });
+    await s3.send(new CreateBucketCommand({ Bucket: 'steward-test-activity' }));
     const objects = bucketObjects({ ...options, bucket: 'steward-test-activity', prefix: 'log/' });
     const bytes = Buffer.from([0, 255, 10, 13]);
     await objects.put('a/b', bytes);
     expect(Buffer.from((await objects.get('a/b'))!).equals(bytes)).toBe(true);
     expect(await objects.get('a/c')).toBeUndefined();
+    await objects.letGo('a/b');
+    const tags = new GetObjectTaggingCommand({ Bucket: 'steward-test-activity', Key: 'log/a/b' });
+    expect((await s3.send(tags)).TagSet).toEqual([{ Key: 'steward:may-go', Value: 'true' }]);
+    expect(Buffer.from((await objects.get('a/b'))!).equals(bytes)).toBe(true);
 
     const kms = new KMSClient({ region: REGION, credentials, endpoint: url });
     const key = async (KeySpec: 'ECC_NIST_P256' | 'RSA_2048') =>
