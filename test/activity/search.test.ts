@@ -5,7 +5,7 @@ import { readActivity } from '../../shared/activity/record.ts';
 import { type Query, summaryOf } from '../../shared/activity/search.ts';
 import { matches } from '../../shared/activity/terms.ts';
 import { seconds } from '../../shared/core/time.ts';
-import { aLog, allRows, NOW, rawTexts, someEvents, textsOf } from './setting.ts';
+import { aLog, allRows, rawTexts, someEvents, textsOf } from './setting.ts';
 
 const EVENTS = 900;
 /** 560 links: two tiles and a tail. */
