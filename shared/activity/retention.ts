@@ -5,7 +5,7 @@
  *     years later: entry in the log ─▶ signed ─▶ the files are marked, and the bucket's own rule removes them
  *
  * A body has no end until then: whatever fails, however long nobody looks, nothing leaves before the archive has it. Links, receipts, checkpoints and tiles stay for good: that something
- * was there, what its hash was, and that it left as planned is provable after it has gone (ADR 33, 47).
+ * was there, what its hash was, and that it left as planned is provable after it has gone (ADR 33, 48).
  */
 import { InvalidInput, StateUnusable } from '../core/errors.ts';
 import { days, type Time } from '../core/time.ts';
