@@ -5,7 +5,8 @@
 import { days, hourOf, hours, minutes, type Time } from '../core/time.ts';
 import type { Writer } from './append.ts';
 import { merged } from './digest.ts';
-import type { LogTable, TrailFiles } from './log.ts';
+import { putHours } from './hourFacts.ts';
+import type { Item, LogTable, TrailFiles } from './log.ts';
 import { addPlaces, lastMark, type Mark, type NumberedMark, putMark, type Trouble } from './marks.ts';
 import { createFileReader, type Draft, draftOf, note, OVERLAP, type Reading } from './readFiles.ts';
 import { type Lookup, readLookup } from './readLookup.ts';
@@ -151,6 +152,8 @@ export const createAuditor = ({
   let folders: { readonly of: string; readonly at: Time; readonly list: readonly Folder[] } | undefined;
   /** The place at which the last run ended. */
   let turn = 0;
+  /** Facts of hours that this run has found, and the marks that count on them. */
+  let settling: { readonly items: readonly Item[]; readonly put: () => Promise<void> }[] = [];
 
   const placesIn = async (trail: TrailInUse, files: TrailFiles): Promise<readonly Folder[]> => {
     const of = `${trail.bucket} ${trail.prefix} ${trail.organization}`;
@@ -185,12 +188,16 @@ export const createAuditor = ({
     const at = now();
     const mark = markAfter(last, { draft, step, again }, at);
     const anew = again === undefined ? mark.settledTo : Math.max(mark.since, upToHour(again));
-    const [settledTo, gaps] = await settleHours({ table, now: at }, place, {
+    const { settledTo, items, gaps } = await settleHours({ table, now: at }, place, {
       mark,
       since: Math.min(anew, mark.settledTo),
     });
     const next: Mark = { ...mark, settledTo, covered: mark.covered.filter(([, to]) => to > settledTo - hours(1)) };
-    if (isWorthwhile(before, next)) await putMark(table, { place, mark: next, after: before?.at ?? 0, now: at });
+    const put = async (): Promise<void> => {
+      if (isWorthwhile(before, next)) await putMark(table, { place, mark: next, after: before?.at ?? 0, now: at });
+    };
+    if (items.length > 0) settling.push({ items, put });
+    else await put();
     const sum = [...draft.counts.values()].reduce(plus, NONE);
     const found = step.findings.map((f): Finding => ({ from: at, to: at, ...f, ...place }));
     const behind = at - draft.readTo;
@@ -254,7 +261,16 @@ export const createAuditor = ({
     findings: [...a.findings, ...b.findings],
   });
 
-  return async (hasTime: () => boolean): Promise<Audited> => {
+  /** One entry of the log for all places of the run; then the facts, then the marks. What a run does not come to, the next finds again. */
+  const settle = async (): Promise<void> => {
+    await putHours(
+      { table, writer, now: now(), home },
+      settling.flatMap(({ items }) => items),
+    );
+    for (const { put } of settling) await put();
+  };
+
+  const run = async (hasTime: () => boolean): Promise<Audited> => {
     const nothing: Audited = { files: 0, added: 0, brought: 0, behind: 0, whole: true, findings: [] };
     const reading: Reading = { table, writer, now, hasTime, flood };
     const trail = chooseTrail(await source.trails(), declared);
@@ -269,6 +285,13 @@ export const createAuditor = ({
       turn++;
     }
     return { ...sum, trail: trail.name };
+  };
+
+  return async (hasTime: () => boolean): Promise<Audited> => {
+    settling = [];
+    const audited = await run(hasTime);
+    await settle();
+    return audited;
   };
 };
 export type Auditor = ReturnType<typeof createAuditor>;

@@ -13,7 +13,7 @@
  * | ended, expired| number      | of that receipt: its bodies have their end, its files may go (retention.ts) |
  * | places        | number      | an account and region whose events are here        |
  * | mark/<place>  | time        | how far its trail has been read (marks.ts)         |
- * | hour/<place>  | 16 × hour + revision | what is known of its completeness         |
+ * | hour/<place>  | 16 × hour + revision | what is known of its completeness; its hash is in the log (hourFacts.ts) |
  * | heard/<place> | hour        | EventBridge brought something                      |
  * | policy        | number      | a steward.yml that was deployed (entries.ts)       |
  */

@@ -4,7 +4,7 @@
  */
 import { days, hours, type Time } from '../core/time.ts';
 import type { HourFacts } from './completeness.ts';
-import { type LogTable, newestOf, PARTITION } from './log.ts';
+import { type Item, type LogTable, newestOf, PARTITION } from './log.ts';
 import { type Place, placeName, placeNamed } from './trailLayout.ts';
 
 export type Stretch = readonly [from: Time, to: Time];
@@ -78,6 +78,7 @@ export const marksSince = async (table: LogTable, place: Place, from: Time): Pro
 /** Facts of an hour are written again when more is known. */
 const REVISIONS = 16;
 const hourSlot = (hour: Time): number => (hour / hours(1)) * REVISIONS;
+export const hourOfSlot = (slot: number): Time => Math.floor(slot / REVISIONS) * hours(1);
 
 export interface Settled {
   readonly facts: HourFacts;
@@ -99,15 +100,17 @@ export const settledHours = async (
   return found;
 };
 
-/** After the last revision it stays as it is. */
-export const settle = async (table: LogTable, place: Place, facts: HourFacts, revision: number): Promise<void> => {
-  if (revision >= REVISIONS) return;
-  await table.put({
-    partition: PARTITION.hour(placeName(place)),
-    slot: hourSlot(facts.hour) + revision,
-    bytes: bytesOf(facts),
-  });
-};
+/** As they are written down. None: after the last revision they stay as they are. */
+export const hourItems = (place: Place, facts: HourFacts, revision = 0): Item[] =>
+  revision >= REVISIONS
+    ? []
+    : [
+        {
+          partition: PARTITION.hour(placeName(place)),
+          slot: hourSlot(facts.hour) + revision,
+          bytes: bytesOf(facts),
+        },
+      ];
 
 export const heardIn = async (
   table: LogTable,

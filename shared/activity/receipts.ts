@@ -9,6 +9,7 @@ import { InvalidInput, messageOf } from '../core/errors.ts';
 import { iso, type Time } from '../core/time.ts';
 import { linesOf, packLines } from './archiveFile.ts';
 import { base64, fromBase64, sha256 } from './hashing.ts';
+import { noteHours, type ToldHours } from './hourFacts.ts';
 import { type Header, type Link, readLink } from './link.ts';
 import { type Item, type LogTable, type Objects, PARTITION } from './log.ts';
 import type { Heads, Run } from './tile.ts';
@@ -108,17 +109,19 @@ export const entryOfReceipt = (
   return { id, raw };
 };
 
-/** What a log says of receipts: their hashes by number, and up to which their files may be gone. */
+/** What a log says of receipts: their hashes by number, and up to which their files may be gone; and of hours. */
 export interface Logged {
   readonly receipts: Map<string, number>;
   expired: number;
+  readonly hours: ToldHours;
 }
-export const nothingLogged = (): Logged => ({ receipts: new Map(), expired: -1 });
+export const nothingLogged = (): Logged => ({ receipts: new Map(), expired: -1, hours: new Map() });
 
 /** @param events of links that Steward itself wrote */
 export const noteLogged = (logged: Logged, events: Iterable<Uint8Array>): void => {
   for (const raw of events) {
     const text = Buffer.from(raw).toString('utf8');
+    noteHours(logged.hours, text);
     if (!text.includes(NAMES.archived) && !text.includes(NAMES.expired)) continue;
     const { eventSource, eventName, requestParameters } = JSON.parse(text) as Record<string, unknown>;
     const { receipt, number } = (requestParameters ?? {}) as { receipt?: unknown; number?: unknown };

@@ -2,8 +2,8 @@
 import { hourOf, hours, type Time } from '../core/time.ts';
 import { type Completeness, completenessOf, DELIVERY, type HourFacts } from './completeness.ts';
 import type { DigestFinding } from './digest.ts';
-import type { LogTable } from './log.ts';
-import { heardIn, type Mark, marksSince, type Settled, settle, settledHours } from './marks.ts';
+import type { Item, LogTable } from './log.ts';
+import { heardIn, hourItems, type Mark, marksSince, type Settled, settledHours } from './marks.ts';
 import { type Place, placeName } from './trailLayout.ts';
 
 /** A gap is a fact after so long: until then what is missing may only be late. */
@@ -59,17 +59,17 @@ const sumOf = (marks: readonly Pick<Mark, 'counts'>[]): Counts => {
 };
 
 /**
- * Writes down the hours of which nothing new is to be expected, and those that a second look has changed.
+ * The hours of which nothing new is to be expected, and those that a second look has changed.
  * @param since hours before `mark.settledTo` are looked at again from there
- * @returns until when hours are settled, and those that are gaps, if they were none before
+ * @returns until when hours are settled, what is to be written of them, and those that are gaps, if they were none before
  */
 export const settleHours = async (
   { table, now }: { readonly table: LogTable; readonly now: Time },
   place: Place,
   { mark, since }: { readonly mark: Mark; readonly since: Time },
-): Promise<readonly [settledTo: Time, gaps: readonly Finding[]]> => {
+): Promise<{ readonly settledTo: Time; readonly items: readonly Item[]; readonly gaps: readonly Finding[] }> => {
   const end = hourOf(now);
-  if (since >= end) return [mark.settledTo, []];
+  if (since >= end) return { settledTo: mark.settledTo, items: [], gaps: [] };
   const range = { from: since, to: end };
   const [settled, heard, marks] = await Promise.all([
     settledHours(table, place, range),
@@ -82,11 +82,12 @@ export const settleHours = async (
     return factsAt(hour, mark, { brought: brought || (heard.has(hour) ? 1 : 0), added });
   };
   const gaps: Finding[] = [];
-  const write = async (facts: HourFacts, before: Settled | undefined): Promise<void> => {
+  const items: Item[] = [];
+  const write = (facts: HourFacts, before: Settled | undefined): void => {
     const is = completenessOf(facts, now);
     const was = before && completenessOf(before.facts, now);
     if (was && sameState(is, was)) return;
-    await settle(table, place, facts, before ? before.revision + 1 : 0);
+    items.push(...hourItems(place, facts, before ? before.revision + 1 : 0));
     const { hour: from } = facts;
     if (is.state === 'gap' && was?.state !== 'gap')
       gaps.push({ ...place, kind: 'gap', place: placeName(place), because: is.because, from, to: from + hours(1) });
@@ -95,8 +96,8 @@ export const settleHours = async (
   for (let hour = since; hour < end; hour += hours(1)) {
     const facts = factsOf(hour);
     if (hour >= mark.settledTo && !isFinal(facts, mark, now)) break;
-    await write(facts, settled.get(hour));
+    write(facts, settled.get(hour));
     settledTo = Math.max(settledTo, hour + hours(1));
   }
-  return [settledTo, gaps];
+  return { settledTo, items, gaps };
 };

@@ -1,6 +1,6 @@
 /**
  * Checks a whole log, in the table and in the archive: each body and each archived event against its link, each link against the one after it, all links against every checkpoint's root, the tiles against the links, and all of it
- * against a checkpoint that was kept elsewhere. Slots are counted, so that what was deleted is missed. It streams: memory holds one tile.
+ * against a checkpoint that was kept elsewhere; what is known of each hour against what the log says of it. Slots are counted, so that what was deleted is missed. It streams: memory holds one tile.
  *
  * What it cannot find: what was false before it was signed, and what was cut off behind the last checkpoint.
  */
@@ -20,6 +20,7 @@ import {
   type Statement,
 } from './checkpoint.ts';
 import { base64, fromBase64, sha256 } from './hashing.ts';
+import { checkHours } from './hourFacts.ts';
 import { type Header, type Link, placeOf } from './link.ts';
 import { type Item, type LogTable, type Objects, PARTITION, shardName } from './log.ts';
 import { archivedBy, type Logged, noteLogged, nothingLogged, type Receipt, receiptsOf } from './receipts.ts';
@@ -179,10 +180,12 @@ const createBodies = (from: { table: LogTable; objects: Objects }, hotOnly: bool
       batch.push(link);
       if (batch.length === BODIES) await flush();
     },
-    /** With those that have gone: as planned, or not. */
-    end: async (): Promise<Pick<Report, 'links' | 'events' | 'archived' | 'expired' | 'files'>> => {
+    /** With those that have gone: as planned, or not; and what the log says of hours. */
+    end: async (signedAt: Time): Promise<Pick<Report, 'links' | 'events' | 'archived' | 'expired' | 'files'>> => {
       await flush();
       const archive = await checkArchive(from, { logged, absent, hotOnly }, find);
+      const whole = archive.expired === 0 && (!hotOnly || archive.archived === 0);
+      await checkHours(from.table, logged.hours, { whole, signedAt }, find);
       return { ...archive, links: sums.links, events: sums.events + archive.events };
     },
   };
@@ -269,9 +272,10 @@ export const verify = async ({ table, objects, keys, kept, hotOnly = false }: Ve
   for (const shard of await checkShards(table, Object.keys(heads), find))
     for (; await walkOf(shard).more(); unsigned++) await step(shard);
   gaps.end();
-  const sums = await bodies.end();
+  const signedAt = last?.statement.time ?? 0;
+  const sums = await bodies.end(signedAt);
   if (wanted && !growth.reached()) checkpoints.rolledBack(wanted, growth.size, kept?.heads, heads);
-  return { ...sums, unsigned, signedAt: last?.statement.time ?? 0, findings };
+  return { ...sums, unsigned, signedAt, findings };
 };
 
 /** Those that there are, and those that have signed links. */

@@ -2,12 +2,14 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { StartLoggingCommand, StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
 import type { Audited } from '../../shared/activity/audit.ts';
+import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
 import { completenessOf, DELIVERY, type HourFacts } from '../../shared/activity/completeness.ts';
 import { coverageIn } from '../../shared/activity/coverage.ts';
 import type { TrailFiles } from '../../shared/activity/log.ts';
 import { lastMark, settledHours } from '../../shared/activity/marks.ts';
 import { chooseTrail, foldersOf } from '../../shared/activity/trailInUse.ts';
 import { deliveredAt, type TrailInUse } from '../../shared/activity/trailLayout.ts';
+import { verify } from '../../shared/activity/verify.ts';
 import { verifyTrail } from '../../shared/activity/verifyTrail.ts';
 import { Forbidden } from '../../shared/core/errors.ts';
 import { days, hours, iso, minutes } from '../../shared/core/time.ts';
@@ -16,8 +18,11 @@ import { type Mishap, memoryLog } from '../../world/memoryLog.ts';
 import { createRandom } from '../../world/random.ts';
 import { putObject } from '../../world/s3.ts';
 import { anAccount } from './account.ts';
-import { allRows, someEvents } from './setting.ts';
+import { allRows, KEYS, SIGNER, someEvents } from './setting.ts';
 
+/** All but what Steward itself says of hours. */
+const callsIn = async (...asked: Parameters<typeof allRows>) =>
+  (await allRows(...asked)).filter((r) => r.activity.what !== 'steward:SettleHours');
 const floor = (time: number) => Math.floor(time / hours(1)) * hours(1);
 const stateOf = (facts: HourFacts, now: number) => completenessOf(facts, now).state;
 const statesOf = async ({ memory, home, now }: ReturnType<typeof anAccount>) => {
@@ -25,7 +30,7 @@ const statesOf = async ({ memory, home, now }: ReturnType<typeof anAccount>) => 
   return [...settled.values()].map(({ facts }) => stateOf(facts, now()));
 };
 const idsOf = async ({ memory }: ReturnType<typeof anAccount>) =>
-  (await allRows(memory, {})).map((r) => r.activity.id).sort();
+  (await callsIn(memory, {})).map((r) => r.activity.id).sort();
 
 test('what EventBridge did not bring is read from the files; hours are vouched for by digests', async () => {
   const account = anAccount();
@@ -334,6 +339,67 @@ test('a file that no listing shows is read because its digest names it', async (
   expect(await idsOf(account)).toEqual(expect.arrayContaining(Records.map((r) => r.eventID)));
 });
 
+describe('what is known of each hour is told by the log itself', () => {
+  const began = async () => {
+    const account = anAccount();
+    const { memory, now } = account;
+    const checkpoint = createCheckpointer({ ...memory, signer: SIGNER, now });
+    await account.pass(12 * 6, async () => {
+      await account.record();
+      await account.audit();
+    });
+    await checkpoint();
+    const found = async () => (await verify({ ...memory, keys: KEYS })).findings;
+    expect(await found()).toEqual([]);
+    const [partition, slots] = [...memory.items].find(([name]) => name.startsWith('hour/')) ?? ['', new Map()];
+    expect(slots.size).toBeGreaterThan(2);
+    const [slot] = slots.keys();
+    return { ...account, found, slots, slot: slot as number, place: partition.slice('hour/'.length) };
+  };
+  const named = (because: string) => [
+    { place: expect.stringMatching(/^hour \S+ of 111122223333\/eu-central-1$/), because },
+  ];
+
+  test('each byte of them', async () => {
+    const { found, slots, slot } = await began();
+    const { bytes } = slots.get(slot);
+    for (let n = 0; n < bytes.length; n += 7) {
+      const other = Buffer.from(bytes);
+      other[n] = (other[n] ?? 0) ^ 1;
+      slots.set(slot, { bytes: other, expiresAt: undefined });
+      expect(await found()).toEqual(named('it is not what the log says: it was changed'));
+    }
+  });
+  test('one that is taken away, and one that is put there', async () => {
+    const { found, slots, slot } = await began();
+    const facts = slots.get(slot);
+    slots.delete(slot);
+    expect(await found()).toEqual(named('it should be there and is not: it was deleted'));
+    slots.set(slot, facts);
+    slots.set(slot + 1, facts);
+    expect(await found()).toEqual(named('the log knows nothing of it: it was put there'));
+  });
+  test('a run that ends anywhere leaves no hour that the log does not know, and the next writes all', async () => {
+    for (let after = 0; after < 40; after += 3) {
+      let left = Number.POSITIVE_INFINITY;
+      const memory = memoryLog(() => (--left < 0 ? 'crash' : undefined));
+      const account = anAccount({ memory });
+      await account.pass(12 * 4, async () => {
+        await account.record();
+        await account.audit();
+      });
+      left = after;
+      await account.pass(12, async () => void (await account.audit().catch(() => undefined)));
+      left = Number.POSITIVE_INFINITY;
+      account.restart();
+      await account.audit();
+      await createCheckpointer({ ...memory, signer: SIGNER, now: account.now })();
+      expect((await verify({ ...memory, keys: KEYS })).findings).toEqual([]);
+      expect((await statesOf(account)).length).toBeGreaterThan(2);
+    }
+  });
+});
+
 test('a trail that has delivered nothing yet is read from its first file on', async () => {
   const account = anAccount();
   expect(await account.audit()).toMatchObject({ files: 0, whole: true });
@@ -364,7 +430,7 @@ test('a file too long for one run goes on where it ended', async () => {
   } while (!runs.at(-1)?.whole && runs.length < 20);
   expect(runs.map((r) => r.whole)).toEqual([false, false, true]);
   expect(runs.reduce((n, r) => n + r.added, 0)).toBe(4_500);
-  expect(await allRows(memory, {})).toHaveLength(4_500);
+  expect(await callsIn(memory, {})).toHaveLength(4_500);
 });
 
 test('a flood of reads is counted, its first and last kept whole; what changes something is never cut; read twice it is the same', async () => {
@@ -398,7 +464,7 @@ test('a flood of reads is counted, its first and last kept whole; what changes s
   expect(ids).toEqual(
     [...Array.from({ length: 5 }, (_, n) => `e-${n}`), 'e-2999', ...others.map((o) => JSON.parse(o).eventID)].sort(),
   );
-  const [summary, ...more] = (await allRows(memory, { action: 'ec2:DescribeInstances', resource: 'i-3' }))
+  const [summary, ...more] = (await callsIn(memory, { action: 'ec2:DescribeInstances', resource: 'i-3' }))
     .map((r) => JSON.parse(Buffer.from(r.raw).toString()))
     .filter((e) => e.additionalEventData?.coalesced);
   expect(more).toEqual([]);
@@ -451,7 +517,7 @@ test('without a trail, LookupEvents: by the hour, at its pace, resumed where it 
   expect(runs.length).toBeGreaterThan(3);
   expect(slept).toBe(asked * 500);
   expect(runs.reduce((n, r) => n + r.added, 0)).toBe(740);
-  expect(await allRows(memory, {})).toHaveLength(740);
+  expect(await callsIn(memory, {})).toHaveLength(740);
   world.clock.advance(hours(2));
   await account.audit();
   const { states, gaps } = await coverageIn(memory.table, { from: began - hours(20), to: began }, { now: now() });
@@ -480,7 +546,7 @@ test('what was done while the trail was stopped is read from CloudTrail’s own 
     await account.audit();
     if (n % 7 === 0) account.restart();
   });
-  const found = (await allRows(memory, { action: 'cloudtrail:UpdateTrail' })).map((r) => r.activity.id);
+  const found = (await callsIn(memory, { action: 'cloudtrail:UpdateTrail' })).map((r) => r.activity.id);
   expect(found).toEqual([
     world.cloudtrail.events
       .map((e) => e.record as { eventName: string; eventID: string })

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { createWriter } from '../../shared/activity/append.ts';
 import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
 import type { HourFacts } from '../../shared/activity/completeness.ts';
-import { addPlaces, type Mark, putMark, settle } from '../../shared/activity/marks.ts';
+import { putHours } from '../../shared/activity/hourFacts.ts';
+import { addPlaces, hourItems, type Mark, putMark } from '../../shared/activity/marks.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
 import { breakDisk } from '../../world/fleet.ts';
@@ -128,7 +129,7 @@ test('a proof for a stranger: Python and openssl say that the event is in the lo
 });
 
 test('search and verify say what may be missing, from which hours, and why', async () => {
-  const { anna, log, account } = await begin();
+  const { anna, log, account, writer } = await begin();
   const home = { account: account.world.account, region: account.world.region };
   expect((await anna('activity', 'search', '--action', 'StopLogging')).out).toContain(
     'Nobody can say whether that is all: no trail and no history has been read yet.',
@@ -144,7 +145,10 @@ test('search and verify say what may be missing, from which hours, and why', asy
     covered: [[hour - hours(8), hour - hours(3) + minutes(20)]],
     troubles: ago === 5 ? ['file x: it was deleted'] : [],
   });
-  for (const ago of [7, 6, 5, 4]) await settle(log.table, home, facts(ago), 0);
+  await putHours(
+    { table: log.table, writer, now, home },
+    [7, 6, 5, 4].flatMap((ago) => hourItems(home, facts(ago))),
+  );
   const mark: Mark = {
     v: 1,
     readTo: now,
