@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { stepText } from '../shared/core/incident.ts';
 import { SNOOZE_LIMIT } from '../shared/core/snooze.ts';
 import { days, hours, minutes } from '../shared/core/time.ts';
+import { SCALE_LIMIT } from '../shared/core/wish.ts';
 import type { Question, Command as Wish } from '../shared/runtime/answer.ts';
 import type { Why } from '../shared/runtime/why.ts';
 import type { SearchOptions } from './activity.ts';
@@ -28,6 +29,15 @@ const count = (text: string): number => {
     throw new InvalidArgumentError('Give a number from 1 to 500.');
   return Number(text);
 };
+const number = (text: string): number => {
+  if (!/^[1-9]\d{0,3}$|^10000$/.test(text)) throw new InvalidArgumentError('Give a number from 1 to 10000.');
+  return Number(text);
+};
+const surgeTime = (text: string): number => {
+  const ms = duration(text);
+  if (ms > SCALE_LIMIT) throw new InvalidArgumentError('Give 30m, 2h or 3d; at most 31d. Without it, it is for good.');
+  return ms;
+};
 const reason = (text: string): string => {
   if (!/\S/.test(text) || text.length > 300) throw new InvalidArgumentError('Give 1 to 300 characters.');
   return text;
@@ -47,6 +57,7 @@ Examples:
   $ steward approve 01KAQX4T2D6N8J0V5R3F7G9H1K
   $ steward snooze 01KAQX4T2D6N8J0V5R3F7G9H1K --for 2h --reason 'after the release'
   $ steward pause asg/web --for 2h --reason 'load test'
+  $ steward scale asg/web --to 8 --for 2h --because 'we are on television'
 
 Credentials and region are found as by any AWS tool. The only permission needed is lambda:InvokeFunction on steward-<stage>-answer.
 Times in --json are milliseconds since 1970.`;
@@ -61,7 +72,7 @@ type Options = Common & {
   readonly remediation?: string;
   readonly reason?: string;
   readonly because?: string;
-  readonly to?: string;
+  readonly to?: number | string;
   /** Milliseconds; of `link`, a name. */
   readonly for?: number | string;
   readonly yes?: boolean;
@@ -101,6 +112,15 @@ const reply = async (s: Session, wish: 'approve' | 'deny', id: string, o: Option
       : { do: 'deny', incident: id, step, ...(o.reason === undefined ? {} : { why: o.reason }) };
   await s.obey(command);
 };
+
+const scale = (s: Session, o: Options, what: string): Promise<void> =>
+  s.obey({
+    do: 'scale',
+    what,
+    to: Number(o.to),
+    why: o.because ?? '',
+    ...(o.for === undefined ? {} : { forMs: Number(o.for) }),
+  });
 
 const undo = async (s: Session, id: string, o: Options): Promise<void> => {
   if (!(await s.isMeant(`Put back what incident ${id} did?`, o.yes)))
@@ -337,12 +357,25 @@ export const program = (run: Run): Command => {
       async (s, o, serviceName: string) => {
         if (!(await s.isMeant(`Roll ${serviceName} back${o.to ? ` to ${o.to}` : ''}?`, o.yes)))
           throw new Failure('refused', 'nothing was done: you did not say yes');
-        await s.obey({ do: 'roll-back', serviceName, why: o.because ?? '', ...(o.to ? { to: o.to } : {}) });
+        await s.obey({ do: 'roll-back', serviceName, why: o.because ?? '', ...(o.to ? { to: String(o.to) } : {}) });
       },
     )
       .option('--to <revision>', 'web:7, or the beginning of a digest')
       .requiredOption('--because <why>', 'kept in the record', reason),
   );
+  add(
+    root,
+    'scale <what>',
+    'more of it at once, within its maximum and the cost cap: asg/web, service/shop/web or an ARN',
+    (s, o, what: string) => scale(s, o, what),
+  )
+    .requiredOption('--to <n>', 'so many at least', number)
+    .requiredOption('--because <why>', 'said wherever it is shown', reason)
+    .option(
+      '--for <time>',
+      '30m, 2h, 3d; at most 31d; then it goes down again in steps. Without it for good',
+      surgeTime,
+    );
   const channels = root.command('channels').description('who is told, and whether it reaches them');
   add(channels, 'list', 'the channels of steward.yml, what each is told, and what fails', async (s) =>
     s.answer({ do: 'channels' }, (await view()).showChannels),

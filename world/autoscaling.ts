@@ -6,7 +6,7 @@ import { instanceArn } from './arns.ts';
 import type { Instance } from './ec2.ts';
 import { makeInstance, startInstance, terminateInstance } from './instances.ts';
 import { subnetIn } from './places.ts';
-import { AwsError, defineService, type Operations, queryWords } from './service.ts';
+import { AwsError, defineService, type Operations, queryWords, type Resource } from './service.ts';
 import type { World } from './world.ts';
 
 export type GroupMember = {
@@ -34,6 +34,7 @@ export type ScalingGroup = {
   /** An instance refresh is under way. */
   refreshing: boolean;
   targetGroups: string[];
+  tags: Record<string, string>;
   readonly members: Map<string, GroupMember>;
 };
 export type AutoScalingState = {
@@ -74,6 +75,8 @@ export const addGroup = (world: World, name: string, given: Partial<ScalingGroup
     notices: undefined,
     refreshing: false,
     targetGroups: [],
+    // As they are propagated to its instances.
+    tags: Object.fromEntries(Object.entries(instances[0]?.tags ?? {}).filter(([key]) => !key.startsWith('aws:'))),
     members: new Map(instances.map((i) => [i.id, { lifecycle: 'InService', health: 'Healthy', zone: i.zone }])),
     ...given,
   };
@@ -249,6 +252,28 @@ const sayOfSpot = (world: World, id: string, detailType: string, more: Record<st
     detail: { 'instance-id': id, ...more },
   });
 
+/** As many as are desired: more are launched, and of too many one of the fullest zone goes. */
+const fill = (world: World, group: ScalingGroup) => {
+  const [first] = group.members;
+  const like = first && world.ec2.instances.get(first[0]);
+  const { zones } = group;
+  for (let n = group.members.size; like && n < group.desired; n++)
+    later(world, LAUNCHES_AFTER, () =>
+      launch(world, group, zones[n % zones.length] ?? like.zone, like.tags, like.type),
+    );
+  const staying = [...group.members].filter(([, m]) => !m.lifecycle.startsWith('Terminating'));
+  const inZone = (zone: string) => staying.filter(([, m]) => m.zone === zone).length;
+  const excess = group.suspended.has('Terminate') ? 0 : Math.max(0, staying.length - group.desired);
+  for (const [id, member] of staying.toSorted(([, a], [, b]) => inZone(b.zone) - inZone(a.zone)).slice(0, excess)) {
+    member.lifecycle = group.hook > 0 ? 'Terminating:Wait' : 'Terminating';
+    later(world, Math.max(group.hook, 1_000), () => {
+      const instance = world.ec2.instances.get(id);
+      if (instance) terminateInstance(world, instance);
+      group.members.delete(id);
+    });
+  }
+};
+
 const find = (world: World, name: string | undefined): ScalingGroup => {
   const group = world.autoscaling.groups.get(name ?? '');
   if (group) return group;
@@ -288,12 +313,19 @@ const operations: Operations<typeof api> = {
         CreatedTime: new Date(0),
         CapacityRebalance: g.capacityRebalance,
         TargetGroupARNs: [...g.targetGroups],
+        Tags: Object.entries(g.tags).map(([Key, Value]) => ({
+          Key,
+          Value,
+          ResourceId: g.name,
+          PropagateAtLaunch: true,
+        })),
         SuspendedProcesses: [...g.suspended].map((ProcessName) => ({
           ProcessName,
           SuspensionReason: 'User suspended',
         })),
         Instances: [...g.members].map(([InstanceId, m]) => ({
           InstanceId,
+          InstanceType: world.ec2.instances.get(InstanceId)?.type,
           AvailabilityZone: m.zone,
           LifecycleState: m.lifecycle as 'InService',
           HealthStatus: m.health,
@@ -363,13 +395,22 @@ const operations: Operations<typeof api> = {
         400,
       );
     group.desired = wanted;
-    const [first] = group.members;
-    const like = first && world.ec2.instances.get(first[0]);
-    const zones = group.zones;
-    for (let n = group.members.size; like && n < wanted; n++)
-      later(world, LAUNCHES_AFTER, () =>
-        launch(world, group, zones[n % zones.length] ?? like.zone, like.tags, like.type),
+    fill(world, group);
+    return {};
+  },
+  /** "If a new value for MinSize is larger than the current size of the group, this implicitly sets the group's desired capacity"; MaxSize the other way round. */
+  UpdateAutoScalingGroup: (input, { world }) => {
+    const group = find(world, input.AutoScalingGroupName);
+    const [min, max] = [input.MinSize ?? group.min, input.MaxSize ?? group.max];
+    const desired = input.DesiredCapacity ?? Math.min(max, Math.max(min, group.desired));
+    if (min > max || desired < min || desired > max)
+      throw new AwsError(
+        'ValidationError',
+        `Desired capacity:${desired} must be between the specified min size:${min} and max size:${max}`,
+        400,
       );
+    Object.assign(group, { min, max, desired });
+    fill(world, group);
     return {};
   },
 };
@@ -408,6 +449,11 @@ const launchNow = (world: World, input: LaunchInstancesCommandInput): LaunchInst
 const arnOf = ({ region, account }: World, name: string) =>
   `arn:aws:autoscaling:${region}:${account}:autoScalingGroup:00000000-0000-0000-0000-000000000000:autoScalingGroupName/${name}`;
 
+const resource = (world: World, name = 'none'): Resource => ({
+  arn: arnOf(world, name),
+  tags: world.autoscaling.groups.get(name)?.tags ?? {},
+});
+
 export const autoScalingService = defineService<typeof api>({
   name: 'autoscaling',
   signingName: 'autoscaling',
@@ -426,13 +472,10 @@ export const autoScalingService = defineService<typeof api>({
       })),
   },
   resources: {
-    SetInstanceHealth: (input, world) => [
-      { arn: arnOf(world, groupOf(world, input.InstanceId ?? '')?.name ?? 'none') },
-    ],
-    LaunchInstances: (input, world) => [{ arn: arnOf(world, input.AutoScalingGroupName ?? '') }],
-    TerminateInstanceInAutoScalingGroup: (input, world) => [
-      { arn: arnOf(world, groupOf(world, input.InstanceId ?? '')?.name ?? 'none') },
-    ],
-    SetDesiredCapacity: (input, world) => [{ arn: arnOf(world, input.AutoScalingGroupName ?? '') }],
+    SetInstanceHealth: (input, world) => [resource(world, groupOf(world, input.InstanceId ?? '')?.name)],
+    SetDesiredCapacity: (input, world) => [resource(world, input.AutoScalingGroupName)],
+    UpdateAutoScalingGroup: (input, world) => [resource(world, input.AutoScalingGroupName)],
+    LaunchInstances: (input, world) => [resource(world, input.AutoScalingGroupName)],
+    TerminateInstanceInAutoScalingGroup: (input, world) => [resource(world, groupOf(world, input.InstanceId ?? '')?.name)],
   },
 });

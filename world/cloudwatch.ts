@@ -4,7 +4,7 @@ import { type Alarm, type AlarmAction, alarmOperations, evaluateAlarms } from '.
 import { alarmArn } from './arns.ts';
 import { checkGroups } from './autoscaling.ts';
 import { type Metric, metricOperations } from './metrics.ts';
-import { publishHostMetrics } from './publish.ts';
+import { publishHostMetrics, publishServiceMetrics } from './publish.ts';
 import { defineService, jsonWords, type Operations } from './service.ts';
 import type { World } from './world.ts';
 
@@ -35,6 +35,7 @@ export const startMetrics = (world: World) => {
   const tick = () => {
     evaluateAlarms(world);
     publishHostMetrics(world);
+    publishServiceMetrics(world);
     checkGroups(world);
     clock.at((Math.floor(clock.now() / MINUTE) + 1) * MINUTE, tick);
   };

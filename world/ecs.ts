@@ -182,6 +182,8 @@ export type EcsService = {
   readonly controller: 'ECS' | 'CODE_DEPLOY' | 'EXTERNAL';
   /** Its scheduler does not see to failed health checks, as in an issue of ECS's own. */
   overlooks: boolean;
+  /** CPU units that its clients ask of it, all tasks together. */
+  demand: number;
   placement: { type: 'spread' | 'binpack' | 'random'; field: string }[];
   distinct: boolean;
   readonly targets: readonly ServiceTarget[];

@@ -97,6 +97,7 @@ export type NewService = Partial<
     | 'constraints'
     | 'controller'
     | 'overlooks'
+    | 'demand'
     | 'placement'
     | 'distinct'
     | 'targets'
@@ -129,6 +130,7 @@ export const makeService = (
     constraints: [],
     controller: 'ECS',
     overlooks: false,
+    demand: 0,
     placement: [],
     distinct: false,
     targets: [],

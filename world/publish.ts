@@ -106,6 +106,20 @@ const beat = (world: World, host: Host) => {
   if (isDue && host.agent === 'online' && host.cloudwatch.proof !== undefined) writeProof(world, host, 'beat');
 };
 
+/** What ECS itself publishes of a service whose tasks run. */
+export const publishServiceMetrics = (world: World) => {
+  const at = world.clock.now();
+  for (const { name: cluster, services, tasks } of world.ecs.clusters.values())
+    for (const service of services.values()) {
+      const running = [...tasks.values()].filter((t) => t.service === service.name && t.status === 'RUNNING');
+      const units = running.reduce((sum, t) => sum + t.cpu, 0);
+      const dimensions = again(service, { ClusterName: cluster, ServiceName: service.name });
+      const used = Math.min(100, (100 * service.demand) / Math.max(1, units));
+      if (running.length > 0)
+        putPoint(world, { namespace: 'AWS/ECS', name: 'CPUUtilization', dimensions, point: valuePoint(at, used) });
+    }
+};
+
 export const publishHostMetrics = (world: World) => {
   for (const host of world.hosts.values()) {
     if (!isUp(world, host)) continue;

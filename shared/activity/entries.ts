@@ -69,6 +69,7 @@ const ANSWERS = [
   [/^(?<by>\S.*?) said no to: /, 'Deny'],
   [/^(?<by>\S.*?) snoozed it until /, 'Snooze'],
   [/^(?<by>\S.*?) asked at \S+ to put back /, 'Undo'],
+  [/^(?<by>\S.*?) asked at \S+ for at least /, 'Scale'],
   [/^(?<by>\S.*?) no longer asks to put back /, 'WithdrawUndo'],
   [/^(?<by>\S.*?) made links for /, 'MakeLinks'],
   [/^(?<by>\S.*?) resumed /, 'Resume'],

@@ -233,6 +233,7 @@ const asShape = ({ taskDefinition: raw, tags }: DescribeTaskDefinitionCommandOut
       return log?.logDriver === 'awslogs' && group && prefix ? [{ container: name, group, prefix }] : [];
     }),
     tags: tagsOf(tags),
+    windows: raw?.runtimePlatform?.operatingSystemFamily?.startsWith('WINDOWS') === true,
   };
 };
 

@@ -8,7 +8,10 @@ import {
   SetDesiredCapacityCommand,
   SetInstanceHealthCommand,
   TerminateInstanceInAutoScalingGroupCommand,
+  UpdateAutoScalingGroupCommand,
 } from '@aws-sdk/client-auto-scaling';
+import { settledAt } from '../core/capacity.ts';
+import { NotFound, Refused } from '../core/errors.ts';
 import type { Groups, Member, ScalingGroup } from '../core/groups.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
@@ -53,6 +56,8 @@ const asGroup = (raw: AutoScalingGroup): ScalingGroup => ({
     healthy: isHealthy(i.HealthStatus),
     protected: i.ProtectedFromScaleIn ?? false,
   })),
+  tags: Object.fromEntries((raw.Tags ?? []).map(({ Key = '', Value = '' }) => [Key, Value])),
+  types: [...new Set((raw.Instances ?? []).flatMap((i) => i.InstanceType ?? []))],
 });
 
 const noLaunch = (why: string | undefined): Pick<ScalingGroup, 'noLaunch'> => (why ? { noLaunch: why } : {});
@@ -87,12 +92,13 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
     calling(`cannot look at the Auto Scaling group ${named(names)}`, async () => {
       const found = new Map<string, ScalingGroup>();
       const asked = { AutoScalingGroupNames: [...names] };
+      // One that is being deleted says so: it is none any more.
       for await (const { AutoScalingGroups = [] } of paginateDescribeAutoScalingGroups(
         { client: reader, pageSize: 100 },
         asked,
       ))
         for (const raw of AutoScalingGroups)
-          if (raw.AutoScalingGroupName) found.set(raw.AutoScalingGroupName, asGroup(raw));
+          if (raw.AutoScalingGroupName && !raw.Status) found.set(raw.AutoScalingGroupName, asGroup(raw));
       return found;
     });
   return {
@@ -146,6 +152,22 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
       calling(`cannot set the desired capacity of ${name} to ${desired}`, async () => {
         await writer.send(
           new SetDesiredCapacityCommand({ AutoScalingGroupName: name, DesiredCapacity: desired, HonorCooldown: false }),
+        );
+      }),
+    resize: (name, change) =>
+      calling(`cannot set asg/${name} to at least ${change.to.floor}`, async () => {
+        const { from, to } = change;
+        const now = (await groups([name])).get(name);
+        if (!now) throw new NotFound(`there is no Auto Scaling group ${name}`);
+        if (now.min === to.floor && now.desired === to.wanted) return;
+        if (now.min !== from.floor)
+          throw new Refused('changed-meanwhile', `the minimum of asg/${name} is ${now.min} by now, not ${from.floor}`);
+        await writer.send(
+          new UpdateAutoScalingGroupCommand({
+            AutoScalingGroupName: name,
+            MinSize: to.floor,
+            DesiredCapacity: settledAt(now.desired, change),
+          }),
         );
       }),
   };

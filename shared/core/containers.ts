@@ -149,6 +149,7 @@ export interface TaskShape {
   /** Where its containers log to, of those that do so to CloudWatch. The stream of one is `<prefix>/<container>/<task id>`. */
   readonly logs: readonly { readonly container: string; readonly group: string; readonly prefix: string }[];
   readonly tags: Readonly<Record<string, string>>;
+  readonly windows: boolean;
 }
 
 /** Part of a step, hence plain JSON. */

@@ -46,9 +46,11 @@ const isHeld = (lease: Lease, incident: Incident | undefined, now: Time): boolea
   // Snoozed when it was a person's already.
   if (incident?.state === 'snoozed' && incident.escalatedAt !== undefined) return false;
   if (incident?.state === 'closed' || incident?.state === 'escalated') return false;
+  const last = incident?.attempts.at(-1);
+  // It only looks, and what its last step came to has been seen.
+  if (incident?.state === 'open' && last?.effect !== undefined) return false;
   if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;
   // Refused or asked about something else by now, but nobody has seen yet what its last step came to.
-  const last = incident?.attempts.at(-1);
   return (
     last !== undefined &&
     last.effect === undefined &&
@@ -171,9 +173,10 @@ export const reserve = async (
 
 /**
  * Its place in the budget is its own for long enough: finishing what is under way need not take it again. Only if the incident never went to a
- * person, for then somebody may just be taking the place over.
+ * person, for then somebody may just be taking the place over. What only adds takes none.
  */
-const hasPlace = ({ act, group, target, incident, now }: Proposal): boolean => {
+const hasPlace = ({ act, group, target, incident, now, remediation }: Proposal): boolean => {
+  if (remediation.adds) return true;
   const place = group.repairs[target.arn];
   return (
     act.continues === true &&

@@ -1,4 +1,5 @@
 /** Auto Scaling groups, and what they do to a member by themselves. */
+import type { Level } from './capacity.ts';
 
 export interface Member {
   readonly group: string;
@@ -37,6 +38,9 @@ export interface ScalingGroup {
   /** Why `launch` cannot be asked of it; undefined: it can. */
   readonly noLaunch?: string;
   readonly instances: readonly GroupInstance[];
+  readonly tags: Readonly<Record<string, string>>;
+  /** Of the instances that it has. */
+  readonly types: readonly string[];
 }
 
 /** What a group must do to replace a member that is marked unhealthy. */
@@ -76,6 +80,11 @@ export interface Groups {
   ): Promise<Launched>;
   /** Through its hooks; the group wants one fewer then. */
   terminate(instanceId: string): Promise<void>;
+  /**
+   * Sets the minimum and the desired capacity, if the minimum is what was seen: a desired capacity that something else has moved meanwhile is left alone, as far as the minimum lets it.
+   * Naming the levels makes a repetition harmless. @throws Refused 'changed-meanwhile'
+   */
+  resize(name: string, change: { readonly from: Level; readonly to: Level }): Promise<void>;
 }
 
 export const groupArn = (

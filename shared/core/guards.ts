@@ -26,6 +26,7 @@ export interface Proposal {
     readonly risk: Risk;
     readonly risks?: Readonly<Record<string, Risk>>;
     readonly inStorms?: false;
+    readonly adds?: true;
   };
   readonly act: Act<Json>;
   /** The attempt that it puts back: recovery is never blocked by age, window, attempts, budget or breaker. */
@@ -217,7 +218,12 @@ const inMode: Guard = (p) => {
 };
 
 /** By a person, or because it ends an interruption that one allowed. */
-const allowed = (p: Proposal, must: string) => (p.act.recovers && putsBack(p)) || (approved(p) ?? ask(p, must));
+const allowed = (p: Proposal, must: string) =>
+  (p.act.recovers && putsBack(p)) || (wished(p) ?? approved(p) ?? ask(p, must));
+
+/** Who commands it asks for just this; what is to be decided beside it, another person decides. */
+const wished = ({ incident, act }: Proposal): string | undefined =>
+  incident.wish && act.asks === undefined ? `${incident.wish.by} asked for it` : undefined;
 
 /** Who said yes to exactly this step, and may. */
 const approved = ({ incident, act, now, policy }: Proposal): string | undefined => {
@@ -358,6 +364,7 @@ export const allowedRepairs = (size: number, budget: { max: number; percent: num
 const inBudget: Guard = (p) => {
   const back = putsBack(p);
   if (back) return back;
+  if (p.remediation.adds) return 'it takes nobody out of service';
   const { group } = p.facts;
   if (!group) return wait(p, 'its group could not be seen', 'grant the read permission, or wait until AWS answers');
   if (!Number.isInteger(group.size) || group.size < 1)

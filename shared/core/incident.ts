@@ -83,6 +83,15 @@ export interface Snooze {
   readonly why: string;
 }
 
+/** So many a person wants to be there at least, and until when; without that for good. */
+export interface Wish {
+  readonly by: string;
+  readonly at: Time;
+  readonly to: number;
+  readonly until?: Time;
+  readonly why: string;
+}
+
 export interface Incident {
   readonly kind: 'incident';
   readonly id: string;
@@ -128,6 +137,8 @@ export interface Incident {
   readonly denied?: { readonly step: string; readonly by: string; readonly until: Time };
   /** A person asked that the last effective attempt be put back. */
   readonly undoWanted?: { readonly by: string; readonly at: Time; readonly attempt: Attempt };
+  /** A person commands it: `steward scale`. */
+  readonly wish?: Wish;
   readonly escalatedAt?: Time;
   readonly askedBy?: string;
   readonly log: readonly Line[];

@@ -174,6 +174,14 @@ const known = async ({ target: { arn: target }, remediation }: Work, { store }: 
   };
 };
 
+/** What the pass is about: what is open, having heard the signal, or what the signal opens. */
+const incidentOf = (work: Work, current: Incident | undefined, deps: Deps, now: Time): Incident => {
+  const incident = current
+    ? woken(heard(current, work.signal, now), now)
+    : openedBy(work.signal as Signal, deps.newId(), work.remediation.name, now);
+  return work.wish && work.explain ? { ...incident, wish: work.wish } : incident;
+};
+
 /** Runs one pass. @throws StateUnusable, Conflict, Throttled, Unavailable of the state table: the queue brings the message again */
 export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const now = deps.now();
@@ -187,9 +195,7 @@ export const pass = async (work: Work, deps: Deps): Promise<Answer> => {
   const current = stored?.state === 'closed' ? undefined : stored;
   const nothing = reasonToRest(work, deps, current);
   if (nothing !== undefined) return idle(work, nothing);
-  const incident = current
-    ? woken(heard(current, work.signal, now), now)
-    : openedBy(work.signal as Signal, deps.newId(), remediation.name, now);
+  const incident = incidentOf(work, current, deps, now);
   const p: Pass = {
     work,
     deps,
@@ -384,6 +390,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       tags: deps.policy.tags,
       signal: p.incident.signals,
       releases: p.releases,
+      wish: p.incident.wish,
       declared: deps.policy,
       trustsAnyone: deps.policy.trusted.length > 0,
       trusts: (author: string) => trusts(deps.policy.trusted, author),
@@ -462,7 +469,12 @@ const conclude = async (
     case 'nothing':
       return finish(p, { ...incident, end: gone ?? 'not-ours' }, verdict);
     case 'wait':
-      return rest(p, { ...incident, state: 'waiting', because: verdict.because }, verdict, verdict.until);
+      return rest(
+        p,
+        { ...incident, state: verdict.idle ? 'open' : 'waiting', because: verdict.because },
+        verdict,
+        verdict.until,
+      );
     case 'escalate':
       return rest(p, told(incident, verdict, now), verdict, againWhen(incident, now));
     case 'act':

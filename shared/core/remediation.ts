@@ -1,6 +1,6 @@
 /** One known way to end one kind of trouble: observe, judge, decide, act. Everything Steward does is one of these. */
 import type * as z from 'zod/mini';
-import type { Attempt } from './incident.ts';
+import type { Attempt, Wish } from './incident.ts';
 import type { Issue } from './issues.ts';
 import type { Permission } from './permissions.ts';
 import type { Ports, Running } from './ports.ts';
@@ -60,6 +60,8 @@ export interface Look<Options> {
   readonly releases: Releases;
   /** What the latest signal said. A hint where to look, never proof. */
   readonly signal: { readonly kind: SignalKind; readonly cause: string; readonly author?: string };
+  /** What a person commands to be there. */
+  readonly wish?: Wish | undefined;
   /** Is this principal one whose changes the policy takes as intended (the IaC role)? */
   readonly trusts: (author: string) => boolean;
   /** Whether the policy names any such principal at all. */
@@ -91,8 +93,8 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly about: string;
   readonly answers: readonly SignalKind[];
   readonly risk: Risk;
-  /** The target's ARN, as a pattern with `*`: a signal about anything else is not for this one. */
-  readonly targets: string;
+  /** The target's ARN, as a pattern with `*`, or several: a signal about anything else is not for this one. */
+  readonly targets: string | readonly string[];
   /** Rungs in the order in which they are tried, with one line each for people. */
   readonly ladder: Readonly<Record<string, string>>;
   /** Rungs whose risk is another than the remediation's. */
@@ -105,6 +107,9 @@ export interface Spec<Seen, Step extends Json, Options> {
 
   /** What it ends says nothing of how its target is: it counts in no storm, and none holds it. */
   readonly inStorms?: false;
+
+  /** It takes nobody out of service, it only adds: it needs no place in the budget of its group, and takes none from others. */
+  readonly adds?: true;
 
   /** A cheap bulk look for trouble that no event reported. */
   readonly survey?: (ports: Ports, at: Scan<Options>) => Promise<readonly Signal[]>;

@@ -40,6 +40,8 @@ export type SignalKind =
   | 'container-service.uneven'
   /** A deployment has begun, or is over. */
   | 'container-service.deployed'
+  /** A person wants more of it. */
+  | 'capacity.wanted'
   /** One that belongs to no service: nothing replaces it. */
   | 'container-task.failed'
   /** Something may have been changed that must stay as it is declared. */

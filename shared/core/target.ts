@@ -43,6 +43,16 @@ export const serviceTarget = (where: { account: string; region: string }, cluste
   return targetOf(`arn:${partitionOf(where.region)}:ecs:${where.region}:${where.account}:service/${cluster}/${name}`);
 };
 
+/** By name: the id that its ARN has beside it is not needed. @throws InvalidInput. Source: CreateAutoScalingGroup. */
+export const groupTarget = (where: { account: string; region: string }, name: string): Target => {
+  if (!/^[^:/*?]{1,255}$/.test(name))
+    throw new InvalidInput(`'${name.slice(0, 100)}' is not the name of an Auto Scaling group`);
+  const partition = partitionOf(where.region);
+  return targetOf(
+    `arn:${partition}:autoscaling:${where.region}:${where.account}:autoScalingGroup:*:autoScalingGroupName/${name}`,
+  );
+};
+
 /** @throws InvalidInput when it is not the name of a log group. Source: CreateLogGroup, naming guidelines. */
 export const logGroupTarget = (where: { account: string; region: string }, name: string): Target => {
   if (!/^[\w./#-]{1,512}$/.test(name)) throw new InvalidInput(`'${name.slice(0, 100)}' is not the name of a log group`);
@@ -61,8 +71,9 @@ export const bucketTarget = (where: { account: string; region: string }, name: s
 /** Patterns are those of the remediations: a few, each asked thousands of times. */
 const compiled = new Map<string, RegExp>();
 
-/** Does the ARN match a pattern with `*`? */
-export const matchesArn = (pattern: string, arn: string): boolean => {
+/** Does the ARN match a pattern with `*`, or one of several? */
+export const matchesArn = (pattern: string | readonly string[], arn: string): boolean => {
+  if (typeof pattern !== 'string') return pattern.some((p) => matchesArn(p, arn));
   const known = compiled.get(pattern);
   const regexp = known ?? new RegExp(`^${pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`);
   if (!known) compiled.set(pattern, regexp);

@@ -216,6 +216,15 @@ export const usdPerMonthOf = (
   return 730 * perHour * (CHEAP.includes(region) ? 1 : 1.35);
 };
 
+/** The same of a task on Fargate, Linux on x86: the dearest of the cheap regions, and the dearest of all. ARM and Spot cost less; Windows is not known. */
+export const usdPerMonthOfTask = (
+  { room: { cpu, memory }, windows }: { room: { cpu: number; memory: number }; windows: boolean },
+  region: string,
+): number => {
+  const perHour = 0.049 * (cpu / 1024) + 0.0054 * (memory / 1024);
+  return windows || cpu <= 0 ? Number.NaN : 730 * perHour * (CHEAP.includes(region) ? 1 : 1.5);
+};
+
 const SIZES =
   'nano micro small medium large xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge 32xlarge 48xlarge'.split(
     ' ',

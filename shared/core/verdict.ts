@@ -27,6 +27,12 @@ export interface Act<Step> {
 export type Verdict<Step = Json> =
   | { readonly do: 'close'; readonly because: string }
   | { readonly do: 'nothing'; readonly because: string }
-  | { readonly do: 'wait'; readonly until: Time; readonly because: string }
+  | {
+      readonly do: 'wait';
+      readonly until: Time;
+      readonly because: string;
+      /** Nothing is under way, it only goes on looking: others may work on the target meanwhile. */
+      readonly idle?: true;
+    }
   | Act<Step>
   | { readonly do: 'escalate'; readonly because: string /** What a person can do. */; readonly remedy: string };

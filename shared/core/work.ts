@@ -1,6 +1,6 @@
 /** What a pass is given, and what it answers. */
 import type { Finding, Refusal } from './guards.ts';
-import type { Attempt, Incident } from './incident.ts';
+import type { Attempt, Incident, Wish } from './incident.ts';
 import type { Policy } from './policy.ts';
 import type { Ports } from './ports.ts';
 import type { Remediation } from './remediation.ts';
@@ -45,6 +45,8 @@ export interface Work {
   readonly waited?: number;
   /** Say what would be done, do and write nothing. */
   readonly explain?: boolean;
+  /** Explained only: what a wish would come to that nobody has written down yet. */
+  readonly wish?: Wish;
 }
 
 export interface Answer {

@@ -11,6 +11,7 @@ import { logAgentSilent } from './logAgentSilent.ts';
 import { logGroupWeakened } from './logGroupWeakened.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
 import { releaseUnproven } from './releaseUnproven.ts';
+import { overload } from './overload.ts';
 import { serviceFailing } from './serviceFailing.ts';
 import { serviceUneven } from './serviceUneven.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
@@ -26,6 +27,7 @@ export const remediations: readonly Remediation[] = [
   serviceFailing,
   serviceUneven,
   releaseUnproven,
+  overload,
   unwatchedInstance,
   logAgentSilent,
   trailStopped,

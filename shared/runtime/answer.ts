@@ -14,6 +14,7 @@ import { carriersOf, mayReadBy, readerFor } from '../core/readers.ts';
 import { SNOOZE_LIMIT } from '../core/snooze.ts';
 import { days, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
+import { SCALE_LIMIT } from '../core/wish.ts';
 import type { ActivityLog } from './activity.ts';
 import {
   type ActivityPage,
@@ -99,6 +100,14 @@ const command = z.discriminatedUnion('do', [
   }),
   z.strictObject({ do: z.literal('resume'), scope: text }),
   z.strictObject({ do: z.literal('undo'), incident: text }),
+  z.strictObject({
+    do: z.literal('scale'),
+    what: text,
+    to: z.int().check(z.gte(1), z.lte(10_000)),
+    why: words,
+    /** Absent: for good. */
+    forMs: z.optional(z.int().check(z.gte(60_000), z.lte(SCALE_LIMIT))),
+  }),
   z.strictObject({ do: z.literal('replay'), ids }),
   z.strictObject({ do: z.literal('drop'), ids }),
   z.strictObject({ do: z.literal('promote'), serviceName: text, why: words }),

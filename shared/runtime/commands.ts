@@ -46,6 +46,8 @@ export const carryOut = (c: Command, by: string, deps: AnswerDeps): Promise<Outc
       return goOn(c.scope, by, deps);
     case 'undo':
       return findIncident(c.incident, deps).then((found) => putBack(found, by, deps));
+    case 'scale':
+      return import('./scale.ts').then(({ scale }) => scale(c, by, deps));
     case 'replay':
     case 'drop':
       return unpark(c, deps);

@@ -52,7 +52,7 @@ export const again = async <T>(change: () => Promise<T>): Promise<T> => {
 type Messages = Parameters<Queue['send']>[0];
 
 /** Should the queue not take it, the incident's own time comes later: the command stands. */
-const queued = async (messages: Messages, { queue }: Desk): Promise<string> => {
+export const queued = async (messages: Messages, { queue }: Desk): Promise<string> => {
   if (!queue) return 'it looks again within a minute';
   try {
     await queue.send(messages);

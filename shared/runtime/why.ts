@@ -6,7 +6,15 @@ import { InvalidInput, NotFound, StewardError } from '../core/errors.ts';
 import type { Incident } from '../core/incident.ts';
 import type { Answer } from '../core/pass.ts';
 import type { Pause } from '../core/store.ts';
-import { instanceTarget, matchesArn, type Target, targetOf, volumeTarget } from '../core/target.ts';
+import {
+  groupTarget,
+  instanceTarget,
+  matchesArn,
+  serviceTarget,
+  type Target,
+  targetOf,
+  volumeTarget,
+} from '../core/target.ts';
 import type { Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import { type ActivityRow, activityAround } from './activityQuestions.ts';
@@ -47,7 +55,7 @@ export const findIncident = async (id: string, deps: AnswerDeps): Promise<Incide
   return found;
 };
 
-/** An ARN, or the id of an instance in Steward's own account and region. @throws InvalidInput for what no remediation looks at */
+/** An ARN, or in Steward's own account and region the id of an instance, asg/<name> or service/<cluster>/<name>. @throws InvalidInput for what no remediation looks at */
 export const namedTarget = (text: string, deps: AnswerDeps): Target => {
   const where = { account: deps.home, region: deps.region };
   const target = text.startsWith('arn:')
@@ -56,13 +64,24 @@ export const namedTarget = (text: string, deps: AnswerDeps): Target => {
       ? volumeTarget(where, text)
       : text.startsWith('i-')
         ? instanceTarget(where, text)
-        : undefined;
-  if (!target) throw new InvalidInput(`'${text}' is no target: give an instance id (i-…), an ARN or an incident's id`);
+        : scalable(text, where);
+  if (!target)
+    throw new InvalidInput(
+      `'${text}' is no target: give an instance id (i-…), asg/…, service/…, an ARN or an incident's id`,
+    );
   if (!remediations.some((r) => matchesArn(r.targets, target.arn)))
     throw new InvalidInput(
       `no remediation looks at ${target.arn}: there are ${remediations.map((r) => `${r.name} (${r.targets})`).join(', ')}`,
     );
   return target;
+};
+
+/** 'asg/web' or 'service/shop/web', as they are shown. */
+const scalable = (text: string, where: { account: string; region: string }): Target | undefined => {
+  const [, group] = /^asg\/(.+)$/.exec(text) ?? [];
+  const [, cluster, name] = /^service\/([^/]+)\/([^/]+)$/.exec(text) ?? [];
+  if (group) return groupTarget(where, group);
+  return cluster && name ? serviceTarget(where, cluster, name) : undefined;
 };
 
 /** With what the asker may see of the activity log. */

@@ -574,7 +574,7 @@ const expectations: readonly Expectation[] = [
     is: () => [
       ['web'],
       ['ACTIVE', 'ECS', 0, false, { 'steward:managed': 'true' }],
-      { status: 'ACTIVE', room: { cpu: 256, memory: 512 }, hostPorts: [] },
+      { status: 'ACTIVE', room: { cpu: 256, memory: 512 }, hostPorts: [], windows: false },
       [],
       [],
       'NotFound',

@@ -518,6 +518,10 @@ describe("Steward's own messages", () => {
       },
     ]);
   });
+  test('an Auto Scaling group is named without its id', () => {
+    const target = targetOf(`arn:aws:autoscaling:${HOME}:autoScalingGroup:*:autoScalingGroupName/web`);
+    expect(readAll(sample('steward/wanted'))).toMatchObject([{ signals: [{ kind: 'capacity.wanted', target }] }]);
+  });
   test('a drill keeps who asked', () => {
     expect(readAll(sample('steward/drill'))).toStrictEqual([
       {
@@ -540,7 +544,7 @@ describe("Steward's own messages", () => {
 });
 
 test('every sample is in one of the tables above', () => {
-  const own = ['look', 'look-first', 'signal', 'drill', 'channel-failing', 'plan'].map((n) => `steward/${n}`);
+  const own = ['look', 'look-first', 'signal', 'drill', 'channel-failing', 'plan', 'wanted'].map((n) => `steward/${n}`);
   const forms = ['sns-lambda', 'sqs', 'explain'].map((form) => `alarm/full-disk.${form}`);
   const listed = [
     ...Object.keys(alarms).flatMap((name) => FORMS.map((form) => `alarm/${name}.${form}`)),

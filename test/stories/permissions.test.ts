@@ -391,6 +391,24 @@ const releasesWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** More tasks than there is room for, and more of a group; for a time. */
+const scaledThrough = async (): Promise<Account> => {
+  const desk = createDesk({ policy: { remediations: { overload: { costCapUsdPerMonth: 10_000 } } } });
+  const { account } = desk;
+  const { cluster } = makeCluster(account.world, 'shop', { group: { max: 8 } });
+  addService(account.world, cluster, 'web', { cpu: 1024, memory: 2048, tags: MANAGED });
+  await account.run(minutes(15));
+  const scale = (what: string, to: string) =>
+    desk.steward('alice')('scale', what, '--to', to, '--for', '20m', '--because', 'a test');
+  expect(await scale('shop/web', '8')).toMatchObject({ code: 0, err: '' });
+  const of = (name: string) => account.incidents().find((i) => i.target.endsWith(name));
+  await account.run(STEPS * 3, () => of('shop/web')?.state === 'closed');
+  expect(await scale('asg/shop', '6')).toMatchObject({ code: 0, err: '' });
+  await account.run(STEPS, () => of('Name/shop')?.state === 'closed');
+  expect(['shop/web', 'Name/shop'].map((n) => of(n)?.end)).toEqual(['healthy', 'healthy']);
+  return account;
+};
+
 /** A spot instance that is a container instance and a target. */
 const spotWorkedThrough = async (): Promise<Account> => {
   const account = createAccount({ policy: { preset: 'automatic' } });
@@ -414,6 +432,7 @@ describe('declared = called', () => {
       await servicesWorkedThrough(),
       await zonesWorkedThrough(),
       await releasesWorkedThrough(),
+      await scaledThrough(),
       await spotWorkedThrough(),
       ...(await flowLogsWorkedThrough()),
     ];

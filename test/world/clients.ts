@@ -1,4 +1,5 @@
 /** SDK clients that talk to a world without sockets. */
+import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
@@ -19,6 +20,7 @@ type Credentials = { accessKeyId: string; secretAccessKey: string; sessionToken?
 export const clientsOf = (world: World, credentials: Credentials = rootCredentials) => {
   const options = { region: world.region, credentials, requestHandler: requestHandler(world), maxAttempts: 1 };
   return {
+    autoscaling: new AutoScalingClient(options),
     ec2: new EC2Client(options),
     ssm: new SSMClient(options),
     cloudwatch: new CloudWatchClient(options),

@@ -1,0 +1,54 @@
+/** How many of something there are, what nobody goes below, and how that is raised and taken back. Pure. */
+
+/** Part of a step, hence plain JSON. */
+export type Level = {
+  /** What nothing that scales by itself goes below. */
+  readonly floor: number;
+  /** What is wanted now. */
+  readonly wanted: number;
+};
+
+export interface Capacity extends Level {
+  /** 'asg/web', 'shop/web' */
+  readonly name: string;
+  readonly unit: 'instance' | 'task';
+  /** Undefined: nothing says how many there may be. */
+  readonly ceiling: number | undefined;
+  /** In service, or running. */
+  readonly there: number;
+}
+
+export const levelOf = ({ floor, wanted }: Level): Level => ({ floor, wanted });
+
+/** At least so many. Never lower than it is. */
+export const raised = ({ floor, wanted }: Level, to: number): Level => ({
+  floor: Math.max(floor, to),
+  wanted: Math.max(wanted, to),
+});
+
+/** What is wanted after a change that was decided on when `from` was so, where `wanted` is by now: what else has moved it is right, as far as the floor lets it. */
+export const settledAt = (wanted: number, { from, to }: { readonly from: Level; readonly to: Level }): number => {
+  if (wanted === from.wanted) return to.wanted;
+  return Math.max(wanted, to.wanted > from.wanted ? to.wanted : to.floor);
+};
+
+/** A tenth of it at once, and at least one. */
+const STEP = 10;
+
+/**
+ * One step down to a floor of `to`. What stands on the floor goes with it, slowly, and not below what was wanted before; what something else holds above the floor
+ * stays where it is, so the floor is taken away at once.
+ */
+export const lowered = ({ floor, wanted }: Level, former: Level, to: number): Level => {
+  if (wanted > floor) return { floor: to, wanted };
+  const bottom = Math.max(to, former.wanted);
+  const next = floor - Math.max(1, Math.floor(floor / STEP));
+  return next > bottom ? { floor: next, wanted: next } : { floor: to, wanted: Math.min(bottom, wanted) };
+};
+
+/** How many steps that takes at most. */
+export const stepsDown = (from: number, to: number): number => {
+  let steps = 1;
+  for (let n = from; n > to; n -= Math.max(1, Math.floor(n / STEP))) steps++;
+  return steps;
+};
