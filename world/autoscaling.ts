@@ -476,6 +476,8 @@ export const autoScalingService = defineService<typeof api>({
     SetDesiredCapacity: (input, world) => [resource(world, input.AutoScalingGroupName)],
     UpdateAutoScalingGroup: (input, world) => [resource(world, input.AutoScalingGroupName)],
     LaunchInstances: (input, world) => [resource(world, input.AutoScalingGroupName)],
-    TerminateInstanceInAutoScalingGroup: (input, world) => [resource(world, groupOf(world, input.InstanceId ?? '')?.name)],
+    TerminateInstanceInAutoScalingGroup: (input, world) => [
+      resource(world, groupOf(world, input.InstanceId ?? '')?.name),
+    ],
   },
 });

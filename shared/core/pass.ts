@@ -391,6 +391,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       signal: p.incident.signals,
       releases: p.releases,
       wish: p.incident.wish,
+      atWork: atWork(p),
       declared: deps.policy,
       trustsAnyone: deps.policy.trusted.length > 0,
       trusts: (author: string) => trusts(deps.policy.trusted, author),
@@ -412,6 +413,10 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
 const keepReleases = async ({ work, deps }: Pass, { releases }: Assessment): Promise<void> => {
   if (releases && !work.explain) await deps.store.write({ put: releases });
 };
+
+/** The lease says it; one that is over counts until it ends, for nobody gives it back. */
+const atWork = ({ chart: { lease }, incident, now }: Pass): string | undefined =>
+  lease && lease.incident !== incident.id && lease.until > now ? lease.remediation : undefined;
 
 const noteSeen = (incident: Incident, { seen, facts, healthy }: Assessment, now: Time): Incident => ({
   ...logged(incident, now, 'seen', seen),

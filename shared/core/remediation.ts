@@ -62,6 +62,8 @@ export interface Look<Options> {
   readonly signal: { readonly kind: SignalKind; readonly cause: string; readonly author?: string };
   /** What a person commands to be there. */
   readonly wish?: Wish | undefined;
+  /** Another remediation that has changed the target within the last minutes, and may be in the middle of it. */
+  readonly atWork?: string | undefined;
   /** Is this principal one whose changes the policy takes as intended (the IaC role)? */
   readonly trusts: (author: string) => boolean;
   /** Whether the policy names any such principal at all. */

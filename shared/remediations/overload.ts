@@ -300,6 +300,8 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     return { do: 'wait', until: now + seconds(20), because: `${is}: ${look.attempts.at(-1)?.plan} does not show yet` };
   if (!wish) return { do: 'nothing', because: is };
   const last = made(look).at(-1);
+  if (last && last.step.to.floor !== c.floor && look.atWork !== undefined)
+    return { do: 'wait', idle: true, until: now + minutes(1), because: `${is}; ${look.atWork} is at work on it` };
   if (last && last.step.to.floor !== c.floor)
     return {
       do: 'nothing',

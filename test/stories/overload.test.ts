@@ -21,7 +21,9 @@ import { type AccountOptions, following } from './account.ts';
 const NAME = 'overload';
 const MANAGED = { 'steward:managed': 'true' };
 /** What costs is tried elsewhere. */
-const RICH = { remediations: { [NAME]: { costCapUsdPerMonth: 100_000 } } };
+const RICH = {
+  remediations: { [NAME]: { costCapUsdPerMonth: 100_000 }, 'service-uneven-zones': { mode: 'off' } },
+};
 const WHY = ['--because', 'we are on television'];
 
 const desk = (options: AccountOptions = {}) => {
@@ -299,6 +301,25 @@ describe('an ECS service', () => {
     await s.run(hours(3), s.over);
     expect(s.last()).toMatchObject({ end: 'not-ours' });
     expect(s.running()).toBe(4);
+  });
+
+  test('its tasks are moved to other zones meanwhile, which wants more of them for a while: that is nobody else', async () => {
+    const policy = { preset: 'automatic', remediations: { 'service-uneven-zones': { costCapUsdPerMonth: 1_000 } } };
+    const d = desk({ policy });
+    const [zone = ''] = Object.keys(d.world.zones);
+    const { cluster } = makeCluster(d.world, 'shop', { zones: [zone, zone, zone, zone], instances: 4 });
+    const placement = [{ type: 'binpack' as const, field: 'memory' }];
+    const { service: web } = addService(d.world, cluster, 'web', { balanced: true, tags: MANAGED, placement });
+    await d.run(minutes(2));
+    const scale = ['scale', 'shop/web', '--to', '5', '--for', '2h', ...WHY];
+    expect(await d.steward('alice')(...scale)).toMatchObject({ code: 0 });
+    const uneven = following(d.account, 'service/shop/web', 'service-uneven-zones');
+    const own = following(d.account, 'service/shop/web', NAME);
+    await d.run(hours(4), own.over);
+    expect(uneven.last()).toMatchObject({ end: 'healthy' });
+    expect(uneven.last()?.attempts.length).toBeGreaterThan(2);
+    expect(own.last()).toMatchObject({ end: 'healthy' });
+    expect(web.desired).toBe(3);
   });
 
   test('it is deleted meanwhile', async () => {
