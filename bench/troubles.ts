@@ -11,8 +11,17 @@ import { remediations } from '../shared/remediations/index.ts';
 import type { Account } from '../test/stories/account.ts';
 import { clientsOf } from '../test/world/clients.ts';
 import { addTrail } from '../world/cloudtrail.ts';
-import { addService, breakEcsAgent, hangTasks, makeCluster, runningTasks } from '../world/clusters.ts';
+import {
+  addService,
+  breakEcsAgent,
+  hangTasks,
+  makeCluster,
+  nextDefinition,
+  runningTasks,
+  setImage,
+} from '../world/clusters.ts';
 import { clusterNamed } from '../world/ecs.ts';
+import { deploy } from '../world/ecsScheduler.ts';
 import { addAlarm, breakDisk, breakLoad, hostOf } from '../world/fleet.ts';
 import { makeVpc } from '../world/flowLogs.ts';
 import { impair, makeInstance } from '../world/instances.ts';
@@ -74,6 +83,22 @@ const TROUBLES: Readonly<Record<string, readonly [remediation: string, begin: Be
       addService(world, makeCluster(world, 'bench').cluster, 'bench', { balanced: true, tags });
     },
   ],
+  badRelease: [
+    'release-unproven',
+    ({ world }) => {
+      const service = clusterNamed(world, 'bench').services.get('bench');
+      const definition = world.ecs.definitions.get('bench:1');
+      if (!service || !definition) throw new Error('it was made before');
+      setImage(world, 'bench:2', { exits: { afterMs: 40_000, code: 1 }, says: ['panic: no database'] });
+      deploy(world, service, nextDefinition(world, { definition }, 'bench:2').arn);
+    },
+    ({ world }) => {
+      const tags = { 'steward:managed': 'true' };
+      makeLogGroup(world, { name: '/ecs/bench' });
+      const logs = { group: '/ecs/bench', prefix: 'bench' };
+      addService(world, makeCluster(world, 'bench').cluster, 'bench', { balanced: true, tags, logs });
+    },
+  ],
   trailKey: [
     'trail-undelivered',
     ({ world }) => {
@@ -108,6 +133,7 @@ const POLICY = {
   preset: 'automatic',
   remediations: {
     'unwatched-instance': { mode: 'act' },
+    'release-unproven': {},
     'memory-exhausted': { restartable: ['shop'] },
     'cpu-exhausted': { restartable: ['shop'] },
     'flow-logs-missing': { destination: { type: 's3', arn: 'arn:aws:s3:::bench-flow-logs' } },
@@ -164,6 +190,8 @@ export const troubles = async (table: (name: string) => Promise<Table>): Promise
     figures[`${name}.writeUnits`] = writeUnits;
     // A task that hangs is dead to those who ask it.
     if (name === 'hungTask') figures['containers.deathToHealthyS'] = seconds;
+    // Until what was gone back to has passed as well.
+    if (name === 'badRelease') figures['release.badToLastGoodS'] = seconds;
   }
   return figures;
 };

@@ -11,7 +11,7 @@ import { available } from '../world/hosts.ts';
 import { PROJECT } from './deploy.ts';
 import { type Sandbox, startSandbox } from './start.ts';
 import { invoke, spawnSteward } from './steward.ts';
-import { troubles } from './troubles.ts';
+import { breakRelease, troubles } from './troubles.ts';
 
 const say = (text = ''): void => console.log(text);
 
@@ -28,6 +28,7 @@ const STEWARD = [
   'pause',
   'resume',
   'undo',
+  'release',
   'channels',
   'activity',
   'parked',
@@ -40,6 +41,7 @@ const HELP = `
 ${Object.entries(troubles)
   .map(([name, { what }]) => `  ${`break ${name} <instance>`.padEnd(34)} ${what}`)
   .join('\n')}
+  break release                      a revision of shop/web is deployed whose tasks end after 40 s
   break trail                        somebody stops the CloudTrail trail
   grow file <instance> [path]        a file begins to grow by 1 MiB a second; stop file <instance> [path] ends that
   events list                        the sample events
@@ -109,8 +111,11 @@ const breakIt = async (sandbox: Sandbox, [what = '', ...rest]: readonly string[]
       '  The trail audit was stopped, by root. Watch it: incidents --recent, activity search --action StopLogging',
     );
   }
+  if (what === 'release')
+    return void say(`  ${breakRelease(sandbox.world)} Watch it: release list shop/web, incidents`);
   const trouble = troubles[what];
-  if (!trouble) throw new Error(`nothing is broken by break ${what}: disk, ${Object.keys(troubles).join(', ')}, trail`);
+  if (!trouble)
+    throw new Error(`nothing is broken by break ${what}: disk, ${Object.keys(troubles).join(', ')}, release, trail`);
   const instance = named(sandbox, rest[0]);
   say(`  ${trouble.begin(sandbox.world, instance)} Watch it: why ${instance.tags['Name']}`);
 };

@@ -63,7 +63,7 @@ export interface StartOptions {
 
 const addCluster = (world: World): readonly Instance[] => {
   const { cluster, hosts } = makeCluster(world, 'shop');
-  addService(world, cluster, 'web');
+  addService(world, cluster, 'web', { tags: { 'steward:managed': 'true' } });
   return hosts;
 };
 

@@ -1,6 +1,7 @@
 /** How each trouble begins, by the word that follows `break`. What fills a disk has a command of its own in the shell: it takes a path. */
-import { breakEcsAgent } from '../world/clusters.ts';
+import { breakEcsAgent, nextDefinition, setImage } from '../world/clusters.ts';
 import type { Instance } from '../world/ec2.ts';
+import { deploy } from '../world/ecsScheduler.ts';
 import { breakLoad, hostOf } from '../world/fleet.ts';
 import { impair } from '../world/instances.ts';
 import type { World } from '../world/world.ts';
@@ -61,4 +62,19 @@ export const troubles: Readonly<Record<string, Trouble>> = {
       return `The ECS agent of ${nameOf(instance)} is cut off. ECS tells that at once; its tasks go on.`;
     },
   },
+};
+
+/** Of the service web in the cluster shop. */
+export const breakRelease = (world: World): string => {
+  const service = world.ecs.clusters.get('shop')?.services.get('web');
+  const primary = service?.deployments
+    .find((d) => d.status === 'PRIMARY')
+    ?.definition.split('/')
+    .at(-1);
+  const definition = world.ecs.definitions.get(primary ?? '');
+  if (!service || !definition) throw new Error('there is no service web in the cluster shop');
+  setImage(world, 'web:bad', { exits: { afterMs: 40_000, code: 1 }, says: ['panic: no database'] });
+  const { arn } = nextDefinition(world, { definition }, 'web:bad');
+  deploy(world, service, arn);
+  return `${arn.split('/').at(-1)} was deployed to shop/web, and its tasks end. By this policy a person is asked before it is rolled back.`;
 };

@@ -133,7 +133,20 @@ const furnish = async (account: Account) => {
   await ecs.send(
     new RegisterTaskDefinitionCommand({
       family: 'web',
-      containerDefinitions: [{ name: 'web', image: 'web:1', cpu: 256, memory: 512 }],
+      taskRoleArn: 'arn:aws:iam::111122223333:role/web',
+      tags: [{ key: 'steward:migration', value: 'true' }],
+      containerDefinitions: [
+        {
+          name: 'web',
+          image: 'web:1',
+          cpu: 256,
+          memory: 512,
+          logConfiguration: {
+            logDriver: 'awslogs',
+            options: { 'awslogs-group': '/ecs/web', 'awslogs-stream-prefix': 'web' },
+          },
+        },
+      ],
     }),
   );
   await ecs.send(
@@ -184,6 +197,16 @@ const sessionOf = (id: string, remediation = 'full-disk') => ({
 const zoneIds = { because: 'moto knows no zone ids, so the names stand for them' };
 const atOnce = 'moto changes a volume at once, to any size, at any time';
 const noHosts = 'moto has no hosts: each command succeeds and prints nothing';
+
+/** Of web:1, by a digest. */
+const COPY = {
+  stale: 'Refused deployed-meanwhile',
+  copy: 'web:2',
+  images: [{ name: 'web', image: `web@sha256:${'1'.repeat(64)}` }],
+  roles: ['arn:aws:iam::111122223333:role/web'],
+  logs: [{ container: 'web', group: '/ecs/web', prefix: 'web' }],
+  room: { cpu: 256, memory: 512 },
+};
 
 const expectations: readonly Expectation[] = [
   {
@@ -574,7 +597,16 @@ const expectations: readonly Expectation[] = [
     is: () => [
       ['web'],
       ['ACTIVE', 'ECS', 0, false, { 'steward:managed': 'true' }],
-      { status: 'ACTIVE', room: { cpu: 256, memory: 512 }, hostPorts: [], windows: false },
+      {
+        status: 'ACTIVE',
+        room: { cpu: 256, memory: 512 },
+        hostPorts: [],
+        windows: false,
+        images: [{ name: 'web', image: 'web:1' }],
+        roles: ['arn:aws:iam::111122223333:role/web'],
+        logs: [{ container: 'web', group: '/ecs/web', prefix: 'web' }],
+        tags: { 'steward:migration': 'true' },
+      },
       [],
       [],
       'NotFound',
@@ -629,6 +661,72 @@ const expectations: readonly Expectation[] = [
       because: 'moto lists nothing for a cluster that it lacks, and fails by itself over an instance that it lacks',
       is: () => [undefined, [], { value: [] }, 'Unavailable'],
     },
+  },
+  {
+    name: 'containers: a copy of a definition that names its digests, deployed if nobody else has deployed',
+    run: async ({ ports }) => {
+      const primaryOf = async () => {
+        const [service] = await ports.containers.services('contract', ['web']);
+        return { arn: service?.arn ?? '', ...service?.deployments.find((d) => d.status === 'PRIMARY') };
+      };
+      const { arn, id: deployment = '', definition = '' } = await primaryOf();
+      const pins = { web: `web@sha256:${'1'.repeat(64)}` };
+      const stale = await failure(ports.containers.deploy(arn, { deployment: 'ecs-svc/0', definition, pins }));
+      const { definition: copy } = await ports.containers.deploy(arn, { deployment, definition, pins });
+      const { images, roles, logs, room } = await ports.containers.definition(copy);
+      return {
+        stale,
+        isPrimary: (await primaryOf()).definition === copy,
+        copy: copy.split('/').at(-1),
+        images,
+        roles,
+        logs,
+        room,
+      };
+    },
+    is: () => ({ ...COPY, isPrimary: true }),
+    onMoto: { because: 'moto never replaces a primary deployment', is: () => ({ ...COPY, isPrimary: false }) },
+  },
+  {
+    name: 'metrics.alarmStates: by name, and since when; what is not there is left out',
+    run: ({ ports }) => ports.metrics.alarmStates(['disk one /data', 'none']),
+    is: () => ({
+      'disk one /data': { state: expect.stringMatching(/^(OK|ALARM|INSUFFICIENT_DATA)$/), since: expect.any(Number) },
+    }),
+  },
+  {
+    name: 'metrics.sums: what was counted in each period',
+    run: async (account, fleet) => {
+      const metric = { namespace: 'Contract', name: 'Requests', dimensions: { Of: 'web' } };
+      await new CloudWatchClient(account.client).send(
+        new PutMetricDataCommand({
+          Namespace: 'Contract',
+          MetricData: [1, 2, 4].map((Value) => ({
+            MetricName: 'Requests',
+            Dimensions: [{ Name: 'Of', Value: 'web' }],
+            Timestamp: new Date(fleet.now - minutes(10)),
+            Value,
+          })),
+        }),
+      );
+      const nothing = { ...metric, dimensions: { Of: 'nobody' } };
+      const range = { from: fleet.now - hours(1), to: fleet.now + minutes(1), period: minutes(1) };
+      return (await account.ports.metrics.sums([metric, nothing], range)).map((points) => points.map((p) => p.value));
+    },
+    is: () => [[7], []],
+  },
+  {
+    name: 'logGroups.lines: the latest of a stream, and one that is not there',
+    run: async ({ ports }) => failure(ports.logGroups.lines('/ecs/none', 'web/web/1', 10)),
+    is: () => 'NotFound',
+  },
+  {
+    name: 'loadBalancers.balancersOf: no such target group',
+    run: ({ ports }) =>
+      ports.loadBalancers.balancersOf(
+        `arn:aws:elasticloadbalancing:${REGION}:111122223333:targetgroup/none/0123456789abcdef`,
+      ),
+    is: () => 'NotFound',
   },
   {
     name: 'loadBalancers.health: no such target group',
