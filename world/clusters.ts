@@ -86,6 +86,8 @@ export type FurnishedService = {
   readonly targetGroup: TargetGroup | undefined;
 };
 
+const roleArn = ({ account }: World, name: string): string => `arn:aws:iam::${account}:role/${name}`;
+
 /** One container a task, named as the service. */
 export const addService = (
   world: World,
@@ -101,7 +103,7 @@ export const addService = (
     checked = false,
     hostPort = 0,
     logs,
-    roles = {},
+    roles = { taskRole: roleArn(world, `${name}-task`), executionRole: roleArn(world, 'ecsTaskExecutionRole') },
     balanced,
     ...given
   } = options;

@@ -45,6 +45,9 @@ const each = (world: World, kind: string, cluster: string | undefined, ids: read
 const inCluster = (world: World, given: string | undefined) => ({ 'ecs:cluster': clusterResource(world, given).arn });
 
 /** Resource types: Service Authorization Reference, "Actions defined by Amazon Elastic Container Service". */
+const passing = (...roles: (string | undefined)[]) =>
+  roles.flatMap((role) => passRole(role, 'ecs-tasks.amazonaws.com'));
+
 export const ecsService = defineService<typeof api>({
   name: 'ecs',
   signingName: 'ecs',
@@ -76,8 +79,12 @@ export const ecsService = defineService<typeof api>({
     ListTagsForResource: (input) => [{ arn: input.resourceArn ?? '*' }],
   },
   requires: {
-    RegisterTaskDefinition: (input) =>
-      [input.taskRoleArn, input.executionRoleArn].flatMap((role) => passRole(role, 'ecs-tasks.amazonaws.com')),
+    RegisterTaskDefinition: (input) => passing(input.taskRoleArn, input.executionRoleArn),
+    // Not documented, and so it is: with another definition its roles are passed, with another count they are not.
+    UpdateService: (input, world) => {
+      const found = input.taskDefinition ? definitionOf(world, input.taskDefinition) : undefined;
+      return passing(found?.taskRole, found?.executionRole);
+    },
   },
   context: {
     UpdateContainerInstancesState: (input, world) => inCluster(world, input.cluster),

@@ -436,7 +436,7 @@ const streamsOf = ({ picture }: Seen, { shape }: Closely): readonly Stream[] => 
 
 const rollingBack = (
   seen: Seen,
-  { former }: Closely,
+  { former, shape }: Closely,
   look: Look<Options>,
   is: string,
   askedBy: string | undefined,
@@ -485,7 +485,8 @@ const rollingBack = (
       to: former.deployment,
       definition: former.definition,
       pins,
-      roles: pins ? former.shape.roles : [],
+      // Those of the newer one for putting it back.
+      roles: [...new Set([...former.shape.roles, ...(shape?.roles ?? [])])],
       newer: primary.definition,
       by: askedBy ?? 'steward',
     },

@@ -72,7 +72,14 @@ type Options = z.output<typeof options>;
 type Step =
   | { readonly do: 'stop'; readonly task: string }
   | { readonly do: 'drain'; readonly unit: string; readonly instance: string }
-  | { readonly do: 'roll-back'; readonly service: string; readonly from: string; readonly to: string };
+  | {
+      readonly do: 'roll-back';
+      readonly service: string;
+      readonly from: string;
+      readonly to: string;
+      /** ARNs that ECS is given to run it, and to run what it is put back to. */
+      readonly roles: readonly string[];
+    };
 
 /** What is looked at only once patience has run out. */
 interface Closely {
@@ -474,7 +481,13 @@ const rollingBack = (seen: Service, closely: Closely, look: Look<Options>, is: s
   return {
     do: 'act',
     rung: 'roll-back',
-    step: { do: 'roll-back', service: service.arn, from: primary.definition, to: former.definition },
+    step: {
+      do: 'roll-back',
+      service: service.arn,
+      from: primary.definition,
+      to: former.definition,
+      roles: [...new Set([...former.shape.roles, ...(closely.shape?.roles ?? [])])],
+    },
     plan: `deploy ${to} to ${service.name} again, which ran whole on ${iso(former.at).slice(0, 16)}Z`,
     because: `${is}; ${current} was deployed ${span(now - primary.createdAt)} ago${digests.length > 0 ? `; in ${to} ${digests.join(', ')}` : ''}`,
     ...(o.rollBack && !isMigration
@@ -689,6 +702,12 @@ at once, with the figures. A task of no service is nobody's to start again: a pe
       resources: ['arn:*:ecs:*:*:service/*'],
       whenTagged: 'aws:ResourceTag',
     },
+    {
+      for: 'act',
+      actions: ['iam:PassRole'],
+      resources: ['arn:*:iam::*:role/*'],
+      passedTo: ['ecs-tasks.amazonaws.com'],
+    },
   ],
   options,
   attemptsPerDay: 8,
@@ -701,7 +720,16 @@ at once, with the figures. A task of no service is nobody's to start again: a pe
   isHealthy,
   decide,
   act,
-  touches: (step) => (step.do === 'stop' ? [step.task] : step.do === 'drain' ? [step.unit] : []),
+  touches: (step) => {
+    switch (step.do) {
+      case 'stop':
+        return [step.task];
+      case 'drain':
+        return [step.unit];
+      case 'roll-back':
+        return step.roles;
+    }
+  },
   before: (seen): Before => ({ serving: seen.is === 'service' ? seen.picture.serving.length : 0 }),
   effect,
   undo: async ({ step }, { containers }) => {

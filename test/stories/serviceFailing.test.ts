@@ -38,7 +38,7 @@ const started = async ({ of = {}, web = {}, ...options }: Told = {}) => {
   const made = addService(world, cluster, 'web', { balanced: true, tags: MANAGED, ...web });
   const { service } = made;
   await run(minutes(15));
-  const calls = (operation: string) => world.calls.filter((c) => c.operation === operation);
+  const calls = (operation: string) => world.calls.filter((c) => c.action.endsWith(`:${operation}`));
   const running = () => runningTasks(cluster, service);
   /** What a person or a pipeline asks of ECS. */
   const asked = async (call: Promise<unknown>) => {
