@@ -1,10 +1,11 @@
 /**
- * What one line of the log says. Three sources, one shape: AWS (a CloudTrail record, bare or in an EventBridge envelope), hosts, and Steward itself, whose
+ * What one line of the log says. Three sources, one shape: AWS (a CloudTrail record, bare or in an EventBridge envelope), hosts (hostLine.ts), and Steward itself, whose
  * records are CloudTrail-shaped as well. Whatever came is kept byte for byte; what is read out of it here is only for finding it again.
  */
 import { messageOf } from '../core/errors.ts';
 import type { Time } from '../core/time.ts';
 import { sha256 } from './hashing.ts';
+import { type HostEvent, hostEventIn, namesOf } from './hostLine.ts';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 type Fields = { readonly [key: string]: Json };
@@ -57,8 +58,11 @@ const namesSomething = (key: string): boolean => {
 };
 const LONGEST_NAME = 2_048;
 
+/** An instance is one under whatever name: Session Manager calls it `target`. */
+const INSTANCE = /^m?i-[0-9a-f]{8,17}$/;
+
 const namesBy = (key: string, text: string): boolean =>
-  text !== '' && text.length <= LONGEST_NAME && (namesSomething(key) || text.startsWith('arn:'));
+  text !== '' && text.length <= LONGEST_NAME && (namesSomething(key) || text.startsWith('arn:') || INSTANCE.test(text));
 
 const collect = (value: Json | undefined, key: string, into: Set<string>, depth: number): void => {
   if (typeof value === 'string') {
@@ -140,6 +144,26 @@ const ofJson = (outer: Fields, raw: Uint8Array): Activity => {
   };
 };
 
+const ofHost = (event: HostEvent, raw: Uint8Array): Activity => {
+  const { account, region, stream, time, is, numbered, trouble } = event;
+  const who = texts(is.user, is.certificate, is.key, is.user === undefined ? stream : undefined);
+  return {
+    account,
+    region,
+    // What is sent again is the same event; what says another thing under the same number is not, and is flagged.
+    id: numbered ? `host/${stream}/${numbered.chain}/${numbered.seq}` : hashId(raw),
+    time,
+    who,
+    what: `host:${is.what}`,
+    resources: [...new Set(namesOf(event))],
+    cut: false,
+    ...(is.ip === undefined ? {} : { ip: is.ip }),
+    ...(is.error === undefined ? {} : { error: is.error }),
+    // Others have an error that says what is wrong; a flood of them must not be looked at in every search.
+    ...(trouble === undefined || is.what !== 'Unreadable' ? {} : { unreadable: trouble }),
+  };
+};
+
 const hashId = (raw: Uint8Array): string => `sha256:${sha256(raw).toString('hex')}`;
 
 const unreadable = (raw: Uint8Array, why: string): Activity => ({
@@ -160,7 +184,9 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true });
 export const readActivity = (raw: Uint8Array): Activity => {
   try {
     const value: Json = JSON.parse(UTF8.decode(raw));
-    return isFields(value) ? ofJson(value, raw) : unreadable(raw, 'it is JSON, but no object');
+    if (!isFields(value)) return unreadable(raw, 'it is JSON, but no object');
+    const host = 'hostLine' in value ? hostEventIn(value) : undefined;
+    return host ? ofHost(host, raw) : ofJson(value, raw);
   } catch (e) {
     return unreadable(raw, messageOf(e));
   }
