@@ -56,6 +56,12 @@ export const parameters = {
     allowedPattern: '^[A-Za-z0-9/_.-]{0,200}$',
     variable: 'STEWARD_GROUP',
   },
+  Watch: {
+    description:
+      'sessions: who comes in and goes, and what is run by sudo; commands: every program started in a login, too',
+    allowedPattern: '^(sessions|commands)$',
+    variable: 'STEWARD_WATCH',
+  },
   Token: {
     description: 'The same token does its work once',
     allowedPattern: '^[A-Za-z0-9-]{1,64}$',

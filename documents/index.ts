@@ -83,4 +83,14 @@ export const documents: readonly { readonly name: DocumentName; readonly content
       60,
     ),
   },
+  {
+    name: 'watch-host',
+    content: command(
+      'watch-host',
+      'Steward: lets the host ship who comes in and goes, and what is run by sudo, into the activity log. Run each half hour by State Manager, where the policy wants it.',
+      ['Watch', 'Group'],
+      ['common.sh', 'agents.sh', 'watch-host/head.sh', 'watch-host/ship.sh', 'watch-host/script.sh'],
+      120,
+    ),
+  },
 ];

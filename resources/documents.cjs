@@ -1,5 +1,5 @@
 /** The host documents, under names that carry the stage. A new version replaces the old one in place: its content is in the name of no one else. */
-const { logicalId } = require('./from-source.cjs');
+const { logicalId, policy } = require('./from-source.cjs');
 const { LOCAL } = require('./local.cjs');
 
 module.exports = ({ resolveVariable }) =>
@@ -19,7 +19,10 @@ module.exports = ({ resolveVariable }) =>
         Content: literal(content),
       },
     });
+    const isWanted = ({ name }) => name !== 'watch-host' || policy().activity.hosts !== 'off';
     return {
-      Resources: Object.fromEntries(documents.map((d) => [`${logicalId(d.name)}Document`, resource(d)])),
+      Resources: Object.fromEntries(
+        documents.filter(isWanted).map((d) => [`${logicalId(d.name)}Document`, resource(d)]),
+      ),
     };
   });

@@ -1,6 +1,6 @@
 /** Its role: it adds to the log, signs it, and reads the trail. Nothing in the log can be deleted or changed by it. */
 const { policy } = require('../../resources/from-source.cjs');
-const { allow, attribute, filled, functionRole, OWN, sub } = require('../../resources/iam.cjs');
+const { allow, attribute, filled, functionRole, HERE, OWN, sub } = require('../../resources/iam.cjs');
 
 /** Buckets that steward.yml declares; where it declares none, the trail is found when it runs, and only what CloudTrail writes may be read. */
 const trailBuckets = () => {
@@ -29,6 +29,12 @@ const reading = () => {
   ];
 };
 
+/** How Session Manager's sessions end, and how they are recorded, no event says. */
+const sessions = () =>
+  policy().activity.hosts === 'off'
+    ? []
+    : [allow('ssm:DescribeSessions', '*'), allow('ssm:GetDocument', sub(`${OWN}:ssm:${HERE}:document/*`))];
+
 module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => {
     const statements = [
@@ -49,6 +55,7 @@ module.exports = ({ resolveVariable }) =>
       allow('s3:ListBucket', attribute('ActivityBucket', 'Arn')),
       allow(['kms:GetPublicKey', 'kms:Sign'], attribute('ActivityKey', 'Arn')),
       ...reading(),
+      ...sessions(),
       allow('sqs:SendMessage', attribute('DeadLetters', 'Arn')),
     ];
     return { Resources: { AuditRole: functionRole(stage, 'audit', statements) } };

@@ -2,6 +2,8 @@ import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { DynamoDBBatchResponse, DynamoDBRecord, DynamoDBStreamEvent, SQSEvent } from 'aws-lambda';
 import { type Appended, dollarsPerMillion, type Writer } from '../../shared/activity/append.ts';
 import { type Changed, entriesOf, entryOf } from '../../shared/activity/entries.ts';
+import { eventsOfFeed, feedBody, isFeed, isLogsEvent, type LogsEvent } from '../../shared/activity/hostFeed.ts';
+import type { Leg } from '../../shared/activity/link.ts';
 import type { createHearing } from '../../shared/activity/marks.ts';
 import type { Activity } from '../../shared/activity/record.ts';
 import type { Place } from '../../shared/activity/trailLayout.ts';
@@ -16,14 +18,23 @@ export interface RecordDeps {
   readonly now: () => number;
   /** Steward's own account and region: its entries are of there. */
   readonly home: Place;
+  readonly stage: string;
+  /** Into the log's queue, where what many hosts ship comes together in full segments. */
+  readonly queue: (body: string) => Promise<void>;
 }
 
 /** When the oldest of them came, as SQS says. */
 const oldest = ({ Records }: SQSEvent): number =>
   Records.reduce((at, r) => Math.min(at, Number(r.attributes.SentTimestamp)), Number.POSITIVE_INFINITY);
 
-/** EventBridge's envelopes begin so. The other writer of the queue is `answer`, with what people commanded. */
+/** EventBridge's envelopes begin so. The other writers of the queue are `answer`, with what people commanded, and this function itself, with what hosts ship. */
 const isEnvelope = (body: string): boolean => body.startsWith('{"version":');
+const legOf = (body: string): Leg => {
+  if (isEnvelope(body)) return 'eventbridge';
+  return isFeed(body) ? 'host' : 'steward';
+};
+/** SQS takes 1 MiB. */
+const LARGEST_MESSAGE = 1_048_576;
 
 /** What the table's stream tells of one write. */
 const changeOf = ({ dynamodb }: DynamoDBRecord): Changed => {
@@ -35,6 +46,7 @@ const changeOf = ({ dynamodb }: DynamoDBRecord): Changed => {
   };
 };
 
+const NOTHING: Appended = { written: 0, known: 0, conflicts: 0, segments: 0, lost: 0, units: 0 };
 const sum = (parts: readonly Appended[]): Appended =>
   parts.reduce((a, b) => ({
     written: a.written + b.written,
@@ -47,23 +59,25 @@ const sum = (parts: readonly Appended[]): Appended =>
 
 /**
  * A batch as it came, into the log: each event once. A batch that fails comes again as a whole, and what was written of it is known then. Nothing is too odd to be kept: what cannot
- * be read is kept as it is. The state table's stream comes here too: what Steward wrote down is in the log as its own entries.
+ * be read is kept as it is. The state table's stream comes here too: what Steward wrote down is in the log as its own entries. So does what hosts ship, by way of the queue.
  */
-export const makeHandler = ({ writer, hear, now, home }: RecordDeps, telemetry: Telemetry) => {
+export const makeHandler = ({ writer, hear, now, home, stage, queue }: RecordDeps, telemetry: Telemetry) => {
   const { metrics, logger } = telemetry;
+  const from = { ...home, stage };
 
   const ofQueue = async (event: SQSEvent): Promise<Appended> => {
-    const bodies = event.Records.map((r) => r.body);
+    const bodies = Map.groupBy(
+      event.Records.map((r) => r.body),
+      legOf,
+    );
     const heard: Activity[] = [];
+    const raws = (leg: Leg): Buffer[] => (bodies.get(leg) ?? []).map((body) => Buffer.from(body));
     const parts = [
+      await writer.append('eventbridge', raws('eventbridge'), (activity) => void heard.push(activity)),
+      await writer.append('steward', raws('steward')),
       await writer.append(
-        'eventbridge',
-        bodies.filter(isEnvelope).map((body) => Buffer.from(body)),
-        (activity) => void heard.push(activity),
-      ),
-      await writer.append(
-        'steward',
-        bodies.filter((body) => !isEnvelope(body)).map((body) => Buffer.from(body)),
+        'host',
+        (bodies.get('host') ?? []).flatMap((body) => eventsOfFeed(body, from)),
       ),
     ];
     await hear(heard);
@@ -78,18 +92,31 @@ export const makeHandler = ({ writer, hear, now, home }: RecordDeps, telemetry: 
     );
   };
 
+  /** A few lines at a time would each be a segment of their own. */
+  const ofHosts = async (event: LogsEvent): Promise<Appended> => {
+    const body = feedBody(event);
+    if (body.length > LARGEST_MESSAGE) return writer.append('host', eventsOfFeed(body, from));
+    await queue(body);
+    return NOTHING;
+  };
+
+  const taken = (event: unknown): Promise<Appended> => {
+    if (isSqs(event)) return ofQueue(event);
+    if (isStream(event)) return ofStream(event);
+    if (isLogsEvent(event)) return ofHosts(event);
+    throw new InvalidInput(
+      'record takes what its queue, the table’s stream and the hosts’ log group bring; to read the log: npx steward activity',
+    );
+  };
+
   return onEvent(telemetry, async (event: unknown): Promise<Appended | DynamoDBBatchResponse> => {
-    if (!(isSqs(event) || isStream(event)))
-      throw new InvalidInput(
-        'record takes what its queue and the table’s stream bring; to read the log: npx steward activity',
-      );
-    const appended = isSqs(event) ? await ofQueue(event) : await ofStream(event);
+    const appended = await taken(event);
     metrics.addMetric('Recorded', MetricUnit.Count, appended.written);
     if (appended.units > 0) metrics.addMetric('DollarsPerMillion', MetricUnit.NoUnit, dollarsPerMillion(appended));
     if (appended.conflicts > 0) {
       metrics.addMetric('RecordConflicts', MetricUnit.Count, appended.conflicts);
       logger.warn('events with an id that another, unequal event has: both are kept', { ...appended });
     }
-    return isSqs(event) ? appended : { batchItemFailures: [] };
+    return isStream(event) ? { batchItemFailures: [] } : appended;
   });
 };

@@ -1,5 +1,5 @@
 import { activityHearing, activityWriter } from '../../shared/runtime/activity.ts';
-import { loadActivityConfig } from '../../shared/runtime/config.ts';
+import { loadActivityConfig, loadNotesConfig } from '../../shared/runtime/config.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';
 import { makeHandler } from './handler.ts';
 
@@ -10,6 +10,11 @@ export const handler = makeHandler(
     hear: activityHearing(config),
     now: () => Date.now(),
     home: { account: config.account, region: config.region },
+    stage: config.stage,
+    queue: async (body) => {
+      const { sqsQueue } = await import('../../shared/aws/queue.ts');
+      await sqsQueue({ region: config.region }, loadNotesConfig().queueUrl).send([{ body }]);
+    },
   },
   telemetry(config.stage),
 );

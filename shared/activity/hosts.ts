@@ -22,6 +22,8 @@ export interface HostFinding {
 interface Chain {
   readonly chain: string;
   readonly runs: readonly Run[];
+  /** The last number under which the shipper said that it ends, and when. */
+  readonly stop?: readonly [seq: number, at: Time];
   /** Batches that are not whole yet, by their first number. */
   readonly batches: Readonly<Record<string, Batch>>;
   /** Hashes of the lines of those. */
@@ -37,8 +39,6 @@ export interface Host {
   /** When its latest line came, by Steward's clock; when that happened, by the host's. */
   readonly heardAt: Time;
   readonly lastAt: Time;
-  /** The shipper or the whole host said that it ends, and when. */
-  readonly stoppedAt: Time;
   /** Somebody stopped or terminated it. */
   readonly endedAt: Time;
   readonly findings: readonly HostFinding[];
@@ -157,7 +157,6 @@ const emptyHost = (host: string): Host => ({
   chains: [],
   heardAt: 0,
   lastAt: 0,
-  stoppedAt: 0,
   endedAt: 0,
   findings: [],
 });
@@ -171,30 +170,45 @@ const withFindings = (host: Host, found: readonly HostFinding[]): Host => {
     : { ...host, findings: [...host.findings, ...fresh].sort(byTime).slice(-MOST_FINDINGS) };
 };
 
-const STOPS = new Set(['ShipStop', 'Shutdown']);
+const withStop = (chain: Chain, seq: number, at: Time): Chain =>
+  seq > (chain.stop?.[0] ?? 0) ? { ...chain, stop: [seq, at] } : chain;
+
+/** What is odd about a line by itself. */
+const oddIn = ({ time, is, trouble }: HostEvent, heardAt: Time): string[] => [
+  ...(trouble === undefined ? [] : [trouble]),
+  ...(is.what === 'Lost' ? [is.say ?? 'the shipper lost lines'] : []),
+  ...(time > heardAt + SKEW ? ['its clock is ahead'] : []),
+];
+
+/** The chains with one number more. */
+const withLine = (chains: readonly Chain[], { numbered, is }: HostEvent, at: Time, told: Told): readonly Chain[] => {
+  if (!numbered) return chains;
+  const { chain: name, seq } = numbered;
+  const chain = chains.find((c) => c.chain === name) ?? emptyChain(name);
+  const runs = withNumber(chain.runs, seq, at);
+  if (!runs) {
+    told(`another line with the number ${seq} came`, seq);
+    return chains;
+  }
+  const heard = withHash({ ...chain, runs: runs.slice(-MOST_RUNS) }, numbered, told);
+  const next = is.what === 'ShipStop' ? withStop(heard, seq, at) : heard;
+  return [...chains.filter((c) => c !== chain), next].slice(-MOST_CHAINS);
+};
 
 /** One line more. @param heardAt when it was written into the log */
 export const hearLine = (state: Hosts, event: HostEvent, heardAt: Time): Hosts => {
-  const { stream, time, is, numbered, trouble } = event;
+  const { stream, time } = event;
   const before = state.hosts[stream] ?? emptyHost(stream);
   const at = time || heardAt;
-  const found: HostFinding[] = [];
-  const tell = (because: string): void => void found.push({ host: stream, because, from: at, to: at });
-  if (trouble !== undefined) tell(trouble);
-  if (is.what === 'Lost') tell(is.say ?? 'the shipper lost lines');
-  if (time > heardAt + SKEW) tell('its clock is ahead');
-  const chain = numbered && (before.chains.find((c) => c.chain === numbered.chain) ?? emptyChain(numbered.chain));
-  const runs = chain && withNumber(chain.runs, numbered.seq, at);
-  if (numbered && !runs) tell(`another line with the number ${numbered.seq} came`);
-  const next = chain && runs ? withHash({ ...chain, runs: runs.slice(-MOST_RUNS) }, numbered as Numbered, tell) : chain;
+  const found = oddIn(event, heardAt);
   const host: Host = {
     ...before,
-    chains: next ? [...before.chains.filter((c) => c.chain !== next.chain), next].slice(-MOST_CHAINS) : before.chains,
+    chains: withLine(before.chains, event, at, (because) => void found.push(because)),
     heardAt: later(before.heardAt, heardAt),
     lastAt: later(before.lastAt, Math.min(at, heardAt)),
-    stoppedAt: STOPS.has(is.what) ? later(before.stoppedAt, at) : before.stoppedAt,
   };
-  return { hosts: { ...state.hosts, [stream]: withFindings(host, found) } };
+  const findings = found.map((because) => ({ host: stream, because, from: at, to: at }));
+  return { hosts: { ...state.hosts, [stream]: withFindings(host, findings) } };
 };
 
 /** Somebody stopped or terminated these. */
@@ -232,11 +246,24 @@ const restartsOf = ({ host, chains }: Host): HostFinding[] =>
     .slice(1)
     .map((at) => ({ host, because: 'its numbers began anew: what was before may lack its end', from: at, to: at }));
 
-/** When it ended of its own will, or by somebody's; undefined: it should be there. */
-export const endOf = ({ lastAt, stoppedAt, endedAt }: Host): Time | undefined => {
-  // It came up again if it has said something since.
-  const end = later(stoppedAt, endedAt);
-  return end > 0 && lastAt <= end + minutes(2) ? end : undefined;
+/** The numbers that it counts by now. */
+const currentChain = ({ chains }: Host): Chain | undefined =>
+  chains.reduce<Chain | undefined>(
+    (a, b) => ((a?.runs.at(-1)?.[3] ?? -1) > (b.runs.at(-1)?.[3] ?? 0) ? a : b),
+    undefined,
+  );
+/** Somebody's clock is not the host's. */
+const APART = minutes(5);
+
+/** Why and when nothing more is to be expected of it; undefined: it should be there. */
+export const endOf = (host: Host): { readonly at: Time; readonly because: string } | undefined => {
+  const chain = currentChain(host);
+  // It said that it ends, and has said nothing since.
+  if (chain?.stop && chain.stop[0] === chain.runs.at(-1)?.[1])
+    return { at: chain.stop[1], because: 'the host’s shipper was stopped' };
+  return host.endedAt > 0 && host.lastAt <= host.endedAt + APART
+    ? { at: host.endedAt, because: 'the host was stopped' }
+    : undefined;
 };
 export const isSilent = (host: Host, now: Time): boolean => endOf(host) === undefined && now - host.heardAt > SILENT;
 
@@ -255,7 +282,9 @@ export const hostsReport = (
   { from, to, host: only }: { readonly from: Time; readonly to: Time; readonly host?: string },
   { now, most = 10 }: { readonly now: Time; readonly most?: number },
 ): HostsReport => {
-  const all = Object.values(hosts).filter((h) => (only === undefined || h.host === only) && (endOf(h) ?? to) >= from);
+  const all = Object.values(hosts).filter(
+    (h) => (only === undefined || h.host === only) && (endOf(h)?.at ?? to) >= from,
+  );
   const findings = all
     .flatMap((h) => [...h.findings, ...restartsOf(h), ...h.chains.flatMap((c) => gapsOf(h, c, now))])
     .filter((f) => f.from <= to && f.to >= from)

@@ -238,7 +238,7 @@ const LONGEST_SSM = hours(24);
 const endFor = (s: Open, host: Host | undefined, now: Time): Open['end'] => {
   if (s.end) return s.end;
   const ended = host && endOf(host);
-  if (ended !== undefined && ended >= s.from) return { at: ended, synthetic: true, because: 'the host was stopped' };
+  if (ended && ended.at >= s.from) return { ...ended, synthetic: true };
   if (host && isSilent(host, now) && host.lastAt >= s.from)
     return {
       at: host.lastAt,

@@ -3,6 +3,7 @@ import type * as z from 'zod/mini';
 import { agentsReport, beatReport, mendReport } from './agents.ts';
 import { cleanReport, diskReport, growReport } from './disk.ts';
 import { loadReport, restartReport } from './load.ts';
+import { watchReport } from './shipping.ts';
 
 export const reports = {
   'inspect-disk': diskReport,
@@ -13,6 +14,7 @@ export const reports = {
   'restart-unit': restartReport,
   'mend-agent': mendReport,
   'beat-agent': beatReport,
+  'watch-host': watchReport,
 } as const;
 
 export type DocumentName = keyof typeof reports;

@@ -112,6 +112,8 @@ export interface Settings {
 }
 
 export interface ActivityOptions {
+  /** What hosts ship. */
+  readonly hosts: 'off' | 'sessions' | 'commands';
   readonly backfillDays: number;
   readonly floodAbove: number;
   readonly reads: boolean;
@@ -237,6 +239,11 @@ export const policySchema = (remediations: readonly Configurable[]) =>
             days: option(int(1, 36_500), 90, 'So long nothing that was written into the bucket can be deleted'),
           }),
           'Object Lock of the log’s bucket: checkpoints and archive',
+        ),
+        hosts: option(
+          z.enum(['off', 'sessions', 'commands']),
+          'off',
+          'What hosts ship into it, by a shipper that State Manager installs and the CloudWatch agent: off · sessions: who comes in and goes, sudo and su · commands: every program that is started in a login as well, where auditd is installed',
         ),
       }),
       'The log of who did what in the account',

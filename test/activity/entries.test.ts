@@ -67,7 +67,10 @@ test('each line of the record is an entry, once, however the stream comes; searc
   const memory = memoryLog();
   const writer = createWriter({ ...memory, now: () => NOW, shards: 2 });
   const hear = createHearing(memory.table);
-  const handler = makeHandler({ writer, hear, now: () => NOW, home: HOME }, telemetry('test'));
+  const handler = makeHandler(
+    { writer, hear, now: () => NOW, home: HOME, stage: 'test', queue: async () => {} },
+    telemetry('test'),
+  );
   const told = changes.filter((c) => c.after?.kind === 'incident' || c.after?.kind === 'switches');
   const random = createRandom(4);
   // Metrics are lines of the log.

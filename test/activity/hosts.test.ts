@@ -276,6 +276,10 @@ describe('silence', () => {
     expect(hostsReport(heardAsSaid(lines), ALL, late).silent).toEqual([]);
     const back = [...lines, ...host.ship(own('start', NOW + minutes(20)))];
     expect(hostsReport(heardAsSaid(back), ALL, late).silent).toHaveLength(1);
+    // Renewed within a second: the numbers tell what was last.
+    const restarted = aHost();
+    const again = restarted.ship(own('stop', NOW), own('start', NOW));
+    expect(hostsReport(heardAsSaid(again), ALL, late).silent).toHaveLength(1);
     const ended = hearEnd(heardAsSaid(back), [HOST, 'i-0unknown'], NOW + minutes(30));
     expect(hostsReport(ended, ALL, late).silent).toEqual([]);
     expect(Object.keys(ended.hosts)).toEqual([HOST]);
