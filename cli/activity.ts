@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Checkpoint } from '../shared/activity/checkpoint.ts';
 import type { WholeCoverage } from '../shared/activity/coverage.ts';
+import type { HostsReport } from '../shared/activity/hosts.ts';
 import type { LogTable, Objects } from '../shared/activity/log.ts';
 import type { Report } from '../shared/activity/verify.ts';
 import type { TrailReport } from '../shared/activity/verifyTrail.ts';
@@ -24,6 +25,8 @@ export interface SearchOptions {
   readonly actor?: string;
   readonly action?: string;
   readonly resource?: string;
+  readonly host?: string;
+  readonly session?: string;
   readonly sourceIp?: string;
   readonly error?: string | true;
   readonly around?: string;
@@ -40,11 +43,19 @@ export interface SearchOptions {
 /** Rows of one question. */
 const PAGE = 200;
 
-const questionOf = (o: SearchOptions) => ({
+/** A host and a session are names like others. */
+const resourceOf = ({ resource, host, session }: SearchOptions): string | undefined => {
+  const [name, ...more] = [resource, host, session].filter((n) => n !== undefined);
+  if (more.length > 0)
+    throw new Failure('invalid', '--resource, --host and --session are one and the same', 'give one of them');
+  return name;
+};
+
+const questionOf = (o: SearchOptions, resource = resourceOf(o)) => ({
   do: 'activity' as const,
   ...(o.actor === undefined ? {} : { actor: o.actor }),
   ...(o.action === undefined ? {} : { action: o.action }),
-  ...(o.resource === undefined ? {} : { resource: o.resource }),
+  ...(resource === undefined ? {} : { resource }),
   ...(o.sourceIp === undefined ? {} : { ip: o.sourceIp }),
   ...(o.error === undefined ? {} : { error: o.error === true ? '*' : o.error }),
   ...(o.around === undefined ? {} : { around: o.around }),
@@ -65,6 +76,7 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
   let archived = 0;
   let page: ActivityPage;
   let coverage: ActivityPage['coverage'];
+  let hosts: ActivityPage['hosts'];
   let cursor: string | undefined;
   do {
     page = await s.ask<ActivityPage>({
@@ -77,6 +89,7 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
     archived += page.archived;
     cursor = page.cursor;
     coverage ??= page.coverage;
+    hosts ??= page.hosts;
   } while (cursor !== undefined && rows.length < wanted);
   const { at, signedAt } = page;
   return {
@@ -87,6 +100,7 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
     more: cursor !== undefined,
     ...(signedAt === undefined ? {} : { signedAt }),
     ...(coverage ? { coverage } : {}),
+    ...(hosts ? { hosts } : {}),
   };
 };
 
@@ -127,7 +141,22 @@ export const showCoverage = (
   ];
 };
 
-const tail = ({ at, rows, absent, archived, more, signedAt, coverage }: Found, p: Paint): string[] => [
+/** Who has fallen silent, which lines are missing, and what cannot be believed. */
+export const showHosts = ({ hosts, silent, findings, more }: HostsReport, now: Time, p: Paint): string[] => {
+  if (hosts === 0) return [];
+  const isWell = silent.length === 0 && findings.length === 0;
+  const words = isWell ? 'each line is here' : 'something is missing, or not to be believed';
+  return [
+    (isWell ? p.dim : p.yellow)(`${plural(hosts, 'host')} ${hosts === 1 ? 'ships' : 'ship'} lines: ${words}.`),
+    ...silent.map(({ host, since }) => p.yellow(`  ${host}: nothing is heard of it since ${timeOf(since, now)}`)),
+    ...findings.map(({ host, from, to, because }) =>
+      p.yellow(`  ${host}, ${timeOf(from, now)}${to === from ? '' : ` to ${timeOf(to, now)}`}: ${because}`),
+    ),
+    ...(more > 0 ? [p.yellow(`  and ${more} more: ask for one host, or for less time`)] : []),
+  ];
+};
+
+const tail = ({ at, rows, absent, archived, more, signedAt, coverage, hosts }: Found, p: Paint): string[] => [
   ...(absent.length > 0
     ? [
         p.yellow(
@@ -142,6 +171,7 @@ const tail = ({ at, rows, absent, archived, more, signedAt, coverage }: Found, p
     }`,
   ),
   ...(coverage ? showCoverage(coverage, p) : []),
+  ...(hosts ? showHosts(hosts, at, p) : []),
 ];
 
 const showFound = (found: Found, p: Paint): string[] =>
@@ -261,18 +291,25 @@ export const showReport = (r: Report, p: Paint): string[] => [
 const VOUCHED_DAYS = 30;
 
 export const verifyLog = async (s: Session, file: string | undefined, hotOnly = false): Promise<boolean> => {
-  const [{ verify }, { coverageIn }] = await Promise.all([
+  const [{ verify }, { coverageIn }, { hearLinks, NO_STATE }, { hostsReport }] = await Promise.all([
     import('../shared/activity/verify.ts'),
     import('../shared/activity/coverage.ts'),
+    import('../shared/activity/watchHosts.ts'),
+    import('../shared/activity/hosts.ts'),
   ]);
   const where = await s.ask<ActivityPlace>({ do: 'activity-where' });
   const log = await s.openLog(where);
   const report = await verify({ ...log, hotOnly, ...(file === undefined ? {} : { kept: keptIn(file) }) });
   const { at: now } = where;
-  const coverage = await coverageIn(log.table, { from: now - days(VOUCHED_DAYS), to: now }, { now });
-  await s.show({ ...report, coverage }, (r, p) => [
+  const range = { from: now - days(VOUCHED_DAYS), to: now };
+  const coverage = await coverageIn(log.table, range, { now });
+  // By the lines themselves, whatever Steward has written down of them. What is broken, the report says.
+  const hosts =
+    report.findings.length > 0 ? undefined : hostsReport(await hearLinks(log, NO_STATE), range, { now, most: 50 });
+  await s.show({ ...report, coverage, ...(hosts ? { hosts } : {}) }, (r, p) => [
     ...showReport(r, p),
     ...showCoverage(r.coverage, p),
+    ...(r.hosts ? showHosts(r.hosts, now, p) : []),
     ...(file === undefined
       ? [
           p.dim(

@@ -9,6 +9,7 @@ import type { Why } from '../shared/runtime/why.ts';
 import type { SearchOptions } from './activity.ts';
 import { EXIT, Failure } from './failure.ts';
 import { type Common, type Run, type Session, session, view } from './session.ts';
+import type { SessionsOptions } from './sessions.ts';
 
 const UNITS: Readonly<Record<string, (n: number) => number>> = { m: minutes, h: hours, d: days };
 
@@ -177,6 +178,8 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     )
     .option('--action <name>', 'ec2:RunInstances, RunInstances, or ec2: for all of a service')
     .option('--resource <name>', 'ARN, id or name')
+    .option('--host <id>', 'of one host: i-…')
+    .option('--session <id>', 'of one session, by the name that steward activity sessions gives')
     .option('--source-ip <address>', 'from where')
     .option('--error [code]', 'what failed, or failed so')
     .option(
@@ -190,6 +193,18 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     .option('--summary', 'who did what, how often')
     .option('--csv', 'for a spreadsheet')
     .option('--follow', 'and what comes');
+  add(
+    activity,
+    'sessions',
+    'who was on which host: by ssh, on a console, by Session Manager; what they ran, and whether it was recorded',
+    async (s, o) => (await import('./sessions.ts')).listSessions(s, o as unknown as SessionsOptions),
+  )
+    .option('--host <id>', 'of one host: i-…')
+    .option('--session <id>', 'one of them, with all that was run')
+    .option('--actor <name>', 'user, ARN, role session, or SHA256:… of a key')
+    .option('--from <time>', 'from then on; without it a day', moment)
+    .option('--to <time>', 'until then', moment)
+    .option('--open', 'only those that are open');
   add(
     activity,
     'verify',

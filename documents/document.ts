@@ -52,7 +52,7 @@ export const parameters = {
     variable: 'STEWARD_CONFIG',
   },
   Group: {
-    description: 'The log group of our proof; empty: the agent is not given it',
+    description: 'The log group that the agent ships our file to; empty: it is not given it',
     allowedPattern: '^[A-Za-z0-9/_.-]{0,200}$',
     variable: 'STEWARD_GROUP',
   },

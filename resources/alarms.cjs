@@ -92,6 +92,17 @@ const alarms = (stage) => [
     statistic: 'Sum',
     over: 0,
   },
+  ...(policy().activity.hosts === 'off'
+    ? []
+    : [
+        {
+          name: 'hosts',
+          say: 'A host has fallen silent, lines that it shipped are missing, or they are not what they were. The log of audit names it; npx steward activity sessions shows more.',
+          metric: ['Steward', 'HostFindings', own(stage)],
+          statistic: 'Sum',
+          over: 0,
+        },
+      ]),
   {
     name: 'archive-behind',
     say: 'A day of the activity log is not archived 10 days after its end, or archive has not run for 3 hours. Nothing leaves the table before it is archived: it only costs more. The log of archive says why; a trail whose hours do not settle holds a day up for a week.',

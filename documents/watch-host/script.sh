@@ -69,13 +69,15 @@ if [ "$STEWARD_WATCH" = commands ]; then
     CHANGED=false
     mkdir -p "$(dirname "$RULES")"
     rules | same "$RULES"
-    [ -n "$(auditctl -l -k steward 2>/dev/null | grep -e '-S')" ] && [ "$CHANGED" = false ] || must 'auditd takes the rules' augenrules --load
     EXECVE=on
+    if [ "$CHANGED" = true ] || [ -z "$(auditctl -l -k steward 2>/dev/null | grep -e '-S')" ]; then
+      augenrules --load >/dev/null 2>&1 || EXECVE='auditd takes no rules: are they locked until the next boot?'
+    fi
     CHANGED=$CHANGED_RULES
   fi
 elif [ -f "$RULES" ]; then
   rm -f "$RULES"
-  must 'auditd forgets the rules' augenrules --load
+  augenrules --load >/dev/null 2>&1 || EXECVE='on until the next boot: auditd forgets no rules'
 fi
 
 [ -x "$CW_CTL" ] || fail not-found 'the CloudWatch agent is not installed' 'install it, or let Steward do it: log-agent-silent'

@@ -2,6 +2,7 @@ import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { Context } from 'aws-lambda';
 import type { Audited } from '../../shared/activity/audit.ts';
 import type { Numbered } from '../../shared/activity/checkpoint.ts';
+import type { HostsLook } from '../../shared/activity/watchHosts.ts';
 import type { Paced } from '../../shared/runtime/activity.ts';
 import { onEvent, type Telemetry } from '../../shared/runtime/lambda.ts';
 
@@ -9,11 +10,14 @@ export interface Audit {
   /** The last checkpoint; none: the log is empty. */
   readonly checkpoint?: { readonly number: number; readonly links: number; readonly at: number };
   readonly trail?: Omit<Audited, 'findings'> & { readonly findings: number };
+  readonly hosts?: Omit<HostsLook, 'findings'> & { readonly findings: number };
   readonly denied?: string;
 }
 export interface AuditDeps {
   readonly checkpoint: () => Promise<Numbered | undefined>;
   readonly audit: (hasTime: () => boolean) => Promise<Paced>;
+  /** What hosts shipped; nothing, if the policy wants none. */
+  readonly watch: (hasTime: () => boolean) => Promise<Paced<HostsLook>>;
   readonly now: () => number;
 }
 
@@ -31,23 +35,40 @@ const tellRead = ({ metrics, logger }: Telemetry, { trail, added, brought, behin
   for (const { because, ...finding } of findings) logger.warn(`${finding.kind}: ${because}`, { trail, ...finding });
 };
 
+const tellHosts = ({ metrics, logger }: Telemetry, { findings }: HostsLook): void => {
+  if (findings.length > 0) metrics.addMetric('HostFindings', MetricUnit.Count, findings.length);
+  for (const { host, because, ...times } of findings) logger.warn(`${host}: ${because}`, times);
+};
+
+const tellDenied = ({ metrics, logger }: Telemetry, what: string, { denied }: Paced<unknown>): void => {
+  if (denied === undefined) return;
+  metrics.addMetric('ReadDenied', MetricUnit.Count, 1);
+  logger.error(`${what} cannot be read: ${denied}`);
+};
+
 /** Each minute: what is new in the log is signed. Each fifth: what the trail has and EventBridge did not bring is read, and its digests are checked. Neither waits for the other to succeed. */
-export const makeHandler = ({ checkpoint, audit, now }: AuditDeps, telemetry: Telemetry) =>
+export const makeHandler = ({ checkpoint, audit, watch, now }: AuditDeps, telemetry: Telemetry) =>
   onEvent(telemetry, async (_event: unknown, context: Context): Promise<Audit> => {
-    const { metrics, logger } = telemetry;
-    const [signed, read] = await inTurn(checkpoint, () => audit(() => context.getRemainingTimeInMillis() > LAST_STEP));
-    const { audited, denied } = read ?? {};
-    if (denied !== undefined) {
-      metrics.addMetric('ReadDenied', MetricUnit.Count, 1);
-      logger.error(`the trail cannot be read: ${denied}`);
-    }
+    const { metrics } = telemetry;
+    const hasTime = (): boolean => context.getRemainingTimeInMillis() > LAST_STEP;
+    const [signed, [read, watched]] = await inTurn(checkpoint, () =>
+      inTurn(
+        () => audit(hasTime),
+        () => watch(hasTime),
+      ),
+    );
+    const { audited, denied = watched.denied } = read;
+    tellDenied(telemetry, 'the trail', read);
+    tellDenied(telemetry, 'what Session Manager has', watched);
     if (audited) tellRead(telemetry, audited);
+    if (watched.audited) tellHosts(telemetry, watched.audited);
     if (signed) metrics.addMetric('UnsignedFor', MetricUnit.Milliseconds, Math.max(0, now() - signed.statement.time));
     return {
       ...(signed
         ? { checkpoint: { number: signed.number, links: signed.statement.size, at: signed.statement.time } }
         : {}),
       ...(audited ? { trail: { ...audited, findings: audited.findings.length } } : {}),
+      ...(watched.audited ? { hosts: { ...watched.audited, findings: watched.audited.findings.length } } : {}),
       ...(denied === undefined ? {} : { denied }),
     };
   });

@@ -35,6 +35,7 @@ interface Chain {
 
 export interface Host {
   readonly host: string;
+  readonly account: string;
   readonly chains: readonly Chain[];
   /** When its latest line came, by Steward's clock; when that happened, by the host's. */
   readonly heardAt: Time;
@@ -152,8 +153,9 @@ const withHash = (chain: Chain, { seq, hash, batch }: Numbered, told: Told): Cha
 };
 
 const emptyChain = (chain: string): Chain => ({ chain, runs: [], batches: {}, hashes: {}, sums: {}, befores: {} });
-const emptyHost = (host: string): Host => ({
+const emptyHost = (host: string, account: string): Host => ({
   host,
+  account,
   chains: [],
   heardAt: 0,
   lastAt: 0,
@@ -197,8 +199,8 @@ const withLine = (chains: readonly Chain[], { numbered, is }: HostEvent, at: Tim
 
 /** One line more. @param heardAt when it was written into the log */
 export const hearLine = (state: Hosts, event: HostEvent, heardAt: Time): Hosts => {
-  const { stream, time } = event;
-  const before = state.hosts[stream] ?? emptyHost(stream);
+  const { stream, account, time } = event;
+  const before = state.hosts[stream] ?? emptyHost(stream, account);
   const at = time || heardAt;
   const found = oddIn(event, heardAt);
   const host: Host = {
@@ -279,12 +281,10 @@ export interface HostsReport {
 /** What may be missing of a time, or cannot be believed. @param most so many findings are listed */
 export const hostsReport = (
   { hosts }: Hosts,
-  { from, to, host: only }: { readonly from: Time; readonly to: Time; readonly host?: string },
+  { from, to, of = () => true }: { readonly from: Time; readonly to: Time; readonly of?: (host: Host) => boolean },
   { now, most = 10 }: { readonly now: Time; readonly most?: number },
 ): HostsReport => {
-  const all = Object.values(hosts).filter(
-    (h) => (only === undefined || h.host === only) && (endOf(h)?.at ?? to) >= from,
-  );
+  const all = Object.values(hosts).filter((h) => of(h) && (endOf(h)?.at ?? to) >= from);
   const findings = all
     .flatMap((h) => [...h.findings, ...restartsOf(h), ...h.chains.flatMap((c) => gapsOf(h, c, now))])
     .filter((f) => f.from <= to && f.to >= from)

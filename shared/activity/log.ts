@@ -16,6 +16,7 @@
  * | hour/<place>  | 16 × hour + revision | what is known of its completeness; its hash is in the log (hourFacts.ts) |
  * | heard/<place> | hour        | EventBridge brought something                      |
  * | policy        | number      | a steward.yml that was deployed (entries.ts)       |
+ * | hosts         | number      | what is known of the hosts (watchHosts.ts)         |
  */
 import type { Time } from '../core/time.ts';
 
@@ -87,6 +88,7 @@ export const PARTITION = {
   expired: 'expired',
   places: 'places',
   policy: 'policy',
+  hosts: 'hosts',
   mark: (place: string): string => `mark/${place}`,
   hour: (place: string): string => `hour/${place}`,
   heard: (place: string): string => `heard/${place}`,

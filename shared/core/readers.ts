@@ -58,11 +58,14 @@ export interface Readable {
   readonly resources: readonly string[];
 }
 
+/** Instances are EC2's whoever speaks of them: hosts themselves, Session Manager, Steward. */
+const INSTANCE = /^i-[0-9a-f]{8,17}$/;
+
 /** @param carriers of the reader's tags; undefined: there are none */
 export const mayReadBy =
   ({ accounts }: Pick<Reader, 'accounts'>, carriers: Carriers | undefined) =>
   ({ account, what, resources }: Readable): boolean => {
     if (accounts.length > 0 && !accounts.includes(account)) return false;
     const source = what.slice(0, Math.max(0, what.indexOf(':')));
-    return !carriers || resources.some((name) => carriers.has(source, name));
+    return !carriers || resources.some((name) => carriers.has(INSTANCE.test(name) ? 'ec2' : source, name));
   };

@@ -6,6 +6,7 @@ import type { Audited } from '../activity/audit.ts';
 import { createCheckpointer, type Numbered } from '../activity/checkpoint.ts';
 import type { LogTable, Objects } from '../activity/log.ts';
 import { createHearing } from '../activity/marks.ts';
+import type { HostsLook } from '../activity/watchHosts.ts';
 import { activityTable, checkActivityTable } from '../aws/activityTable.ts';
 import { Forbidden, NotFound } from '../core/errors.ts';
 import { hours, minutes, type Time } from '../core/time.ts';
@@ -85,18 +86,21 @@ const READ_EVERY = minutes(5);
 /** After a no of IAM, or where the bucket is gone, nothing is asked for so long: each retry costs, and neither mends itself. */
 const DENIED_FOR = hours(1);
 
-export interface Paced {
+export interface Paced<T = Audited> {
   /** Undefined: it was not its time. */
-  readonly audited?: Audited;
+  readonly audited?: T;
   /** What IAM refused, or what is not there. */
   readonly denied?: string;
 }
 
 /** Runs the auditor when it is due. */
-export const paced = (audit: (hasTime: () => boolean) => Promise<Audited>, now: () => Time) => {
+export const paced = <T extends { readonly whole: boolean }>(
+  audit: (hasTime: () => boolean) => Promise<T>,
+  now: () => Time,
+) => {
   let due = 0;
   let denied: string | undefined;
-  return async (hasTime: () => boolean): Promise<Paced> => {
+  return async (hasTime: () => boolean): Promise<Paced<T>> => {
     if (now() < due) return denied === undefined ? {} : { denied };
     try {
       const started = now();
@@ -140,6 +144,33 @@ export const auditor = (config: AuditConfig): ((hasTime: () => boolean) => Promi
       backfillDays: policy.activity.backfillDays,
       flood: policy.activity.floodAbove,
     });
+  };
+  return paced(
+    async (hasTime) => {
+      made ??= make();
+      return (await made)(hasTime);
+    },
+    () => Date.now(),
+  );
+};
+
+/** Looks at what hosts shipped, and at Session Manager, if the policy wants it. */
+export const hostWatcher = (config: AuditConfig): ((hasTime: () => boolean) => Promise<Paced<HostsLook>>) => {
+  const { account, region, policy } = config;
+  if (policy.activity.hosts === 'off') return async () => ({});
+  let made: Promise<(hasTime: () => boolean) => Promise<HostsLook>> | undefined;
+  const make = async () => {
+    const [{ createHostWatch }, { createSessionWatch }, { sessionSource }] = await Promise.all([
+      import('../activity/watchHosts.ts'),
+      import('../activity/watchSessions.ts'),
+      import('../aws/sessionSource.ts'),
+    ]);
+    const sessions = createSessionWatch({
+      source: sessionSource({ region }),
+      writer: activityWriter(config),
+      home: { account, region },
+    });
+    return createHostWatch({ ...activityLog(config), now: () => Date.now(), sessions });
   };
   return paced(
     async (hasTime) => {

@@ -2,16 +2,19 @@
 import * as z from 'zod/mini';
 import { lastCheckpoint } from '../activity/checkpoint.ts';
 import { coverageIn, type WholeCoverage } from '../activity/coverage.ts';
+import { type Host, type HostsReport, hostsReport } from '../activity/hosts.ts';
+import type { Activity } from '../activity/record.ts';
 import { createSearch, type Page, type Query, type Row } from '../activity/search.ts';
 import type { Wanted } from '../activity/terms.ts';
+import { lastHosts } from '../activity/watchHosts.ts';
 import type { Incident } from '../core/incident.ts';
 import { idOf, targetOf } from '../core/target.ts';
 import { days, minutes, type Time } from '../core/time.ts';
 import type { ActivityLog } from './activity.ts';
 import type { ActivityConfig } from './config.ts';
 
-const word = z.string().check(z.minLength(1), z.maxLength(2048));
-const time = z.int().check(z.gte(0));
+export const word = z.string().check(z.minLength(1), z.maxLength(2048));
+export const time = z.int().check(z.gte(0));
 
 export const activityQuestion = z.strictObject({
   do: z.literal('activity'),
@@ -57,6 +60,8 @@ export interface ActivityPage {
   readonly signedAt?: Time;
   /** What may be missing from the time that was asked for; without one, from the oldest line on. Of the first page. */
   readonly coverage?: WholeCoverage;
+  /** The same of the lines that hosts ship, where they do. */
+  readonly hosts?: HostsReport;
 }
 /** Where the log lies, for whoever reads it himself. */
 export type ActivityWhere = Pick<ActivityConfig, 'account' | 'region' | 'stage' | 'table' | 'bucket' | 'key'> & {
@@ -110,7 +115,7 @@ const spanOf = ({ openedAt, closedAt }: Incident, now: Time) => ({
 const given = <T extends object>(asked: T) =>
   Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== undefined));
 
-interface Reading {
+export interface Reading {
   readonly now: Time;
   /** Undefined: all of it. */
   readonly mayRead?: Query['mayRead'] | undefined;
@@ -168,6 +173,31 @@ export const searchAround = async (
   return { at: now, rows, absent: [], archived: 0, coverage, ...(last ? { signedAt: last.statement.time } : {}) };
 };
 
+export const INSTANCE = /^m?i-[0-9a-f]+(?=$|\/)/;
+
+/** A host is seen by whoever may read its lines. */
+const lineOf = ({ host, account }: Host): Activity => ({
+  account,
+  region: 'unknown',
+  id: '',
+  time: 0,
+  who: [host],
+  what: 'host:Beat',
+  resources: [host],
+  cut: false,
+});
+
+/** What may be missing of hosts' lines: of the one that was asked for, or of all. */
+export const hostsIn = async (
+  { table }: ActivityLog,
+  { from, to, host }: { readonly from: Time; readonly to: Time; readonly host?: string | undefined },
+  { now, mayRead }: Reading,
+): Promise<HostsReport | undefined> => {
+  const state = await lastHosts(table);
+  const of = (h: Host): boolean => (host === undefined || h.host === host) && (!mayRead || mayRead(lineOf(h)));
+  return state && hostsReport(state, { from, to, of }, { now });
+};
+
 export const searchActivity = async (
   { do: _, limit, cursor, around: _around, ...asked }: z.output<typeof activityQuestion>,
   { log, now, mayRead }: Reading & { readonly log: ActivityLog },
@@ -182,9 +212,12 @@ export const searchActivity = async (
   ]);
   const late = cursor === undefined ? () => coverageIn(log.table, rangeOf(query, page.rows, now), { now }) : undefined;
   const coverage = covered ?? (await late?.());
+  const hosts =
+    coverage && (await hostsIn(log, { ...coverage, host: INSTANCE.exec(query.resource ?? '')?.[0] }, { now, mayRead }));
   return {
     at: now,
     ...(coverage ? { coverage } : {}),
+    ...(hosts ? { hosts } : {}),
     rows: page.rows.map(rowOf),
     ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
     absent: page.absent,

@@ -34,6 +34,7 @@ import type { Mac } from './links/ticket.ts';
 import { list, parked, status } from './questions.ts';
 import { releasesOf } from './releases.ts';
 import { Declined } from './replies.ts';
+import { searchSessions, sessionsQuestion } from './sessionQuestions.ts';
 import { findIncident, isIncidentId, namedTarget, why } from './why.ts';
 import type { Wired } from './wire.ts';
 
@@ -80,6 +81,7 @@ const question = z.discriminatedUnion('do', [
   /** With `of`: that one, with what was kept of it. */
   z.strictObject({ do: z.literal('releases'), serviceName: text, of: z.optional(text) }),
   activityQuestion,
+  sessionsQuestion,
   whereQuestion,
 ]);
 const command = z.discriminatedUnion('do', [
@@ -225,6 +227,10 @@ const reply = async (request: Asked, deps: AnswerDeps): Promise<object> => {
       return releasesOf(q, deps);
     case 'activity':
       return activity(q, { ...deps, mayRead: await reading() });
+    case 'activity-sessions': {
+      const mayRead = await reading();
+      return searchSessions(q, { log: (await deps.activity()).log, now: deps.now(), mayRead });
+    }
     case 'activity-where':
       return {
         ...(await deps.activity()).where,
