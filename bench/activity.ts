@@ -21,6 +21,7 @@ import { createSearch } from '../shared/activity/search.ts';
 import { verify } from '../shared/activity/verify.ts';
 import { activityTable } from '../shared/aws/activityTable.ts';
 import { days, minutes, seconds, type Time } from '../shared/core/time.ts';
+import { aHost, own, rawOf, visit } from '../test/activity/hostLines.ts';
 import { ACCOUNT, KEYS, NOW, SIGNER } from '../test/activity/setting.ts';
 import { outcomeOf, tampersOf, victim } from '../test/activity/tampers.ts';
 import { startEmulator } from '../test/contract/emulators.ts';
@@ -116,7 +117,7 @@ const meteredTable = async (url: string, name: string) => {
 };
 
 /** Batches of 100 as the queue's window gives them, a checkpoint each minute of the events' time. */
-const units = async (url: string, name: string, events: readonly Buffer[], shards: number) => {
+const units = async (url: string, name: string, events: readonly Buffer[], shards: number, size = SEGMENT_EVENTS) => {
   const { table, meter, consumed } = await meteredTable(url, name);
   const clock = { now: 0 };
   const options = { table, objects: memoryLog().objects, now: (): Time => clock.now };
@@ -124,8 +125,8 @@ const units = async (url: string, name: string, events: readonly Buffer[], shard
   const checkpoint = createCheckpointer({ ...options, signer: SIGNER });
   let signed = 0;
   let written = 0;
-  for (let at = 0; at < events.length; at += SEGMENT_EVENTS) {
-    const batch = events.slice(at, at + SEGMENT_EVENTS);
+  for (let at = 0; at < events.length; at += size) {
+    const batch = events.slice(at, at + size);
     clock.now = Math.max(clock.now, ...batch.map((e) => readActivity(e).time));
     written += (await writer.append('file', batch)).written;
     if (clock.now - signed < minutes(1)) continue;
@@ -134,6 +135,35 @@ const units = async (url: string, name: string, events: readonly Buffer[], shard
   }
   await checkpoint();
   return { per1000: (meter.units.write / written) * 1_000, byEmulator: (consumed.write / written) * 1_000 };
+};
+
+/** Lines of 40 hosts within an hour: people come, run two commands and go, and each host says that it is there. */
+const hostLines = (): Buffer[] => {
+  const random = createRandom(11);
+  const hosts = Array.from({ length: 40 }, (_, n) => {
+    const host = `i-0${n.toString(16).padStart(16, 'a')}`;
+    return { host, ...aHost({ host }), pid: 800 };
+  });
+  return Array.from({ length: 360 }, (_, n) => {
+    const h = hosts[random.integer(hosts.length)] ?? hosts[0];
+    if (!h) return [];
+    const at = NOW + seconds(10 * n);
+    const from = `198.51.100.${random.integer(20)}`;
+    const said = random.chance(0.5)
+      ? visit(at, { pid: h.pid++, session: String(h.pid), user: `user-${random.integer(8)}`, ip: from })
+      : [own('beat', at, 'watches sessions')];
+    return h.ship(...said).map((line) => rawOf(line, h.host));
+  }).flat();
+};
+/** As the queue gathers them; and as CloudWatch brings them, a few of one host at a time. */
+export const hostUnits = async (url: string): Promise<Figures> => {
+  const lines = hostLines();
+  const gathered = await units(url, 'bench-activity-hosts', lines, 4);
+  const alone = await units(url, 'bench-activity-hosts-alone', lines, 4, 4);
+  return {
+    'activity.hostWriteUnitsPer1000': round(gathered.per1000),
+    'activity.hostAloneWriteUnitsPer1000': round(alone.per1000),
+  };
 };
 
 /** One item per event, as others lay it out. */
@@ -175,6 +205,7 @@ const writing = async (url: string): Promise<Figures> => {
     'activity.writeUnitsPer1000': round(ordered.per1000),
     'activity.writeUnitsPer1000ByEmulator': round(ordered.byEmulator),
     'activity.shuffledWriteUnitsPer1000': round(mixed.per1000),
+    ...(await hostUnits(url)),
     ...rivals(inOrder),
   };
 };

@@ -189,6 +189,8 @@ const LIMITS: Readonly<Record<string, string>> = {
   'activity.writeUnitsPer1000': '≤ 150',
   'activity.writeUnitsPer1000ByEmulator': 'the same, by its ConsumedCapacity',
   'activity.shuffledWriteUnitsPer1000': '≤ 210',
+  'activity.hostWriteUnitsPer1000': '≤ 250, of lines that hosts ship',
+  'activity.hostAloneWriteUnitsPer1000': 'without the queue that gathers them',
   'activity.rawWriteUnitsPer1000': 'rival: an item per event',
   'activity.indexedWriteUnitsPer1000': 'rival: an item per event, one index',
   'activity.compressedItemWriteUnitsPer1000': 'rival: a compressed item per event',

@@ -47,6 +47,8 @@ export interface Host {
 
 export interface Hosts {
   readonly hosts: Readonly<Record<string, Host>>;
+  /** Of up to this time lines have left the table: that they are not there says nothing. */
+  readonly absentTo?: Time;
 }
 export const NO_HOSTS: Hosts = { hosts: {} };
 
@@ -210,18 +212,19 @@ export const hearLine = (state: Hosts, event: HostEvent, heardAt: Time): Hosts =
     lastAt: later(before.lastAt, Math.min(at, heardAt)),
   };
   const findings = found.map((because) => ({ host: stream, because, from: at, to: at }));
-  return { hosts: { ...state.hosts, [stream]: withFindings(host, findings) } };
+  return { ...state, hosts: { ...state.hosts, [stream]: withFindings(host, findings) } };
 };
 
 /** Somebody stopped or terminated these. */
 export const hearEnd = (state: Hosts, ids: readonly string[], at: Time): Hosts => {
   const known = ids.flatMap((id) => state.hosts[id] ?? []);
   const ended = known.map((h): [string, Host] => [h.host, { ...h, endedAt: later(h.endedAt, at) }]);
-  return ended.length === 0 ? state : { hosts: { ...state.hosts, ...Object.fromEntries(ended) } };
+  return ended.length === 0 ? state : { ...state, hosts: { ...state.hosts, ...Object.fromEntries(ended) } };
 };
 
 /** Without those that nobody will ask for. */
-export const forgetHosts = ({ hosts }: Hosts, now: Time): Hosts => ({
+export const forgetHosts = ({ hosts, ...rest }: Hosts, now: Time): Hosts => ({
+  ...rest,
   hosts: Object.fromEntries(Object.entries(hosts).filter(([, h]) => now - h.heardAt < FORGOTTEN)),
 });
 
@@ -231,10 +234,10 @@ const runsBetween = ({ runs }: Chain): (readonly [before: Run | undefined, after
     return n === 0 && run[0] === 1 ? [] : [[before, run] as const];
   });
 
-const gapsOf = (host: Host, chain: Chain, now: Time): HostFinding[] =>
+const gapsOf = (host: Host, chain: Chain, { now, absentTo }: { now: Time; absentTo: Time }): HostFinding[] =>
   runsBetween(chain).flatMap(([before, after]): HostFinding[] => {
     const [from, to] = [(before?.[1] ?? 0) + 1, after[0] - 1];
-    if (now - after[2] < LATE) return [];
+    if (now - after[2] < LATE || (before?.[3] ?? 0) < absentTo) return [];
     const count = to - from + 1;
     const numbers = count === 1 ? `line ${from}` : `lines ${from} to ${to}`;
     return [{ host: host.host, because: `${numbers} never came`, from: before?.[3] ?? after[2], to: after[2] }];
@@ -280,13 +283,13 @@ export interface HostsReport {
 
 /** What may be missing of a time, or cannot be believed. @param most so many findings are listed */
 export const hostsReport = (
-  { hosts }: Hosts,
+  { hosts, absentTo = 0 }: Hosts,
   { from, to, of = () => true }: { readonly from: Time; readonly to: Time; readonly of?: (host: Host) => boolean },
   { now, most = 10 }: { readonly now: Time; readonly most?: number },
 ): HostsReport => {
   const all = Object.values(hosts).filter((h) => of(h) && (endOf(h)?.at ?? to) >= from);
   const findings = all
-    .flatMap((h) => [...h.findings, ...restartsOf(h), ...h.chains.flatMap((c) => gapsOf(h, c, now))])
+    .flatMap((h) => [...h.findings, ...restartsOf(h), ...h.chains.flatMap((c) => gapsOf(h, c, { now, absentTo }))])
     .filter((f) => f.from <= to && f.to >= from)
     .sort((a, b) => b.to - a.to || (a.because < b.because ? -1 : 1));
   return {

@@ -43,8 +43,10 @@ const hearEvent = (state: Hosts, raw: Uint8Array, heardAt: Time): Hosts => {
 };
 
 const hearLink = async (state: Hosts, ports: Ports, link: Link): Promise<Hosts> => {
-  const body = concernsHosts(link) ? await bodyOf(ports, link) : undefined;
-  return body ? unpack(body).segment.events.reduce((s, raw) => hearEvent(s, raw, link.header.at), state) : state;
+  if (!concernsHosts(link)) return state;
+  const body = await bodyOf(ports, link);
+  if (body) return unpack(body).segment.events.reduce((s, raw) => hearEvent(s, raw, link.header.at), state);
+  return link.header.leg === 'host' ? { ...state, absentTo: Math.max(state.absentTo ?? 0, link.header.to) } : state;
 };
 
 /** Links that are new since the state's. @param goesOn false: it stops where it is, and the next look goes on there */

@@ -1,4 +1,5 @@
 /** The look at what hosts shipped: it goes on where it was, tells each finding once, and knows no more than the log says. And Session Manager's sessions, each written down once. */
+import { hostsReport } from '../../shared/activity/hosts.ts';
 import { endEntry, factOf, type SeenSession, startEntry } from '../../shared/activity/sessionFacts.ts';
 import { createHostWatch, type HostsState, hearLinks, lastHosts, NO_STATE } from '../../shared/activity/watchHosts.ts';
 import { createSessionWatch, type SessionSource } from '../../shared/activity/watchSessions.ts';
@@ -111,6 +112,32 @@ test('two that look at once: one of them is first, and nothing is counted twice'
   const before = [...(log.memory.items.get('hosts')?.keys() ?? [])];
   await look();
   expect([...(log.memory.items.get('hosts')?.keys() ?? [])]).toEqual(before);
+});
+
+test('lines that have left the table are not missing: whoever reads anew says nothing of them', async () => {
+  const { log, at } = begin();
+  const host = aHost();
+  for (let n = 0; n < 4; n++) {
+    at(NOW + hours(n));
+    await log.writer.append(
+      'host',
+      host.ship(own('beat', NOW + hours(n))).map((l) => rawOf(l)),
+    );
+  }
+  const bodies = [...log.memory.items.keys()].filter((k) => k.startsWith('body/'));
+  for (const gone of bodies.slice(0, 2)) log.memory.items.delete(gone);
+  const state = await hearLinks(log, NO_STATE);
+  const range = { from: 0, to: NOW + hours(5) };
+  expect(hostsReport(state, range, { now: NOW + hours(4) }).findings).toEqual([]);
+  host.ship(own('beat', NOW + hours(4)));
+  await log.writer.append(
+    'host',
+    host.ship(own('beat', NOW + hours(4))).map((l) => rawOf(l)),
+  );
+  const later = await hearLinks(log, NO_STATE);
+  expect(hostsReport(later, range, { now: NOW + hours(5) }).findings.map((f) => f.because)).toEqual([
+    'line 5 never came',
+  ]);
 });
 
 const ANNA = 'arn:aws:sts::111122223333:assumed-role/ops/anna';

@@ -15,7 +15,7 @@ const begin = async () => {
   const { log, account } = desk;
   const now = () => account.clock.now();
   const start = now();
-  const writer = createWriter({ ...log, now, shards: 8, hotDays: 90 });
+  const writer = createWriter({ ...log, now, shards: 8 });
   const host = aHost();
   const ship = async (...payloads: readonly object[]): Promise<string[]> => {
     const lines = host.ship(...payloads);
