@@ -16,7 +16,7 @@ export interface Steward {
 }
 
 /** Who may read what of the activity log, steward.yml says: such a question is signed like a command. */
-export const READS_ACTIVITY: ReadonlySet<Question['do']> = new Set(['activity', 'why']);
+export const READS_ACTIVITY: ReadonlySet<Question['do']> = new Set(['activity', 'activity-sessions', 'why']);
 /** A look at a host takes up to 20 s, and a plan may make several. Milliseconds. */
 const TIMEOUT = 90_000;
 

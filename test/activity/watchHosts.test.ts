@@ -129,6 +129,7 @@ test('lines that have left the table are not missing: whoever reads anew says no
   const state = await hearLinks(log, NO_STATE);
   const range = { from: 0, to: NOW + hours(5) };
   expect(hostsReport(state, range, { now: NOW + hours(4) }).findings).toEqual([]);
+  at(NOW + hours(4));
   host.ship(own('beat', NOW + hours(4)));
   await log.writer.append(
     'host',

@@ -1,10 +1,12 @@
 /** Who may read what of the activity log: each reader sees all of his part, and nothing else. */
 import fc from 'fast-check';
 import { createWriter } from '../../shared/activity/append.ts';
+import { createHostWatch } from '../../shared/activity/watchHosts.ts';
 import { commandHash, prove } from '../../shared/aws/identity.ts';
 import { carriersOf, mayReadBy, readerFor } from '../../shared/core/readers.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { breakDisk } from '../../world/fleet.ts';
+import { aHost, own, rawOf, visit } from '../activity/hostLines.ts';
 import { STAGE } from '../stories/account.ts';
 import { createDesk } from './desk.ts';
 
@@ -142,4 +144,38 @@ test('the first reader that fits counts; a role is known by its sessions', () =>
   const sessions = [{ is: ['arn:aws:iam::1*:role/audit'], accounts: [], tags: {} }, ...readers];
   expect(readerFor(sessions, 'arn:aws:sts::111122223333:assumed-role/audit/anna')).toBe(sessions[0]);
   expect(readerFor(sessions, 'arn:aws:iam::111122223333:user/nobody')).toBeUndefined();
+});
+
+test('of hosts one sees those of his part: their sessions, their lines, and what is missing of them', async () => {
+  const [mine, other] = ['i-0aaa0aaa0aaa0aaa0', 'i-0bbb0bbb0bbb0bbb0'];
+  const policy = { activity: { readers: READERS } };
+  const desk = createDesk({ policy }, () => [`arn:aws:ec2:eu-central-1:111122223333:instance/${mine}`]);
+  const now = () => desk.account.clock.now();
+  const writer = createWriter({ ...desk.log, now, shards: 8 });
+  for (const host of [mine, other]) {
+    const shipped = aHost({ host });
+    const lines = shipped.ship(...visit(now() - minutes(40)));
+    shipped.ship(own('beat', now()));
+    const later = shipped.ship(own('beat', now() - minutes(20)));
+    await writer.append(
+      'host',
+      [...lines, ...later].map((l) => rawOf(l, host)),
+    );
+  }
+  await createHostWatch({ ...desk.log, now, sessions: async (known) => known })(() => true);
+  const hostsSeenBy = async (who: string) => {
+    const sessions = (await desk.steward(who)('activity', 'sessions', '--json')).json;
+    const { json } = await desk.steward(who)('activity', 'search', '--action', 'host:', '--all', '--json');
+    const names = [
+      ...sessions.sessions.map((s: { host: string }) => s.host),
+      ...sessions.hosts.findings.map((f: { host: string }) => f.host),
+      ...json.rows.map((r: { resources: string[] }) => r.resources[0]),
+      ...json.hosts.findings.map((f: { host: string }) => f.host),
+    ];
+    return [names.length, [...new Set(names)].sort()];
+  };
+  expect(await hostsSeenBy('shopkeeper')).toEqual([10, [mine]]);
+  expect(await hostsSeenBy('chief')).toEqual([20, [mine, other]]);
+  expect(await hostsSeenBy('audra')).toEqual([0, []]);
+  expect((await desk.steward('mallory')('activity', 'sessions')).err).toMatch(/is none of activity\.readers/);
 });
