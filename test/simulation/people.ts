@@ -2,7 +2,9 @@
 import { lookMessage } from '../../events/steward/signal.ts';
 import { type Incident, stepText } from '../../shared/core/incident.ts';
 import type { Pause } from '../../shared/core/store.ts';
+import { targetOf } from '../../shared/core/target.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
+import { openedByWish, withWish } from '../../shared/core/wish.ts';
 import type { Engine, MessageQueue } from './engine.ts';
 
 /** What they deal with, and who is told of it. */
@@ -70,6 +72,32 @@ export const answerAsk = (a: Crowd, queue: MessageQueue, by: string): void => {
     else a.witness.denied({ incident: incident.id, step, until });
     queue.take(lookMessage({ target: incident.target, remediation: incident.remediation, incident: incident.id }), 0);
   });
+};
+
+/** More of something, for a time. */
+export const askMore = async (
+  a: Crowd,
+  queue: MessageQueue,
+  by: string,
+  { arn, to, ms }: { arn: string; to: number; ms: number },
+): Promise<void> => {
+  const at = a.schedule.wall();
+  const wish = { by, at, to, until: at + ms, why: 'we are on television' };
+  const signal = {
+    kind: 'capacity.wanted' as const,
+    target: targetOf(arn),
+    at,
+    cause: 'a wish',
+    eventId: `wish@${at}`,
+  };
+  const [known] = await a.store.read({ kind: 'chart', target: arn });
+  const chart = known ?? { kind: 'chart' as const, target: arn, version: 0, open: {}, recent: [] };
+  if (chart.open['overload'] !== undefined) return;
+  const incident = withWish(openedByWish(a.newId(), 'overload', signal, wish), wish);
+  await a.store.write({ put: incident }, { put: { ...chart, open: { ...chart.open, overload: incident.id } } });
+  a.witness.committed([{ put: incident }], { id: 0, what: 'person', since: 0, dead: false, die: () => {} });
+  a.note(() => `${by} wants ${to} of ${arn}`);
+  queue.take(lookMessage({ target: arn, remediation: 'overload', incident: incident.id }), 0);
 };
 
 export const askUndo = async (a: Crowd, queue: MessageQueue, by: string): Promise<void> => {

@@ -4,6 +4,7 @@
  */
 import { minutes } from '../../../shared/core/time.ts';
 import { instanceArn, logGroupArn, vpcArn } from '../../../world/arns.ts';
+import { addGroup } from '../../../world/autoscaling.ts';
 import {
   addService,
   breakEcsAgent,
@@ -513,6 +514,46 @@ const released = (f: Field): Begun => {
   };
 };
 
+/** A person wants more of a group or a service for a while; in some another one sets the group as he likes meanwhile. */
+const wanted = async (f: Field): Promise<Begun> => {
+  const { world, random, person, wish } = f;
+  const name = `fair${world.autoscaling.groups.size + world.ecs.clusters.size}`;
+  const tags = { 'steward:managed': 'true' };
+  const isService = random.chance(0.4);
+  const size = 2 + random.integer(3);
+  const more = size + 1 + random.integer(3);
+  const ms = minutes(3 + random.integer(15));
+  const until = world.clock.now() + ms;
+  let theirs = false;
+  if (isService) {
+    const { cluster } = makeCluster(world, name, { instances: 0 });
+    const { service } = addService(world, cluster, name, { desired: size, tags, launchType: 'FARGATE' });
+    await wish(service.arn, more, ms);
+    const isOver = () => world.clock.now() < until || service.desired <= size;
+    return { arn: service.arn, isWell: isOver, isIll: () => false };
+  }
+  const zones = Object.keys(world.zones);
+  for (let n = 0; n < size; n++)
+    makeInstance(world, {
+      running: true,
+      type: 'm6i.large',
+      zone: zones[n % zones.length] ?? '',
+      tags: { 'aws:autoscaling:groupName': name },
+    });
+  const group = addGroup(world, name, { tags, min: 1, max: random.chance(0.2) ? size : size + 4 });
+  const arn = `arn:aws:autoscaling:${world.region}:${world.account}:autoScalingGroup:*:autoScalingGroupName/${name}`;
+  await wish(arn, more, ms);
+  return {
+    arn,
+    isWell: () => theirs || world.clock.now() < until || group.min <= 1,
+    isIll: () => false,
+    again: async () => {
+      theirs = true;
+      await person('autoscaling', 'UpdateAutoScalingGroup', { AutoScalingGroupName: name, MinSize: 2 });
+    },
+  };
+};
+
 export const beginnings: Readonly<Record<string, Beginning>> = {
   'full-disk': { begin: fullDisk },
   'instance-impaired': { begin: impaired },
@@ -542,6 +583,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   // What ECS does by itself is ECS's.
   'service-uneven-zones': { settings: { native: false, startMinutes: 4 }, begin: unevenService },
   'release-unproven': { begin: released },
+  overload: { settings: { costCapUsdPerMonth: 10_000, lowerEveryMinutes: 2 }, begin: wanted },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

@@ -45,6 +45,8 @@ export interface Field {
   readonly fleet: Fleet;
   /** Sends a signal as an alarm would, after so many milliseconds. Answers the id of its event. */
   readonly signal: (kind: SignalKind, arn: string, after?: number, more?: Partial<Signal>) => string;
+  /** A person wants so many of it for so long: `steward scale`, past its own first look. */
+  readonly wish: (arn: string, to: number, ms: number) => Promise<void>;
   /** A person calls AWS. */
   readonly person: (service: string, operation: string, input: object) => Promise<void>;
 }

@@ -27,6 +27,7 @@ const UNEVEN = 'shared/remediations/serviceUneven.ts';
 const RELEASE = 'shared/remediations/releaseUnproven.ts';
 const RELEASES = 'shared/core/releases.ts';
 const JUDGE = 'shared/core/releaseJudge.ts';
+const OVERLOAD = 'shared/remediations/overload.ts';
 const UNITS = 'shared/core/units.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -225,6 +226,18 @@ export const mutants: readonly Mutant[] = [
   mutant('it goes back to what did not pass', RELEASES, 'release-unproven:58', [
     '(r) => r.deployment !== deployment && isProven(r) &&',
     '(r) => r.deployment !== deployment &&',
+  ]),
+  mutant('what was added is taken back in one go', 'shared/core/capacity.ts', 'overload:3', [
+    'const STEP = 10;',
+    'const STEP = 1;',
+  ]),
+  mutant('what somebody else has set is set again', OVERLOAD, 'overload:11', [
+    '  if (last && last.step.to.floor !== c.floor)\n    return {\n',
+    '  if (last && last.step.to.floor < 0)\n    return {\n',
+  ]),
+  mutant('what was added for a time is left', OVERLOAD, 'overload:3', [
+    '  if (!isInForce(wish, look)) return c.floor <= formerOf(seen, look).floor;',
+    '  if (!isInForce(wish, look)) return true;',
   ]),
   mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:36', [
     'isHealthy: ({ failing }) => failing === undefined,',

@@ -260,6 +260,47 @@ const neverFewer: Rule = ({ input }, { world }) => {
   return DesiredCapacity > (group?.max ?? 0) ? `${AutoScalingGroupName} has at most ${group?.max}` : undefined;
 };
 
+/** Of a group or a service: how many are wanted now, and how many are asked for. */
+const wantedOf = ({ input, target }: Sent, world: World): { now: number; asked: number } | undefined => {
+  const { AutoScalingGroupName, DesiredCapacity, desiredCount } = input as {
+    AutoScalingGroupName?: string;
+    DesiredCapacity?: number;
+    desiredCount?: number;
+  };
+  const group = world.autoscaling.groups.get(AutoScalingGroupName ?? '');
+  const [, cluster = '', name = ''] = target.split('/');
+  const service = world.ecs.clusters.get(cluster)?.services.get(name);
+  if (group && DesiredCapacity !== undefined) return { now: group.desired, asked: DesiredCapacity };
+  return service && desiredCount !== undefined ? { now: service.desired, asked: desiredCount } : undefined;
+};
+const inTenths: Rule = (sent, { world, isUndo, isUnsettled }) => {
+  const levels = wantedOf(sent, world);
+  if (sent.remediation !== 'overload' || !levels || isUndo(sent) || isUnsettled(sent.target)) return undefined;
+  const { now, asked } = levels;
+  return now - asked <= Math.max(1, Math.floor(now / 10)) ? undefined : `from ${now} to ${asked} at once`;
+};
+const keepsMaximum: Rule = ({ input }, { world }) => {
+  const { AutoScalingGroupName = '', ...asked } = input as { AutoScalingGroupName?: string; MinSize?: number };
+  const most = world.autoscaling.groups.get(AutoScalingGroupName)?.max ?? 0;
+  if ('MaxSize' in asked) return 'the maximum is set';
+  return (asked.MinSize ?? 0) <= most ? undefined : `at most there are ${most}`;
+};
+/** After somebody has set it, it is his: who had changed it before that leaves it alone. */
+const leavesToOthers: Rule = (sent, { world, isUndo }) => {
+  const name = textOf(sent.input, 'AutoScalingGroupName');
+  if (sent.remediation !== 'overload' || isUndo(sent)) return undefined;
+  const calls = world.calls.filter(
+    (c) =>
+      c.operation === 'UpdateAutoScalingGroup' &&
+      c.error === undefined &&
+      textOf(c.input, 'AutoScalingGroupName') === name,
+  );
+  const other = calls.findLastIndex((c) => c.principal.endsWith('user/anna'));
+  const before = calls.slice(0, Math.max(0, other)).some((c) => c.principal.includes('-remedy-overload/'));
+  const isOld = world.clock.now() - (calls[other]?.at ?? Number.NaN) > PASS_TIME + world.lag.ms;
+  return before && isOld ? `somebody has set ${name} since` : undefined;
+};
+
 const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   RebootInstances: {
     'never-the-last-that-serves': neverTheLast,
@@ -288,6 +329,12 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     'never-below-what-is-wanted': neverBelow,
     'waves-of-a-fifth': byAFifth,
     'back-to-what-ran-whole': goesBackToWhatRan,
+    'taken-back-in-tenths': inTenths,
+  },
+  UpdateAutoScalingGroup: {
+    'taken-back-in-tenths': inTenths,
+    'within-the-maximum': keepsMaximum,
+    'what-others-set-is-theirs': leavesToOthers,
   },
   DeregisterContainerInstance: { 'only-what-is-gone-is-forgotten': forgetsTheGone },
   ModifyVolume: { 'volumes-never-shrink': neverSmaller },

@@ -18,6 +18,7 @@ import { isListenedTo } from '../../../world/steward.ts';
 import { createWorld } from '../../../world/world.ts';
 import type { MessageQueue } from '../engine.ts';
 import type { Result, Simulate } from '../models.ts';
+import { askMore } from '../people.ts';
 import { createSchedule, type Faults, NO_FAULTS } from '../schedule.ts';
 import { clockOf, type FleetAccount, queueOf, reachOf, STAGE } from './account.ts';
 import { beginnings } from './beginnings.ts';
@@ -129,6 +130,7 @@ export const simulateFleet: Simulate = async (seed, options = {}): Promise<Resul
     random: account.random.fork('field'),
     fleet,
     person: personIn(world, 'anna'),
+    wish: (arn, to, ms) => askMore(account, queue, 'cleo', { arn, to, ms }),
     signal: (kind, arn, after = 0, more = {}) => {
       const eventId = `${arn}:${kind}@${schedule.wall()}`;
       const cause = `something told of ${kind}`;

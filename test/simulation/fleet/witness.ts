@@ -100,6 +100,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     }
     if (arn.includes(':trail/')) return world.cloudtrail.trails.get(id)?.tags;
     if (arn.includes(':service/')) return serviceOf(id)?.tags;
+    if (arn.includes(':autoScalingGroupName/')) return world.autoscaling.groups.get(id)?.tags;
     if (arn.includes(':vpc/')) return world.ec2.vpcs.get(id)?.tags;
     return arn.includes(':log-group:') ? world.logs.groups.get(arn.split(':log-group:')[1] ?? '')?.tags : undefined;
   };
@@ -208,7 +209,14 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
 
   /** It ends an interruption that Steward has begun: nothing holds that up. */
   const isRecovery = (r: Reserved): boolean =>
-    ['start', 'undo', 'activate', 'deregister'].includes(r.attempt.rung) || r.attempt.undoes !== undefined;
+    ['start', 'undo', 'activate', 'deregister', 'lower'].includes(r.attempt.rung.split(' ')[0] ?? '') ||
+    r.attempt.undoes !== undefined;
+
+  /** Whoever commands it has said yes to what he wants, and to nothing more. */
+  const isWished = ({ incident, attempt }: Reserved): boolean => {
+    const { to } = attempt.step as { to?: { floor?: number } };
+    return (to?.floor ?? 0) <= (incidents.get(incident)?.wish?.to ?? -1);
+  };
 
   const checkMode = (r: Reserved): void => {
     const mode = modeOf(r);
@@ -217,7 +225,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     check(!denied, 'nothing-denied', () => `${token}: ${r.step} was denied`);
     check(mode !== 'off' && mode !== 'watch', 'mode', () => `${token} in mode ${mode}`);
     check(
-      mode === 'act' || isRecovery(r) || isApproved({ token }),
+      mode === 'act' || isRecovery(r) || isApproved({ token }) || isWished(r),
       'asks-first',
       () => `${token}: nobody approved ${r.step}`,
     );
@@ -279,7 +287,9 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     const line = incident.log.some((l) => l.what === 'reserved' && l.say.startsWith(`attempt ${attempt.n}:`));
     check(line, 'log-explains', () => `${token} is not in the log`);
     reservations.delete(token);
-    if (!isRecovery(r)) for (const rule of [checkTwice, () => attempt.continues || checkBudget(r, incident)]) rule(r);
+    if (!isRecovery(r))
+      for (const rule of [checkTwice, () => attempt.continues || named(remediation)?.adds || checkBudget(r, incident)])
+        rule(r);
     reservations.set(token, r);
   };
 
@@ -329,7 +339,9 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     if (['escalated', 'asking', 'refused'].includes(i.state))
       check((i.remedy ?? '') !== '', 'says-the-remedy', () => `${i.id} is ${i.state} without a remedy`);
     if (i.state === 'escalated') count(`told ${i.remediation}`);
-    if (i.state === 'closed' || i.state === 'escalated') released.set(i.id, schedule.time());
+    // What only looks on holds nothing any more.
+    const rests = i.state === 'open' && i.attempts.at(-1)?.effect !== undefined;
+    if (i.state === 'closed' || i.state === 'escalated' || rests) released.set(i.id, schedule.time());
     if (i.state === 'closed') closing(i, life);
   };
 
