@@ -91,18 +91,23 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     return world.ecs.clusters.get(cluster)?.services.get(name);
   };
 
+  const instanceTags = (id: string) => {
+    const i = world.ec2.instances.get(id);
+    return i && !['terminated', 'shutting-down'].includes(i.state) ? i.tags : undefined;
+  };
+  type TagsOf = (id: string, arn: string) => Readonly<Record<string, string>> | undefined;
+  const TAGS: readonly (readonly [of: string, tags: TagsOf])[] = [
+    [':instance/', instanceTags],
+    [':trail/', (id) => world.cloudtrail.trails.get(id)?.tags],
+    [':service/', (id) => serviceOf(id)?.tags],
+    [':autoScalingGroupName/', (id) => world.autoscaling.groups.get(id)?.tags],
+    [':vpc/', (id) => world.ec2.vpcs.get(id)?.tags],
+    [':log-group:', (_id, arn) => world.logs.groups.get(arn.split(':log-group:')[1] ?? '')?.tags],
+  ];
   /** Tags of what is there; what is not there is covered by what is declared of it. */
-  const tagsOf = (arn: string): Readonly<Record<string, string>> | undefined => {
-    const id = arn.split('/').slice(1).join('/');
-    if (arn.includes(':instance/')) {
-      const i = world.ec2.instances.get(id);
-      return i && !['terminated', 'shutting-down'].includes(i.state) ? i.tags : undefined;
-    }
-    if (arn.includes(':trail/')) return world.cloudtrail.trails.get(id)?.tags;
-    if (arn.includes(':service/')) return serviceOf(id)?.tags;
-    if (arn.includes(':autoScalingGroupName/')) return world.autoscaling.groups.get(id)?.tags;
-    if (arn.includes(':vpc/')) return world.ec2.vpcs.get(id)?.tags;
-    return arn.includes(':log-group:') ? world.logs.groups.get(arn.split(':log-group:')[1] ?? '')?.tags : undefined;
+  const tagsOf = (arn: string) => {
+    const [, tags] = TAGS.find(([of]) => arn.includes(of)) ?? [];
+    return tags?.(arn.split('/').slice(1).join('/'), arn);
   };
   const inScope = (arn: string): boolean => {
     const tags = tagsOf(arn);
