@@ -9,6 +9,7 @@ import type { TrailReport } from '../shared/activity/verifyTrail.ts';
 import { days, iso, minutes, type Time } from '../shared/core/time.ts';
 import { plural } from '../shared/core/words.ts';
 import type { ActivityPage, ActivityPlace, ActivityRow, ActivityWhere } from '../shared/runtime/activityQuestions.ts';
+import { csvLine } from './csv.ts';
 import { Failure } from './failure.ts';
 import { ago, type Cell, clock, type Paint, table, timeOf, who } from './paint.ts';
 import type { Session } from './session.ts';
@@ -206,13 +207,11 @@ const showSummary = async (found: Found, p: Paint): Promise<string[]> => {
   ];
 };
 
-const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-/** A cell that begins like a formula is one to a spreadsheet. */
-const inert = (text: string): string => (/^[=+\-@\t]/.test(text) ? `'${text}` : text);
+const inertLine = (cells: readonly string[]): string => csvLine(cells.map((cell) => [cell, true]));
 const csvOf = ({ rows }: Found): string[] => [
   'time,account,region,who,what,resources,ip,error,id,place',
   ...rows.map((r) =>
-    [
+    inertLine([
       r.at === 0 ? '' : iso(r.at),
       r.account,
       r.region,
@@ -223,9 +222,7 @@ const csvOf = ({ rows }: Found): string[] => [
       r.error ?? '',
       r.id,
       r.place,
-    ]
-      .map((cell) => quoted(inert(cell)))
-      .join(','),
+    ]),
   ),
 ];
 

@@ -7,6 +7,7 @@ import { SCALE_LIMIT } from '../shared/core/wish.ts';
 import type { Question, Command as Wish } from '../shared/runtime/answer.ts';
 import type { Why } from '../shared/runtime/why.ts';
 import type { SearchOptions } from './activity.ts';
+import type { ExportOptions } from './activityExport.ts';
 import { EXIT, Failure } from './failure.ts';
 import { type Common, type Run, type Session, session, view } from './session.ts';
 import type { SessionsOptions } from './sessions.ts';
@@ -224,6 +225,21 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     )
     .option('--from <time>', 'of the trail: from then on; without it a day', moment)
     .option('--to <time>', 'of the trail: until then', moment);
+  add(
+    activity,
+    'export',
+    'events as files, in order, each once, from the table and the archive, with what proves that they are in the log',
+    async (s, o) => {
+      const { exportActivity } = await import('./activityExport.ts');
+      if (!(await exportActivity(s, o as unknown as ExportOptions))) run.exit = EXIT.failed;
+    },
+  )
+    .option('--from <time>', 'from then on; without it a day', moment)
+    .option('--to <time>', 'until then', moment)
+    .option('--account <id>', 'of this account only')
+    .option('--in-region <name>', 'of this region only')
+    .addOption(new Option('--format <name>', 'of the events').choices(['ndjson', 'csv']).default('ndjson'))
+    .requiredOption('--out <path>', 'a folder; or a file, .ndjson or .csv, and what belongs to it beside it');
   add(activity, 'checkpoint', 'what the log says of itself now, signed: keep it elsewhere', async (s, o) =>
     (await import('./activity.ts')).saveCheckpoint(s, o.out),
   ).option('--out <file>', 'into a file');

@@ -7,6 +7,7 @@ import { base64, leafHash } from './hashing.ts';
 import { type Header, type Link, placeOf, readLink } from './link.ts';
 import { type LogTable, newestOf, type Objects, PARTITION } from './log.ts';
 import { type ArchiveFile, type Receipt, readIndex, readReceipt, soundObject } from './receipts.ts';
+import { createShelf } from './shelf.ts';
 import { lengthOf, type Run } from './tile.ts';
 import { rootOfLeaves } from './tree.ts';
 import type { Find } from './walk.ts';
@@ -20,25 +21,6 @@ const isIn = (runs: readonly Run[], { shard, seq }: Pick<Header, 'shard' | 'seq'
 const AT_HAND = 96 << 20;
 /** Receipts and indexes that are kept at hand. */
 const FEW = 64;
-
-/** The last that were asked for, as far as there is room. */
-const createShelf = <V>(most: number, sizeOf: (value: V) => number = () => 1) => {
-  const kept = new Map<string, V>();
-  let size = 0;
-  return async (key: string, make: () => Promise<V>): Promise<V> => {
-    const there = kept.get(key);
-    const value = there ?? (await make());
-    if (kept.delete(key)) size -= sizeOf(value);
-    kept.set(key, value);
-    size += sizeOf(value);
-    for (const [old, oldest] of kept) {
-      if (size <= most || old === key) break;
-      kept.delete(old);
-      size -= sizeOf(oldest);
-    }
-    return value;
-  };
-};
 
 /** Of one file: the events by their links. */
 type Unpacked = {

@@ -65,9 +65,9 @@ const gathered = (found: readonly (readonly [name: string, Coverage])[]): Gap[] 
 export const coverageIn = async (
   table: LogTable,
   range: Range,
-  { now, most = 10 }: { readonly now: Time; readonly most?: number },
+  { now, most = 10, only = () => true }: { now: Time; most?: number; only?: (place: Place) => boolean },
 ): Promise<WholeCoverage> => {
-  const places = await placesOf(table);
+  const places = (await placesOf(table)).filter(only);
   const found = await Promise.all(
     places.map(async (place) => {
       const facts = await factsOf(table, place, range);

@@ -14,7 +14,7 @@ import { bodyOf, linksIn, linksOf, nodesOf, shardsOf } from './read.ts';
 import { readActivity } from './record.ts';
 import { unpack } from './segment.ts';
 import { nameOf } from './terms.ts';
-import { hashesIn, lengthOf, nodeRoot, type Run, TILE, TILE_LEVEL } from './tile.ts';
+import { hashesIn, lengthOf, type Node, nodeRoot, type Run, TILE, TILE_LEVEL } from './tile.ts';
 import {
   consistency,
   type Hash,
@@ -26,7 +26,7 @@ import {
   rootOfLeaves,
 } from './tree.ts';
 
-interface Path {
+export interface Path {
   readonly index: number;
   readonly size: number;
   /** Hashes of 32 bytes, one after the other, in base 64: from the leaf up. */
@@ -50,9 +50,10 @@ const joinedPath = (path: readonly Hash[]): string => base64(Buffer.concat(path)
 const splitPath = (path: string): Hash[] => hashesIn(fromBase64(path));
 
 /** The hashes of the log's tree, from its tiles and, beyond the last whole one, from the links. */
-const logHashes = async (table: LogTable, { open, statement }: Numbered): Promise<HashAt> => {
-  const nodes = await nodesOf(table);
+const logHashes = async (table: LogTable, { open, statement }: Numbered, known?: readonly Node[]): Promise<HashAt> => {
+  const nodes = known ?? (await nodesOf(table));
   const tiles = new Map<number, HashAt>();
+  const above = new Map<string, Hash>();
   const leavesOf = async (tile: number): Promise<readonly Hash[]> => {
     const [item] = await table.get([{ partition: PARTITION.tile, slot: tile }]);
     if (item) return hashesIn(item.bytes);
@@ -64,7 +65,10 @@ const logHashes = async (table: LogTable, { open, statement }: Numbered): Promis
   return async (level, index) => {
     if (level >= TILE_LEVEL) {
       const width = 2 ** (level - TILE_LEVEL);
-      return rootOfLeaves(nodes.slice(index * width, (index + 1) * width).map(nodeRoot));
+      const name = `${level} ${index}`;
+      const hash = above.get(name) ?? rootOfLeaves(nodes.slice(index * width, (index + 1) * width).map(nodeRoot));
+      above.set(name, hash);
+      return hash;
     }
     const tile = Math.floor((index * 2 ** level) / TILE);
     const hashes = tiles.get(tile) ?? hashesOf(await leavesOf(tile));
@@ -82,15 +86,38 @@ const offsetIn = (runs: readonly Run[], { shard, seq }: Header): number | undefi
   return undefined;
 };
 
-/** The number of a link in the log. @throws NotFound: no checkpoint has it yet */
-const leafOf = async (table: LogTable, header: Header, { open, statement }: Numbered): Promise<number> => {
-  for (const [n, node] of (await nodesOf(table)).entries()) {
-    const offset = offsetIn(node.runs, header);
-    if (offset !== undefined) return n * TILE + offset;
+/** The first tile after which its shard has so many links. */
+const tileOf = (nodes: readonly Node[], { shard, seq }: Header): number => {
+  let [low, high] = [0, nodes.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((nodes[middle]?.heads[shard] ?? 0) > seq) high = middle;
+    else low = middle + 1;
   }
-  const offset = offsetIn(open, header);
-  if (offset === undefined) throw new NotFound(`no checkpoint has ${placeOf(header)} yet: ask again in a minute`);
-  return statement.size - lengthOf(open) + offset;
+  return low;
+};
+
+/** Where links stand in the log that a checkpoint signs. What many proofs share is read once. */
+export const createProver = async (table: LogTable, checkpoint: Numbered) => {
+  const { open, statement } = checkpoint;
+  const nodes = await nodesOf(table);
+  const hashes = await logHashes(table, checkpoint, nodes);
+  const leafOf = (header: Header): number | undefined => {
+    const tile = tileOf(nodes, header);
+    const node = nodes[tile];
+    const offset = offsetIn(node?.runs ?? open, header);
+    if (offset === undefined) return undefined;
+    return (node ? tile * TILE : statement.size - lengthOf(open)) + offset;
+  };
+  return {
+    /** @returns undefined: the checkpoint does not have it */
+    pathOf: async (header: Header): Promise<Path | undefined> => {
+      const index = leafOf(header);
+      // Tiles may have been made since.
+      if (index === undefined || index >= statement.size) return undefined;
+      return { index, size: statement.size, path: joinedPath(await inclusion(index, statement.size, hashes)) };
+    },
+  };
 };
 
 export interface Place {
@@ -148,7 +175,8 @@ export const prove = async (
     );
   const raw = events[event];
   if (!raw) throw new NotFound(`${placeOf(link.header)} has ${events.length} events, no number ${event}`);
-  const [index, { size }] = [await leafOf(table, link.header, checkpoint), checkpoint.statement];
+  const log = await (await createProver(table, checkpoint)).pathOf(link.header);
+  if (!log) throw new NotFound(`no checkpoint has ${placeOf(link.header)} yet: ask again in a minute`);
   return {
     v: 1,
     ...eventField(raw),
@@ -158,7 +186,7 @@ export const prove = async (
       path: joinedPath(await inclusion(event, leaves.length, hashesOf(leaves))),
     },
     link: Buffer.from(link.bytes).toString('utf8', 0, Buffer.from(link.bytes).indexOf(0x0a)),
-    log: { index, size, path: joinedPath(await inclusion(index, size, await logHashes(table, checkpoint))) },
+    log,
     checkpoint: checkpoint.note,
   };
 };

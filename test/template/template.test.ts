@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { documents } from '../../documents/index.ts';
+import { folderOf, lineOf } from '../../shared/activity/archiveFile.ts';
 import { lastMark } from '../../shared/activity/marks.ts';
+import type { Activity } from '../../shared/activity/record.ts';
 import { type PolicyDocument, rolePolicy } from '../../shared/core/permissions.ts';
 import { remediations } from '../../shared/remediations/index.ts';
 import { anAccount } from '../activity/account.ts';
@@ -242,6 +244,63 @@ describe('the activity log cannot be altered by whoever writes it', () => {
         ),
     );
     expect(senders.map(([id]) => id)).toEqual(['AnswerRole']);
+  });
+  describe('the archive in Athena', () => {
+    const { TableInput } = one('ActivityArchiveTable').Properties;
+    const names = (columns: { Name: string }[]): string[] => columns.map((c) => c.Name);
+    const columns = names(TableInput.StorageDescriptor.Columns);
+    const folders = names(TableInput.PartitionKeys);
+    test('its columns are the fields of a line, its folders those of the files', () => {
+      const activity: Activity = {
+        account: ACCOUNT,
+        region: 'eu-central-1',
+        id: '1',
+        time: 1,
+        who: ['anna'],
+        what: 'ec2:RunInstances',
+        resources: [],
+        cut: false,
+        ip: '198.51.100.7',
+        error: 'AccessDenied',
+      };
+      const fields = [Buffer.from('{}'), Buffer.from([0xff])].flatMap((raw) =>
+        Object.keys(lineOf('s0/0/0', activity, raw)),
+      );
+      expect([...new Set(fields)].filter((f) => !folders.includes(f)).sort()).toEqual([...columns].sort());
+      const template = filled(TableInput.Parameters['storage.location.template']) as string;
+      const key = template.replace(/^s3:\/\/[^/]+\//, '').replaceAll('!', '');
+      expect(`${folderOf(activity)}/`).toBe(
+        key
+          .replace('$' + '{account}', ACCOUNT)
+          .replace('$' + '{region}', 'eu-central-1')
+          .replace('$' + '{day}', '1970-01-01'),
+      );
+      expect(text(TableInput.Parameters)).toContain(`account=\${!account}/region=\${!region}/day=\${!day}/`);
+    });
+    test('each query of the guide names what its folders need, and columns that exist', () => {
+      const queries = [...readFileSync('docs/athena.md', 'utf8').matchAll(/```sql\n([^`]+)```/g)].map(
+        ([, q]) => q ?? '',
+      );
+      expect(queries.length).toBeGreaterThan(3);
+      for (const query of queries) {
+        expect(query).toMatch(/WHERE account = '\d{12}' AND region (?:=|IN) /);
+        expect(query).toMatch(/AND day BETWEEN '[\d-]{10}' AND '[\d-]{10}'/);
+        const aliases = [...query.matchAll(/ AS (\w+)/g)].map(([, name]) => name);
+        const words = query.replaceAll(/'[^']*'/g, '').match(/\b[a-z_]+\b/g) ?? [];
+        const functions = [
+          'count',
+          'min',
+          'max',
+          'regexp_like',
+          'contains',
+          'json_extract_scalar',
+          'coalesce',
+          'steward_prod',
+          'activity',
+        ];
+        expect(words.filter((w) => ![...columns, ...folders, ...functions, ...aliases].includes(w))).toEqual([]);
+      }
+    });
   });
   test('the bucket: locked, versioned, private, and left when the stack is removed', () => {
     const { DeletionPolicy, Properties } = one('ActivityBucket');
