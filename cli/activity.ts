@@ -254,8 +254,16 @@ export const follow = async (s: Session, o: SearchOptions, sleep: (ms: number) =
   }
 };
 
-/** The file that `checkpoint` wrote, or the note alone. */
-const keptIn = (file: string): { note: string; heads?: Checkpoint['heads'] } => {
+type Kept = { note: string; heads?: Checkpoint['heads'] };
+const keptOf = (text: string): Kept => {
+  if (!text.startsWith('{')) return { note: text };
+  const { note, heads } = JSON.parse(text) as Checkpoint;
+  return { note, heads };
+};
+
+/** The file that `checkpoint` wrote, or the note alone; or what the second account has. */
+const keptIn = async (s: Session, file: string): Promise<Kept> => {
+  if (file.startsWith('s3://')) return keptOf(await s.readCopy(file));
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -266,9 +274,7 @@ const keptIn = (file: string): { note: string; heads?: Checkpoint['heads'] } => 
       'name a file that steward activity checkpoint wrote',
     );
   }
-  if (!text.startsWith('{')) return { note: text };
-  const { note, heads } = JSON.parse(text) as Checkpoint;
-  return { note, heads };
+  return keptOf(text);
 };
 
 export const showReport = (r: Report, p: Paint): string[] => [
@@ -296,7 +302,7 @@ export const verifyLog = async (s: Session, file: string | undefined, hotOnly = 
   ]);
   const where = await s.ask<ActivityPlace>({ do: 'activity-where' });
   const log = await s.openLog(where);
-  const report = await verify({ ...log, hotOnly, ...(file === undefined ? {} : { kept: keptIn(file) }) });
+  const report = await verify({ ...log, hotOnly, ...(file === undefined ? {} : { kept: await keptIn(s, file) }) });
   const { at: now } = where;
   const range = { from: now - days(VOUCHED_DAYS), to: now };
   const coverage = await coverageIn(log.table, range, { now });

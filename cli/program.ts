@@ -217,7 +217,7 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
       if (!isWhole) run.exit = EXIT.failed;
     },
   )
-    .option('--checkpoint <file>', 'one that was kept elsewhere')
+    .option('--checkpoint <file>', 'one that was kept elsewhere: a file, or s3://bucket of a second account')
     .option('--hot', 'the table alone: of the archive its receipts are believed')
     .option(
       '--trail',

@@ -22,6 +22,8 @@ export interface Io {
   readonly connect: (where: Where) => Promise<Steward>;
   /** The activity log itself, with the caller's own credentials. */
   readonly openLog: (log: ActivityWhere, where: Where) => Promise<OpenLog>;
+  /** A checkpoint of the second account's: the object, or the newest below it. */
+  readonly readCopy: (address: string, where: Where) => Promise<string>;
   /** CloudTrail and the trail's bucket, likewise. */
   readonly openTrail: (log: ActivityWhere, where: Where) => Promise<TrailSource>;
 }
@@ -69,6 +71,7 @@ export const session = async (run: Run, options: Common) => {
     print: (lines: readonly string[]): void => io.out(lines.join('\n')),
     paint: paintOf(io.colors && options.color, io.width),
     openLog: (log: ActivityWhere) => io.openLog(log, options),
+    readCopy: (address: string) => io.readCopy(address, options),
     openTrail: (log: ActivityWhere) => io.openTrail(log, options),
     /** Asks where someone can be asked; what is not a terminal has said yes by giving the command. */
     isMeant: async (question: string, yes: boolean | undefined): Promise<boolean> =>

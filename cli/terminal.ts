@@ -1,5 +1,6 @@
 /** The real outside of the CLI: a terminal or a pipe, the clock, and AWS. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NotFound } from '../shared/core/errors.ts';
 import type { Io } from './session.ts';
 
 /** `steward incidents | head`: who reads has enough. */
@@ -29,6 +30,19 @@ export const terminal = (): Io => {
       } finally {
         line.close();
       }
+    },
+    readCopy: async (address, { profile, region = process.env['AWS_REGION'] ?? 'us-east-1' }) => {
+      const [{ copyAddress, newestCopy }, { bucketObjects }, { trailFiles }] = await Promise.all([
+        import('../shared/activity/copies.ts'),
+        import('../shared/aws/objects.ts'),
+        import('../shared/aws/trailFiles.ts'),
+      ]);
+      const at = copyAddress(address);
+      const options = { region, bucket: at.bucket, ...(profile ? { profile } : {}) };
+      const key = await newestCopy(trailFiles(options), at);
+      const bytes = await bucketObjects(options).get(key);
+      if (!bytes) throw new NotFound(`there is no s3://${at.bucket}/${key}`);
+      return Buffer.from(bytes).toString('utf8');
     },
     openTrail: async ({ region }, { profile }) => {
       const { trailSource } = await import('../shared/aws/trailSource.ts');

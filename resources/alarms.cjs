@@ -62,6 +62,18 @@ const alarms = (stage) => [
     under: 1,
     silent: 'breaching',
   },
+  ...(policy().activity.copy
+    ? [
+        {
+          name: 'copy-fails',
+          say: 'Checkpoints of the activity log do not reach the second account for a quarter of an hour: its bucket, its policy or the role of audit says no. `npx steward doctor` says which. The log itself goes on.',
+          metric: ['Steward', 'CopyFailed', own(stage)],
+          statistic: 'Sum',
+          over: 0,
+          of: 3,
+        },
+      ]
+    : []),
   {
     name: 'trail-denied',
     say: 'audit may not read the trail: its role, the bucket policy or the key says no. Its log names the call. Until then only EventBridge tells what happened, and completeness is not known.',

@@ -2,6 +2,7 @@ import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { Context } from 'aws-lambda';
 import type { Audited } from '../../shared/activity/audit.ts';
 import type { Numbered } from '../../shared/activity/checkpoint.ts';
+import type { Copier } from '../../shared/activity/copies.ts';
 import type { HostsLook } from '../../shared/activity/watchHosts.ts';
 import type { Paced } from '../../shared/runtime/activity.ts';
 import { onEvent, type Telemetry } from '../../shared/runtime/lambda.ts';
@@ -12,9 +13,13 @@ export interface Audit {
   readonly trail?: Omit<Audited, 'findings'> & { readonly findings: number };
   readonly hosts?: Omit<HostsLook, 'findings'> & { readonly findings: number };
   readonly denied?: string;
+  /** Why the checkpoint is not in the second account. */
+  readonly uncopied?: string;
 }
 export interface AuditDeps {
   readonly checkpoint: () => Promise<Numbered | undefined>;
+  /** Where steward.yml names a second account. */
+  readonly copy?: Copier | undefined;
   readonly audit: (hasTime: () => boolean) => Promise<Paced>;
   /** What hosts shipped; nothing, if the policy wants none. */
   readonly watch: (hasTime: () => boolean) => Promise<Paced<HostsLook>>;
@@ -46,31 +51,61 @@ const tellDenied = ({ metrics, logger }: Telemetry, what: string, { denied }: Pa
   logger.error(`${what} cannot be read: ${denied}`);
 };
 
+const tellUncopied = ({ metrics, logger }: Telemetry, because: string): void => {
+  metrics.addMetric('CopyFailed', MetricUnit.Count, 1);
+  logger.error(`the checkpoint is not in the second account: ${because}`);
+};
+
+/** Signs, and puts what was signed into the second account. */
+const signing =
+  ({ checkpoint, copy }: Pick<AuditDeps, 'checkpoint' | 'copy'>) =>
+  async (): Promise<Signed> => {
+    const signed = await checkpoint();
+    return { signed, uncopied: signed && (await copy?.(signed)) };
+  };
+interface Signed {
+  readonly signed: Numbered | undefined;
+  readonly uncopied: string | undefined;
+}
+
+const countedIn = <T extends { readonly findings: readonly unknown[] }>(
+  name: 'trail' | 'hosts',
+  audited: T | undefined,
+) => (audited ? { [name]: { ...audited, findings: audited.findings.length } } : {});
+/** What a run answers, without what there is not. */
+const answerOf = ({ signed, uncopied }: Signed, read: Paced, watched: Paced<HostsLook>): Audit => {
+  const denied = read.denied ?? watched.denied;
+  return {
+    ...(signed
+      ? { checkpoint: { number: signed.number, links: signed.statement.size, at: signed.statement.time } }
+      : {}),
+    ...countedIn('trail', read.audited),
+    ...countedIn('hosts', watched.audited),
+    ...(denied === undefined ? {} : { denied }),
+    ...(uncopied === undefined ? {} : { uncopied }),
+  };
+};
+
 /** Each minute: what is new in the log is signed. Each fifth: what the trail has and EventBridge did not bring is read, and its digests are checked. Neither waits for the other to succeed. */
-export const makeHandler = ({ checkpoint, audit, watch, now }: AuditDeps, telemetry: Telemetry) =>
+export const makeHandler = ({ checkpoint, copy, audit, watch, now }: AuditDeps, telemetry: Telemetry) =>
   onEvent(telemetry, async (_event: unknown, context: Context): Promise<Audit> => {
     const { metrics } = telemetry;
     const hasTime = (): boolean => context.getRemainingTimeInMillis() > LAST_STEP;
-    const [signed, [read, watched]] = await inTurn(checkpoint, () =>
+    const [own, [read, watched]] = await inTurn(signing({ checkpoint, copy }), () =>
       inTurn(
         () => audit(hasTime),
         () => watch(hasTime),
       ),
     );
-    const { audited, denied = watched.denied } = read;
+    const { signed, uncopied } = own;
+    const { audited } = read;
     tellDenied(telemetry, 'the trail', read);
     tellDenied(telemetry, 'what Session Manager has', watched);
+    if (uncopied !== undefined) tellUncopied(telemetry, uncopied);
     if (audited) tellRead(telemetry, audited);
     if (watched.audited) tellHosts(telemetry, watched.audited);
     if (signed) metrics.addMetric('UnsignedFor', MetricUnit.Milliseconds, Math.max(0, now() - signed.statement.time));
-    return {
-      ...(signed
-        ? { checkpoint: { number: signed.number, links: signed.statement.size, at: signed.statement.time } }
-        : {}),
-      ...(audited ? { trail: { ...audited, findings: audited.findings.length } } : {}),
-      ...(watched.audited ? { hosts: { ...watched.audited, findings: watched.audited.findings.length } } : {}),
-      ...(denied === undefined ? {} : { denied }),
-    };
+    return answerOf(own, read, watched);
   });
 
 /** Both, one after the other; then the first error, if there was one. */

@@ -35,6 +35,18 @@ const sessions = () =>
     ? []
     : [allow('ssm:DescribeSessions', '*'), allow('ssm:GetDocument', sub(`${OWN}:ssm:${HERE}:document/*`))];
 
+/** The second account's bucket, and only if it is that account's. */
+const copying = () => {
+  const { copy } = policy().activity;
+  return copy
+    ? [
+        allow('s3:PutObject', sub(`${OWN}:s3:::${copy.bucket}/checkpoints/*`), {
+          StringEquals: { 's3:ResourceAccount': copy.account },
+        }),
+      ]
+    : [];
+};
+
 module.exports = ({ resolveVariable }) =>
   resolveVariable('sls:stage').then((stage) => {
     const statements = [
@@ -54,6 +66,7 @@ module.exports = ({ resolveVariable }) =>
       // Without it S3 says "denied" of what is not there.
       allow('s3:ListBucket', attribute('ActivityBucket', 'Arn')),
       allow(['kms:GetPublicKey', 'kms:Sign'], attribute('ActivityKey', 'Arn')),
+      ...copying(),
       ...reading(),
       ...sessions(),
       allow('sqs:SendMessage', attribute('DeadLetters', 'Arn')),

@@ -15,6 +15,7 @@
  * | mark/<place>  | time        | how far its trail has been read (marks.ts)         |
  * | hour/<place>  | 16 × hour + revision | what is known of its completeness; its hash is in the log (hourFacts.ts) |
  * | heard/<place> | hour        | EventBridge brought something                      |
+ * | copies        | time        | checkpoints began to reach the second account, or not to (copies.ts) |
  * | policy        | number      | a steward.yml that was deployed (entries.ts)       |
  * | hosts         | number      | what is known of the hosts (watchHosts.ts)         |
  */
@@ -89,6 +90,7 @@ export const PARTITION = {
   places: 'places',
   policy: 'policy',
   hosts: 'hosts',
+  copies: 'copies',
   mark: (place: string): string => `mark/${place}`,
   hour: (place: string): string => `hour/${place}`,
   heard: (place: string): string => `heard/${place}`,

@@ -14,22 +14,23 @@ export interface ObjectsOptions extends ClientOptions {
   readonly bucket: string;
   /** Before every key: '' or 'folder/'. */
   readonly prefix?: string;
+  /** The account that must own it: S3 refuses another's. */
+  readonly owner?: string;
 }
 
-export const bucketObjects = ({ bucket, prefix = '', ...options }: ObjectsOptions): Objects => {
+export const bucketObjects = ({ bucket, prefix = '', owner, ...options }: ObjectsOptions): Objects => {
+  const at = { Bucket: bucket, ...(owner === undefined ? {} : { ExpectedBucketOwner: owner }) };
   // By path: a bucket's name may have dots, and no other host is asked for.
-  const client = new S3Client({ ...clientConfig(options, 3), forcePathStyle: true });
+  const client = new S3Client({ ...clientConfig(options, 3), forcePathStyle: true, followRegionRedirects: true });
   return {
     put: (key, bytes) =>
       calling(`cannot write ${key} to ${bucket}`, async () => {
-        await client.send(
-          new PutObjectCommand({ Bucket: bucket, Key: prefix + key, Body: bytes, ChecksumAlgorithm: 'SHA256' }),
-        );
+        await client.send(new PutObjectCommand({ ...at, Key: prefix + key, Body: bytes, ChecksumAlgorithm: 'SHA256' }));
       }),
     get: (key) =>
       calling(`cannot read ${key} of ${bucket}`, async () => {
         try {
-          const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: prefix + key }));
+          const { Body } = await client.send(new GetObjectCommand({ ...at, Key: prefix + key }));
           return await Body?.transformToByteArray();
         } catch (e) {
           // Without s3:ListBucket a missing key is AccessDenied: the role has it.
@@ -40,7 +41,7 @@ export const bucketObjects = ({ bucket, prefix = '', ...options }: ObjectsOption
     letGo: (key) =>
       calling(`cannot mark ${key} of ${bucket}`, async () => {
         const Tagging = { TagSet: [{ Key: MAY_GO, Value: 'true' }] };
-        await client.send(new PutObjectTaggingCommand({ Bucket: bucket, Key: prefix + key, Tagging }));
+        await client.send(new PutObjectTaggingCommand({ ...at, Key: prefix + key, Tagging }));
       }),
   };
 };

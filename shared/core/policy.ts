@@ -121,6 +121,8 @@ export interface ActivityOptions {
   readonly hotDays: number;
   readonly keepYears: number;
   readonly lock: { readonly mode: 'governance' | 'compliance'; readonly days: number };
+  /** Absent: checkpoints are in this account alone. */
+  readonly copy?: { readonly bucket: string; readonly account: string } | undefined;
 }
 
 export interface Policy {
@@ -244,6 +246,21 @@ export const policySchema = (remediations: readonly Configurable[]) =>
           z.enum(['off', 'sessions', 'commands']),
           'off',
           'What hosts ship into it, by a shipper that State Manager installs and the CloudWatch agent: off · sessions: who comes in and goes, sudo and su · commands: every program that is started in a login as well, where auditd is installed',
+        ),
+        copy: said(
+          z.optional(
+            z.strictObject({
+              bucket: said(
+                z.string().check(z.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/)),
+                'Its name; its policy has to let steward-<stage>-audit put objects below checkpoints/',
+              ),
+              account: said(
+                z.string().check(z.regex(/^\d{12}$/)),
+                'The account that owns it: nothing is put into another’s',
+              ),
+            }),
+          ),
+          'A bucket of another account, to which each signed checkpoint is put as well',
         ),
       }),
       'The log of who did what in the account',

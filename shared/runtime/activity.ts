@@ -4,6 +4,7 @@ import { createWriter, type Writer } from '../activity/append.ts';
 import { createArchive } from '../activity/archive.ts';
 import type { Audited } from '../activity/audit.ts';
 import { createCheckpointer, type Numbered } from '../activity/checkpoint.ts';
+import { type Copier, createCopier } from '../activity/copies.ts';
 import type { LogTable, Objects } from '../activity/log.ts';
 import { createHearing } from '../activity/marks.ts';
 import type { HostsLook } from '../activity/watchHosts.ts';
@@ -184,6 +185,17 @@ export const hostWatcher = (config: AuditConfig): ((hasTime: () => boolean) => P
 /** The log's own name, which its checkpoints carry. */
 export const originOf = ({ account, stage }: Pick<ActivityConfig, 'account' | 'stage'>): string =>
   `steward/${account}/${stage}`;
+
+/** To the second account, where steward.yml names one. */
+export const copier = (config: AuditConfig): Copier | undefined => {
+  const { copy } = config.policy.activity;
+  if (!copy) return undefined;
+  const { region } = config;
+  const copies = lazyObjects(async () =>
+    (await import('../aws/objects.ts')).bucketObjects({ region, bucket: copy.bucket, owner: copy.account }),
+  );
+  return createCopier({ table: activityLog(config).table, copies, now: () => Date.now() });
+};
 
 /** Signs what is new. The key is asked for once. */
 export const checkpointer = (config: ActivityConfig): (() => Promise<Numbered | undefined>) => {

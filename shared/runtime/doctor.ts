@@ -1,5 +1,6 @@
 /** Is it deployed right? Each check says what is fine, what is wrong and what to do; the drill runs a harmless incident through the whole path. */
 import { signalMessage } from '../../events/steward/signal.ts';
+import { copyState } from '../activity/copies.ts';
 import type { Machine } from '../aws/estate.ts';
 import { inForce } from '../core/answers.ts';
 import { messageOf } from '../core/errors.ts';
@@ -148,6 +149,26 @@ const told = (deps: AnswerDeps) =>
     );
   });
 
+const secondAccount = (deps: AnswerDeps) =>
+  checked('copy', `${GRANT} ${deps.stage}`, async () => {
+    const { copy } = deps.policy.activity;
+    if (!copy) return [];
+    const { log } = await deps.activity();
+    const state = await copyState(log.table);
+    const where = `${copy.bucket} of account ${copy.account}`;
+    const remedy = `let the role steward-${deps.stage}-audit put objects into checkpoints/ of it; README, "Who did what", has the policy`;
+    if (!state) return [wrong('copy', `no checkpoint has been copied to ${where} yet`, remedy)];
+    return state.because === undefined
+      ? [fine('copy', `checkpoints are copied to ${where}`)]
+      : [
+          wrong(
+            'copy',
+            `no checkpoint reaches ${where} for ${span(deps.now() - state.since)}: ${state.because}`,
+            remedy,
+          ),
+        ];
+  });
+
 const everythingOf = (deps: AnswerDeps, account: string): Target =>
   targetOf(`arn:${partitionOf(deps.region)}:steward:${deps.region}:${account}:survey/all`);
 
@@ -219,6 +240,7 @@ export const check = async (deps: AnswerDeps): Promise<Checks> => {
     policy(deps),
     switches(deps),
     told(deps),
+    secondAccount(deps),
     ...accounts.flatMap((account) => remediations.map((r) => role(r, account, deps))),
     hosts(deps),
   ]);

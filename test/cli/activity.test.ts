@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { createWriter } from '../../shared/activity/append.ts';
 import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
 import type { HourFacts } from '../../shared/activity/completeness.ts';
+import { createCopier, keptOf } from '../../shared/activity/copies.ts';
 import { putHours } from '../../shared/activity/hourFacts.ts';
 import { addPlaces, hourItems, type Mark, putMark } from '../../shared/activity/marks.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
+import { check } from '../../shared/runtime/doctor.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
 import { breakDisk } from '../../world/fleet.ts';
 import { recordCalls } from '../../world/recorder.ts';
@@ -115,6 +117,39 @@ test('a checkpoint that was kept shows a table that was put back; one of another
   expect(put.code).toBe(1);
   expect(put.out).toMatch(/its end was cut off, or it was put back to an older state/);
   expect((await anna('activity', 'verify', '--checkpoint', join(folder, 'none.json'))).code).toBe(2);
+});
+
+test('what the second account has shows it, too; and doctor says whether it gets there', async () => {
+  const { anna, log, copies, writer, checkpoint, answering } = await begin();
+  const before = structuredClone([...log.items].map(([k, slots]) => [k, new Map(slots)] as const));
+  await writer.append('eventbridge', someEvents(60, 3));
+  const last = await checkpoint();
+  if (!last) throw new Error('nothing is signed');
+  copies.set('s3://theirs', keptOf(last));
+  expect((await anna('activity', 'verify', '--checkpoint', 's3://theirs')).code).toBe(0);
+  log.items.clear();
+  for (const [k, slots] of before) log.items.set(k, slots);
+  const { code, out } = await anna('activity', 'verify', '--checkpoint', 's3://theirs');
+  expect([code, out]).toEqual([1, expect.stringContaining('its end was cut off')]);
+  expect((await anna('activity', 'verify', '--checkpoint', 's3://nobody')).code).not.toBe(0);
+
+  const said = async () => (await check(answering)).checks.filter((c) => c.what === 'copy');
+  expect(await said()).toEqual([]);
+  Object.assign(answering.policy.activity, { copy: { bucket: 'theirs', account: '444455556666' } });
+  expect(await said()).toMatchObject([
+    { is: 'wrong', say: 'no checkpoint has been copied to theirs of account 444455556666 yet' },
+  ]);
+  let says: string | undefined = 's3:PutObject: no';
+  const put = async (): Promise<void> => {
+    if (says !== undefined) throw new Error(says);
+  };
+  const copy = createCopier({ table: log.table, copies: { put }, now: () => answering.now() - minutes(7) });
+  await copy(last);
+  expect(await said()).toMatchObject([{ is: 'wrong', say: expect.stringMatching(/for 7 min: s3:PutObject: no/) }]);
+  says = undefined;
+  const later = createCopier({ table: log.table, copies: { put }, now: () => answering.now() });
+  await later(last);
+  expect(await said()).toMatchObject([{ is: 'fine' }]);
 });
 
 test('a proof for a stranger: Python and openssl say that the event is in the log', async () => {

@@ -13,6 +13,7 @@ import { commandHash, identify, type Proof, prove } from '../../shared/aws/ident
 import { kmsMac } from '../../shared/aws/macs.ts';
 import { ssmParameters } from '../../shared/aws/parameters.ts';
 import { trailSource } from '../../shared/aws/trailSource.ts';
+import { NotFound } from '../../shared/core/errors.ts';
 import { seconds } from '../../shared/core/time.ts';
 import { type AnswerDeps, answer, type Reply } from '../../shared/runtime/answer.ts';
 import { reachAws } from '../../shared/runtime/wire.ts';
@@ -98,6 +99,8 @@ export const createDesk = (options: AccountOptions = {}, tagged: (tags: object) 
   };
 
   const log = memoryLog();
+  /** What the second account's buckets give, by address. */
+  const copies = new Map<string, string>();
   const home = { account: world.account, region: world.region };
   const writer = createWriter({ ...log, now: () => clock.now(), shards: 8 });
   write = (said) =>
@@ -154,6 +157,11 @@ export const createDesk = (options: AccountOptions = {}, tagged: (tags: object) 
     sleep,
     confirm: async () => at.says === 'yes',
     openLog: async () => ({ ...log, keys: KEYS }),
+    readCopy: async (address) => {
+      const copy = copies.get(address);
+      if (copy === undefined) throw new NotFound(`there is no ${address}`);
+      return copy;
+    },
     openTrail: async () => trailSource({ ...from, credentials: rootCredentials }),
     connect: async ({ stage }) => ({
       ask: async (question) =>
@@ -174,6 +182,6 @@ export const createDesk = (options: AccountOptions = {}, tagged: (tags: object) 
       const code = await meanwhile(main(argv, io(who, said, at)));
       return { code, ...said, json: argv.includes('--json') ? JSON.parse(said.out) : undefined };
     };
-  return { account, log, answering, backlog, faults, invoke, steward, keysOf, linkKey };
+  return { account, log, copies, answering, backlog, faults, invoke, steward, keysOf, linkKey };
 };
 export type Desk = ReturnType<typeof createDesk>;
