@@ -3,6 +3,7 @@ import { autoScalingService } from './autoscaling.ts';
 import { cloudTrailService } from './cloudtrail.ts';
 import { cloudWatchService } from './cloudwatch.ts';
 import { ec2Service } from './ec2.ts';
+import { ecrService } from './ecr.ts';
 import { ecsService } from './ecsService.ts';
 import { elbService } from './elb.ts';
 import { healthService } from './health.ts';
@@ -20,6 +21,7 @@ export const services: readonly Service[] = [
   cloudTrailService,
   autoScalingService,
   ecsService,
+  ecrService,
   elbService,
   logsService,
   stsService,

@@ -5,6 +5,7 @@ import { type Clock, createClock } from './clock.ts';
 import { type CloudTrailState, createCloudTrailState } from './cloudtrail.ts';
 import { type AlarmAction, type CloudWatchState, createCloudWatchState, startMetrics } from './cloudwatch.ts';
 import { createEc2State, type Ec2State } from './ec2.ts';
+import { createEcrState, type EcrState } from './ecr.ts';
 import { createEcsState, type EcsState } from './ecs.ts';
 import { createElbState, type ElbState } from './elb.ts';
 import { createEventBus, type EventBus } from './events.ts';
@@ -92,6 +93,7 @@ export type World = {
   readonly ecs: EcsState;
   readonly elb: ElbState;
   readonly logs: LogsState;
+  readonly ecr: EcrState;
   readonly s3: S3State;
   readonly kms: KmsState;
   readonly health: HealthState;
@@ -160,6 +162,7 @@ export const createWorld = ({
     ecs: createEcsState(),
     elb: createElbState(),
     logs: createLogsState(),
+    ecr: createEcrState(),
     s3: createS3State(),
     kms: createKmsState(),
     health: createHealthState(),

@@ -56,6 +56,7 @@ const NOT_FOUND = new Set([
   'ServiceNotFoundException',
   'ServiceNotActiveException',
   'TargetGroupNotFound',
+  'RepositoryNotFoundException',
   'TargetGroupNotFoundException',
 ]);
 

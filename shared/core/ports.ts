@@ -14,6 +14,7 @@ import type { Groups } from './groups.ts';
 import type { Health } from './issues.ts';
 import type { LoadBalancers } from './loadBalancers.ts';
 import type { LogGroups } from './logs.ts';
+import type { Registry } from './registry.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
 import type { Trails } from './trails.ts';
@@ -236,6 +237,7 @@ export interface Ports {
   readonly loadBalancers: LoadBalancers;
   readonly watches: Watches;
   readonly web: Web;
+  readonly registry: Registry;
   readonly logGroups: LogGroups;
   readonly agentProofs: AgentProofs;
   readonly flowLogs: FlowLogs;

@@ -51,6 +51,7 @@ export type SignalKind =
   | 'trail.undelivered'
   | 'flow-logs.changed'
   | 'log-group.changed'
+  | 'registry.changed'
   | 'log-agent.silent'
   | 'database.storage-low'
   | 'load-balancer.unhealthy-hosts'

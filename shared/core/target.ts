@@ -61,6 +61,13 @@ export const logGroupTarget = (where: { account: string; region: string }, name:
 /** 'arn:…:log-group:/ecs/web' → '/ecs/web' */
 export const logGroupOf = (target: Target): string => target.arn.split(':').slice(6).join(':');
 
+/** @throws InvalidInput when it is not the name of a repository. Source: CreateRepository, `repositoryName`. */
+export const repositoryTarget = (where: { account: string; region: string }, name: string): Target => {
+  if (!/^[a-z0-9][a-z0-9._/-]{1,255}$/.test(name))
+    throw new InvalidInput(`'${name.slice(0, 100)}' is not the name of a repository`);
+  return targetOf(`arn:${partitionOf(where.region)}:ecr:${where.region}:${where.account}:repository/${name}`);
+};
+
 /** A bucket's own ARN has neither account nor region: here it has those of the event about it. */
 export const bucketTarget = (where: { account: string; region: string }, name: string): Target => {
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name))

@@ -11,6 +11,7 @@ import { logAgentSilent } from './logAgentSilent.ts';
 import { logGroupWeakened } from './logGroupWeakened.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
 import { overload } from './overload.ts';
+import { registryExposed } from './registryExposed.ts';
 import { releaseUnproven } from './releaseUnproven.ts';
 import { serviceFailing } from './serviceFailing.ts';
 import { serviceUneven } from './serviceUneven.ts';
@@ -34,6 +35,7 @@ export const remediations: readonly Remediation[] = [
   trailWeakened,
   trailUndelivered,
   logGroupWeakened,
+  registryExposed,
   flowLogsMissing,
   channelSilent,
   drill,

@@ -148,6 +148,20 @@ const calls: readonly (readonly [
   cause: string,
 ])[] = [
   [
+    'ecr-api/policy-set',
+    'registry.changed',
+    `arn:aws:ecr:${HOME}:repository/shop/web`,
+    INES,
+    `${INES} called SetRepositoryPolicy for the repository shop/web`,
+  ],
+  [
+    'ecr-api/scan-off',
+    'registry.changed',
+    `arn:aws:ecr:${HOME}:repository/shop/web`,
+    INES,
+    `${INES} called PutImageScanningConfiguration for the repository shop/web`,
+  ],
+  [
     'logs-api/retention-shortened',
     'log-group.changed',
     GROUP,
@@ -572,6 +586,7 @@ test('what a rule lets through is never ignored, but for calls that changed noth
     'ec2-health',
     'ec2-instance-state',
     'ec2-spot',
+    'ecr-api',
     'ecs-container-instance',
     'ecs-service',
     'ecs-task',

@@ -29,6 +29,9 @@ export const quiet: readonly string[] = [
   'logs-api/refused',
   'logs-api/own',
   'ec2-api/vpc-refused',
+  'ecr-api/refused',
+  'ecr-api/own',
+  'ecr-api/of-another-account',
   'trail-needs/own',
 ];
 

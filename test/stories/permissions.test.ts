@@ -24,6 +24,7 @@ import {
   runningTasks,
   setImage,
 } from '../../world/clusters.ts';
+import { makeRepository } from '../../world/ecr.ts';
 import { deploy } from '../../world/ecsScheduler.ts';
 import { containerExits } from '../../world/ecsTasks.ts';
 import { registerDefinition } from '../../world/ecsWorkloads.ts';
@@ -409,6 +410,24 @@ const scaledThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** Three repositories: one lets in everyone and nobody else, one a stranger beside others and does not scan, of one the tags move. */
+const registryWorkedThrough = async (): Promise<Account> => {
+  const remedies = { 'registry-exposed': { immutableTags: true } };
+  const account = createAccount({ policy: { preset: 'automatic', remediations: remedies } });
+  const { world, run } = account;
+  const allow = (AWS: unknown) => ({ Effect: 'Allow', Principal: { AWS }, Action: 'ecr:BatchGetImage' });
+  const policy = (AWS: unknown) => JSON.stringify({ Version: '2012-10-17', Statement: [allow(AWS)] });
+  makeRepository(world, 'open', { tags: MANAGED, policy: policy('*') });
+  const some = ['444455556666', world.account];
+  makeRepository(world, 'mixed', { tags: MANAGED, policy: policy(some), scanOnPush: false });
+  await run(minutes(20));
+  expect([...world.ecr.repositories.values()].map((r) => [r.scanOnPush, r.immutable])).toEqual([
+    [true, true],
+    [true, true],
+  ]);
+  return account;
+};
+
 /** A spot instance that is a container instance and a target. */
 const spotWorkedThrough = async (): Promise<Account> => {
   const account = createAccount({ policy: { preset: 'automatic' } });
@@ -432,6 +451,7 @@ describe('declared = called', () => {
       await servicesWorkedThrough(),
       await zonesWorkedThrough(),
       await releasesWorkedThrough(),
+      await registryWorkedThrough(),
       await scaledThrough(),
       await spotWorkedThrough(),
       ...(await flowLogsWorkedThrough()),

@@ -447,6 +447,9 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'ecs:ListServiceDeployments': 'harmless to read; the target of a look may be a task of no service',
   'ecs:DescribeServiceRevisions': 'which revisions a service has had is known when its deployments were listed',
   'ecs:DescribeTaskDefinition': 'AWS gives it no resource',
+  'ecr:DescribeRepositories': 'a survey lists all of them',
+  'ecr:GetRepositoryPolicy': 'a survey reads those of all managed repositories',
+  'ecr:ListTagsForResource': 'which of them are managed is known when their tags were read',
   'ecs:RegisterTaskDefinition':
     'AWS gives it no resource; the roles that it passes are those of one definition in each session',
   'ecs:DescribeTasks': 'the tasks on an instance are not known before they are looked for',

@@ -4,6 +4,7 @@ import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { EC2Client } from '@aws-sdk/client-ec2';
+import { ECRClient } from '@aws-sdk/client-ecr';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { HealthClient } from '@aws-sdk/client-health';
@@ -30,6 +31,7 @@ export const clientsOf = (world: World, credentials: Credentials = rootCredentia
     s3: new S3Client(options),
     logs: new CloudWatchLogsClient(options),
     ecs: new ECSClient(options),
+    ecr: new ECRClient(options),
     elb: new ElasticLoadBalancingV2Client(options),
     sts: new STSClient(options),
   };

@@ -18,6 +18,7 @@ import {
 } from '../../../world/clusters.ts';
 import { addHost, failHost, placeOn } from '../../../world/dedicatedHosts.ts';
 import type { Instance } from '../../../world/ec2.ts';
+import { makeRepository } from '../../../world/ecr.ts';
 import { type Cluster, type Image, imageOf } from '../../../world/ecs.ts';
 import { containerInstanceOf, registerInstance } from '../../../world/ecsInstances.ts';
 import { deploy } from '../../../world/ecsScheduler.ts';
@@ -554,6 +555,37 @@ const wanted = async (f: Field): Promise<Begun> => {
   };
 };
 
+/** Somebody lets strangers into a repository, or does not want its images scanned. */
+const exposed = (f: Field): Begun => {
+  const { world, random, person } = f;
+  const repository =
+    world.ecr.repositories.get('shop/web') ??
+    makeRepository(world, 'shop/web', { tags: { 'steward:managed': 'true' }, policy: REPOSITORY([BUILD]) });
+  const stranger = random.pick([
+    { ...BUILD, Principal: '*' },
+    { ...BUILD, Principal: { AWS: ['arn:aws:iam::444455556666:root', ...BUILD.Principal.AWS] } },
+    { ...BUILD, Principal: '*', Condition: { StringEquals: { 'aws:Referer': 'x' } } },
+  ]);
+  const policyText = REPOSITORY([BUILD, stranger]);
+  const isUnscanned = random.chance(0.3);
+  const open = () =>
+    isUnscanned
+      ? person('ecr', 'PutImageScanningConfiguration', {
+          repositoryName: 'shop/web',
+          imageScanningConfiguration: { scanOnPush: false },
+        })
+      : person('ecr', 'SetRepositoryPolicy', { repositoryName: 'shop/web', policyText });
+  void open();
+  const isIll = () => !repository.scanOnPush || /"\*"|444455556666/.test(repository.policy ?? '');
+  return { arn: repository.arn, isWell: () => !isIll(), isIll, again: open };
+};
+const BUILD = {
+  Effect: 'Allow',
+  Principal: { AWS: ['arn:aws:iam::111122223333:role/build'] },
+  Action: 'ecr:BatchGetImage',
+};
+const REPOSITORY = (Statement: readonly object[]): string => JSON.stringify({ Version: '2012-10-17', Statement });
+
 export const beginnings: Readonly<Record<string, Beginning>> = {
   'full-disk': { begin: fullDisk },
   'instance-impaired': { begin: impaired },
@@ -584,6 +616,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   'service-uneven-zones': { settings: { native: false, startMinutes: 4 }, begin: unevenService },
   'release-unproven': { begin: released },
   overload: { settings: { costCapUsdPerMonth: 10_000, lowerEveryMinutes: 2 }, begin: wanted },
+  'registry-exposed': { begin: exposed },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

@@ -26,6 +26,7 @@ const SERVICE = 'shared/remediations/serviceFailing.ts';
 const UNEVEN = 'shared/remediations/serviceUneven.ts';
 const RELEASE = 'shared/remediations/releaseUnproven.ts';
 const RELEASES = 'shared/core/releases.ts';
+const REGISTRY = 'shared/core/registry.ts';
 const JUDGE = 'shared/core/releaseJudge.ts';
 const OVERLOAD = 'shared/remediations/overload.ts';
 const UNITS = 'shared/core/units.ts';
@@ -238,6 +239,14 @@ export const mutants: readonly Mutant[] = [
   mutant('what was added for a time is left', OVERLOAD, 'overload:3', [
     '  if (!isInForce(wish, look)) return c.floor <= formerOf(seen, look).floor;',
     '  if (!isInForce(wish, look)) return true;',
+  ]),
+  mutant('any condition is narrow enough', REGISTRY, 'registry-exposed:1', [
+    'NARROWING.test(key) &&',
+    'key.length > 0 &&',
+  ]),
+  mutant('strangers take others along', REGISTRY, 'registry-exposed:1', [
+    '...others, ...(kept.length > 0 ? { AWS: kept } : {}) };',
+    '...others };',
   ]),
   mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:36', [
     'isHealthy: ({ failing }) => failing === undefined,',

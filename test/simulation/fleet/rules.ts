@@ -194,6 +194,15 @@ const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
   return never && `${never.image} never ran whole`;
 };
 
+/** Whoever may come in comes in still. */
+const closesToStrangersOnly: Rule = ({ input }, { world }) => {
+  const name = textOf(input, 'repositoryName') ?? '';
+  const mine = /role\/build/g;
+  const before = world.ecr.repositories.get(name)?.policy?.match(mine)?.length ?? 0;
+  const after = textOf(input, 'policyText')?.match(mine)?.length ?? 0;
+  return after < before ? `its own role build is in ${after} of ${before} statements` : undefined;
+};
+
 const ofNoGroup: Rule = (sent, { world }) =>
   instancesOf(sent).some((id) => groupOf(world, id)) ? 'its group would replace what is stopped' : undefined;
 
@@ -336,6 +345,8 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     'within-the-maximum': keepsMaximum,
     'what-others-set-is-theirs': leavesToOthers,
   },
+  SetRepositoryPolicy: { 'closes-to-strangers-only': closesToStrangersOnly },
+  DeleteRepositoryPolicy: { 'closes-to-strangers-only': closesToStrangersOnly },
   DeregisterContainerInstance: { 'only-what-is-gone-is-forgotten': forgetsTheGone },
   ModifyVolume: { 'volumes-never-shrink': neverSmaller },
   PutMetricAlarm: { 'only-own-alarms': ownAlarms },

@@ -101,6 +101,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     [':trail/', (id) => world.cloudtrail.trails.get(id)?.tags],
     [':service/', (id) => serviceOf(id)?.tags],
     [':autoScalingGroupName/', (id) => world.autoscaling.groups.get(id)?.tags],
+    [':repository/', (id) => world.ecr.repositories.get(id)?.tags],
     [':vpc/', (id) => world.ec2.vpcs.get(id)?.tags],
     [':log-group:', (_id, arn) => world.logs.groups.get(arn.split(':log-group:')[1] ?? '')?.tags],
   ];

@@ -1,0 +1,158 @@
+/** ECR: private repositories, who may reach them, what is in them and what of it a lifecycle policy would let go. */
+import * as api from '@aws-sdk/client-ecr';
+import { emitApiCall } from './apiCalls.ts';
+import { page, toTags } from './describe.ts';
+import { AwsError, type Call, defineService, jsonWords, type Operations, type Resource } from './service.ts';
+import type { World } from './world.ts';
+
+export type EcrImage = { readonly digest: string; tags: string[]; readonly pushedAt: number };
+export type Repository = {
+  readonly name: string;
+  readonly arn: string;
+  readonly createdAt: number;
+  immutable: boolean;
+  scanOnPush: boolean;
+  /** Undefined: it has none, so only the account itself reaches it. */
+  policy: string | undefined;
+  tags: Record<string, string>;
+};
+export type EcrState = { readonly repositories: Map<string, Repository> };
+export const createEcrState = (): EcrState => ({ repositories: new Map() });
+
+export const makeRepository = (
+  world: World,
+  name: string,
+  given: Partial<Pick<Repository, 'immutable' | 'scanOnPush' | 'policy' | 'tags'>> = {},
+): Repository => {
+  const repository: Repository = {
+    name,
+    arn: `arn:aws:ecr:${world.region}:${world.account}:repository/${name}`,
+    createdAt: world.clock.now(),
+    immutable: false,
+    scanOnPush: true,
+    policy: undefined,
+    tags: {},
+    ...given,
+  };
+  world.ecr.repositories.set(name, world.lag.create(repository));
+  return repository;
+};
+
+const find = ({ world }: Pick<Call, 'world'>, name: string | undefined): Repository => {
+  const found = world.ecr.repositories.get(name ?? '');
+  if (found) return found;
+  throw new AwsError(
+    'RepositoryNotFoundException',
+    `The repository with name '${name}' does not exist in the registry with id '${world.account}'`,
+  );
+};
+
+const described = (r: Repository): api.Repository => ({
+  repositoryArn: r.arn,
+  registryId: r.arn.split(':')[4],
+  repositoryName: r.name,
+  createdAt: new Date(r.createdAt),
+  imageTagMutability: r.immutable ? 'IMMUTABLE' : 'MUTABLE',
+  imageScanningConfiguration: { scanOnPush: r.scanOnPush },
+});
+
+/** One change of a repository, and its event. */
+const changing = (
+  call: Call,
+  eventName: string,
+  asked: Record<string, unknown> & { repositoryName?: string | undefined },
+  change: (repository: Repository) => void,
+): Repository => {
+  const repository = find(call, asked.repositoryName);
+  change(call.world.lag.change(repository));
+  emitApiCall(call, { service: 'ecr', eventName, requestParameters: asked });
+  return repository;
+};
+
+const operations: Operations<typeof api> = {
+  DescribeRepositories: (input, { world }) => {
+    const all = input.repositoryNames?.map((name) => find({ world }, name)) ?? [...world.ecr.repositories.values()];
+    const { items, nextToken } = page(all, {
+      max: input.maxResults,
+      token: input.nextToken,
+      otherwise: 100,
+      invalidToken: 'InvalidParameterException',
+    });
+    const seen = items.flatMap((r) => world.lag.seen(r) ?? []);
+    return { repositories: seen.map(described), ...(nextToken && { nextToken }) };
+  },
+  ListTagsForResource: (input, { world }) => {
+    const { tags } = find({ world }, input.resourceArn?.split(':repository/')[1]);
+    return { tags: toTags(tags) };
+  },
+  GetRepositoryPolicy: (input, { world }) => {
+    const seen = world.lag.seen(find({ world }, input.repositoryName));
+    if (seen?.policy === undefined)
+      throw new AwsError(
+        'RepositoryPolicyNotFoundException',
+        `Repository policy does not exist for the repository with name '${input.repositoryName}' in the registry with id '${world.account}'`,
+      );
+    return { repositoryName: input.repositoryName, registryId: world.account, policyText: seen.policy };
+  },
+  SetRepositoryPolicy: (input, call) => {
+    const { policyText = '' } = input;
+    changing(call, 'SetRepositoryPolicy', { ...input }, (r) => {
+      r.policy = policyText;
+    });
+    return { repositoryName: input.repositoryName, policyText };
+  },
+  DeleteRepositoryPolicy: (input, call) => {
+    const { policy } = find(call, input.repositoryName);
+    if (policy === undefined)
+      throw new AwsError('RepositoryPolicyNotFoundException', 'Repository policy does not exist for the repository');
+    changing(call, 'DeleteRepositoryPolicy', { ...input }, (r) => {
+      r.policy = undefined;
+    });
+    return { repositoryName: input.repositoryName, policyText: policy };
+  },
+  PutImageScanningConfiguration: (input, call) => {
+    const scanOnPush = input.imageScanningConfiguration?.scanOnPush ?? false;
+    changing(call, 'PutImageScanningConfiguration', { ...input }, (r) => {
+      r.scanOnPush = scanOnPush;
+    });
+    return { repositoryName: input.repositoryName, imageScanningConfiguration: { scanOnPush } };
+  },
+  PutImageTagMutability: (input, call) => {
+    changing(call, 'PutImageTagMutability', { ...input }, (r) => {
+      r.immutable = input.imageTagMutability !== 'MUTABLE';
+    });
+    return { repositoryName: input.repositoryName, imageTagMutability: input.imageTagMutability };
+  },
+};
+
+const repository = ({ repositoryName }: { repositoryName?: string | undefined }, world: World): Resource[] => [
+  {
+    arn: `arn:aws:ecr:${world.region}:${world.account}:repository/${repositoryName ?? ''}`,
+    tags: world.ecr.repositories.get(repositoryName ?? '')?.tags ?? {},
+  },
+];
+
+/** Resource types: Service Authorization Reference, "Actions defined by Amazon Elastic Container Registry". */
+export const ecrService = defineService<typeof api>({
+  name: 'ecr',
+  signingName: 'ecr',
+  iamPrefix: 'ecr',
+  protocol: 'json',
+  xmlNamespace: '',
+  api,
+  words: jsonWords,
+  operations,
+  resources: {
+    DescribeRepositories: (input, world) =>
+      input.repositoryNames?.flatMap((repositoryName) => repository({ repositoryName }, world)) ?? [
+        { arn: `arn:aws:ecr:${world.region}:${world.account}:repository/*` },
+      ],
+    ListTagsForResource: (input, world) =>
+      repository({ repositoryName: input.resourceArn?.split(':repository/')[1] }, world),
+    GetRepositoryPolicy: repository,
+    SetRepositoryPolicy: repository,
+    DeleteRepositoryPolicy: repository,
+    PutImageScanningConfiguration: repository,
+    PutImageTagMutability: repository,
+  },
+});
