@@ -111,6 +111,8 @@ round() {
   audit || return 1
   now=$(date +%s)
   [ $((now - LAST)) -lt "$BEAT" ] || own beat "watches $(cat "$S/watch" 2>/dev/null)"
+  # Behind it there is nothing.
+  [ -z "$STOP" ] || own stop "$STOP"
   printf '%s' "$OWN" >>"$S/next/said" || return 1
   [ -s "$S/next/said" ] || return 0
   split -l "$MOST" -a 4 "$S/next/said" "$S/next/said." || return 1
@@ -132,7 +134,6 @@ trap 'STOP="the host or somebody stopped it"' HUP INT TERM
 own start "watches $(cat "$S/watch" 2>/dev/null)"
 while :; do
   is_wanted || STOP='nobody renewed it for three days'
-  [ -z "$STOP" ] || own stop "$STOP"
   round
   [ -z "$STOP" ] || exit 0
   sleep "$EVERY" &

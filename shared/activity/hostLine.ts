@@ -10,7 +10,7 @@
  */
 import type { Time } from '../core/time.ts';
 import { sha256 } from './hashing.ts';
-import { PROGRAMS, readExecve, readWords, type Words } from './hostWords.ts';
+import { doubtOf, isGone, readExecve, readWords, type Words } from './hostWords.ts';
 
 export interface From {
   readonly account: string;
@@ -51,6 +51,8 @@ export interface Happened extends Words {
   readonly program?: string;
   /** What the shipper says of itself. */
   readonly say?: string;
+  /** Who wrote it had ended before the kernel could be asked what it was. */
+  readonly unproven?: true;
 }
 
 export interface HostEvent extends From {
@@ -80,23 +82,10 @@ const numberOf = (text: string | undefined): number | undefined =>
 const UNSET = '4294967295';
 const set = (text: string | undefined): string | undefined => (text === UNSET || text === '' ? undefined : text);
 
-/** Whoever can run `logger` can write a line that looks like sshd's. What the kernel told journald of the writer, he cannot. */
-const doubtOf = (identifier: string, journal: Fields): string | undefined => {
-  const program = PROGRAMS[identifier];
-  if (!program) return undefined;
-  const [exe, comm, uid] = ['_EXE', '_COMM', '_UID'].map((name) => fieldOf(journal, name));
-  if (exe === undefined && comm === undefined) return `nobody knows which program wrote this as ${identifier}`;
-  if (exe !== undefined && !program.test(exe)) return `${exe} wrote this as ${identifier}`;
-  if (exe === undefined && !program.test(`/${comm}`)) return `${comm} wrote this as ${identifier}`;
-  // sudo and su are run by anyone; the others are root's.
-  return /^su/.test(identifier) || uid === '0' ? undefined : `user ${uid} wrote this as ${identifier}`;
-};
-
 const ofJournal = (journal: Fields, boot: string): Pick<HostEvent, 'time' | 'is' | 'trouble'> => {
   const identifier = fieldOf(journal, 'SYSLOG_IDENTIFIER') ?? fieldOf(journal, '_COMM') ?? '';
   const message = fieldOf(journal, 'MESSAGE') ?? '';
   const time = Math.floor((numberOf(fieldOf(journal, '__REALTIME_TIMESTAMP')) ?? 0) / 1_000);
-  const doubt = doubtOf(identifier, journal);
   const [pid, leader] = ['_PID', 'LEADER'].map((name) => numberOf(fieldOf(journal, name)));
   const session =
     fieldOf(journal, 'SESSION_ID') ?? set(fieldOf(journal, '_AUDIT_SESSION')) ?? fieldOf(journal, '_SYSTEMD_SESSION');
@@ -106,10 +95,16 @@ const ofJournal = (journal: Fields, boot: string): Pick<HostEvent, 'time' | 'is'
     ...(leader === undefined ? {} : { leader }),
     ...(session === undefined ? {} : { session }),
   };
-  if (doubt !== undefined) return { time, is: { what: 'Unproven', ...where, error: 'Unproven' }, trouble: doubt };
   const words = readWords(identifier, message);
+  const [exe, comm, uid] = ['_EXE', '_COMM', '_UID'].map((name) => fieldOf(journal, name));
+  const writer = { exe, comm, uid };
+  const trouble = doubtOf(identifier, words.what, writer);
+  if (trouble !== undefined) return { time, is: { what: 'Unproven', ...where, error: 'Unproven' }, trouble };
   const program = words.what.startsWith('Sudo') ? words.command?.split(' ')[0] : undefined;
-  return { time, is: { ...where, ...words, ...(program ? { program } : {}) } };
+  return {
+    time,
+    is: { ...where, ...words, ...(program ? { program } : {}), ...(isGone(writer) ? { unproven: true } : {}) },
+  };
 };
 
 const ofAudit = (records: readonly unknown[], line: Fields, boot: string): Pick<HostEvent, 'time' | 'is'> => {

@@ -102,17 +102,42 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
 /** Whose lines are shipped. */
 export const IDENTIFIERS = Object.keys(RULES);
 
-/** Which programs may say so: the kernel tells journald what really spoke. Others are kept, and not believed. */
-export const PROGRAMS: Readonly<Record<string, RegExp>> = {
-  sshd: /\/sshd$/,
-  'sshd-session': /\/sshd-session$/,
+/** What others than root's own processes may say in sshd's name: it hands a connection over to a process of its user, which tells that it ends, and closes no other session than its own. */
+const ANYONES = new Set(['Disconnect', 'OpenChannel', 'Line']);
+
+/** Where programs are that only root puts there. */
+const SYSTEM = /^\/(?:usr|bin|sbin|lib|lib64)\//;
+const MAY_SAY: Readonly<Record<string, RegExp>> = {
   'sshd-auth': /\/sshd-(?:auth|session)$/,
   sudo: /\/sudo(?:\.ws|-rs)?$/,
-  su: /\/su$/,
   'su-l': /\/su$/,
-  login: /\/login$/,
-  'systemd-logind': /\/systemd-logind$/,
 };
+/** The kernel cuts a process's name. */
+const LONGEST_COMM = 15;
+
+export interface Writer {
+  readonly exe: string | undefined;
+  readonly comm: string | undefined;
+  readonly uid: string | undefined;
+}
+
+/**
+ * Whoever can run `logger` can write a line that looks like sshd's. What the kernel told journald of the writer, he cannot. Undefined: nothing speaks against it.
+ *
+ * journald reads a process's name and path when the line comes: of one that has ended by then it knows the user only, which is enough for root's. `isGone` is of sudo and su, which anyone runs
+ * and which end as soon as what they ran: such a line is shown, as one that nobody proves.
+ */
+export const doubtOf = (identifier: string, what: string, { exe, comm, uid }: Writer): string | undefined => {
+  if (!(identifier in RULES)) return undefined;
+  const program = MAY_SAY[identifier] ?? new RegExp(`/${identifier}$`);
+  if (exe !== undefined && !(SYSTEM.test(exe) && program.test(exe))) return `${exe} wrote this as ${identifier}`;
+  const isNamed = comm === undefined || program.test(`/${comm}`) || comm === identifier.slice(0, LONGEST_COMM);
+  if (exe === undefined && !isNamed) return `${comm} wrote this as ${identifier}`;
+  // sudo and su are run by anyone.
+  if (identifier.startsWith('su') || uid === '0' || ANYONES.has(what)) return undefined;
+  return `user ${uid} wrote this as ${identifier}`;
+};
+export const isGone = ({ exe, comm, uid }: Writer): boolean => exe === undefined && comm === undefined && uid !== '0';
 
 const given = (groups: Readonly<Record<string, string | undefined>>): Omit<Words, 'what'> =>
   Object.fromEntries(

@@ -20,7 +20,7 @@ export interface Ran {
   readonly what: 'Sudo' | 'SudoDenied' | 'Su' | 'SuDenied' | 'Execve';
   readonly command: string;
   readonly as?: string;
-  /** Several sessions were open that it may be of. */
+  /** It may be of another session that was open, or nobody proves that sudo said so. */
   readonly unsure?: true;
 }
 
@@ -98,11 +98,15 @@ const wayOf = ({ what, service, method, key, certificate, tty }: HostEvent['is']
   return { kind: 'ssh', by: key === undefined ? (method ?? 'unknown') : `key ${key}${named}` };
 };
 
+/** What was run without a number of the kernel's: by AWS's agent, or too short for journald to ask. */
+interface Loose extends Ran {
+  readonly user: string;
+}
+
 /** One host's lines, in their order. */
 const createGate = (host: string) => {
   const sessions: Open[] = [];
-  /** What was run by whom the kernel gave no number: whoever came by AWS's agent. */
-  const loose: Ran[] = [];
+  const loose: Loose[] = [];
 
   const withNumber = ({ is: { boot, session } }: HostEvent): Open | undefined =>
     session === undefined ? undefined : sessions.findLast((s) => s.boot === boot && s.number === session);
@@ -156,9 +160,15 @@ const createGate = (host: string) => {
     if (known) known.end = { at: e.time, synthetic: false, because: error ?? ENDED_BY[what] ?? what };
   };
   const run = (e: HostEvent): void => {
-    const { what, command = '', as, session } = e.is;
-    const ran = { at: e.time, what: what as Ran['what'], command, ...(as === undefined ? {} : { as }) };
-    if (session === undefined) loose.push(ran);
+    const { what, command = '', as, session, unproven, user = '' } = e.is;
+    const ran: Ran = {
+      at: e.time,
+      what: what as Ran['what'],
+      command,
+      ...(as === undefined ? {} : { as }),
+      ...(unproven ? { unsure: true } : {}),
+    };
+    if (session === undefined) loose.push({ ...ran, user });
     const known = withNumber(e);
     known?.ran.push(ran);
     if (known && what === 'Execve') known.content = CONTENT_WITH_EXECVE;
@@ -192,7 +202,7 @@ const createGate = (host: string) => {
   return { pass, sessions, loose };
 };
 
-const hostSessions = (host: string, events: readonly HostEvent[]): { sessions: Open[]; loose: Ran[] } => {
+const hostSessions = (host: string, events: readonly HostEvent[]): { sessions: Open[]; loose: Loose[] } => {
   const { pass, sessions, loose } = createGate(host);
   for (const e of events) if (e.is.boot !== '') pass(e);
   for (const s of sessions) s.id = sessionName(host, s.boot, s.number ?? `pid-${s.pid}`);
@@ -252,12 +262,21 @@ const endFor = (s: Open, host: Host | undefined, now: Time): Open['end'] => {
 
 const isOpenAt = (s: Open, at: Time): boolean => s.from <= at && at <= (s.end?.at ?? Number.POSITIVE_INFINITY);
 
-/** sudo by ssm-user has no number of the kernel's: it belongs to whoever was there by Session Manager. */
-const attribute = (sessions: readonly Open[], loose: ReadonlyMap<string, readonly Ran[]>): void => {
+/** Session Manager's own user; its preferences may name others. */
+const SSM_USER = 'ssm-user';
+
+/** Whose it may be: of those who came in under that name, else of those who came by Session Manager. */
+const candidatesFor = (sessions: readonly Open[], host: string, { at, user }: Loose): Open[] => {
+  const there = sessions.filter((s) => s.host === host && isOpenAt(s, at));
+  const named = there.filter((s) => s.boot !== '' && s.who === user);
+  return named.length > 0 ? named : there.filter((s) => s.kind === 'ssm');
+};
+const attribute = (sessions: readonly Open[], loose: ReadonlyMap<string, readonly Loose[]>): void => {
   for (const [host, runs] of loose)
-    for (const ran of runs) {
-      const there = sessions.filter((s) => s.kind === 'ssm' && s.host === host && isOpenAt(s, ran.at));
-      for (const s of there) s.ran.push(there.length > 1 ? { ...ran, unsure: true } : ran);
+    for (const { user, ...ran } of runs) {
+      const those = candidatesFor(sessions, host, { user, ...ran });
+      const isSure = those.length === 1 && (those[0]?.boot !== '' || user === SSM_USER);
+      for (const s of those) s.ran.push(isSure ? ran : { ...ran, unsure: true });
     }
 };
 const lookBehind = (sessions: readonly Open[]): void => {
@@ -288,7 +307,7 @@ export const sessionsOf = (
 ): HostSession[] => {
   // A line that somebody made up, or that says it is another host's, begins no session and ends none.
   const believed = lines.filter((e) => e.numbered !== undefined && e.time > 0);
-  const loose = new Map<string, readonly Ran[]>();
+  const loose = new Map<string, readonly Loose[]>();
   const sessions: Open[] = apiSessions(facts);
   for (const [host, events] of Map.groupBy(believed, (e) => e.stream)) {
     const found = hostSessions(host, inOrder(events));

@@ -89,8 +89,11 @@ describe('a line in the log', () => {
 
   test.each([
     [{ _EXE: '/usr/bin/logger' }, '/usr/bin/logger wrote this as sshd'],
+    [{ _EXE: '/tmp/sshd' }, '/tmp/sshd wrote this as sshd'],
+    [{ _EXE: '/home/eve/usr/sbin/sshd' }, '/home/eve/usr/sbin/sshd wrote this as sshd'],
     [{ _EXE: undefined, _COMM: 'logger' }, 'logger wrote this as sshd'],
-    [{ _EXE: undefined }, 'nobody knows which program wrote this as sshd'],
+    // It has ended: the kernel's word on the user is all that there is.
+    [{ _EXE: undefined, _UID: '1000' }, 'user 1000 wrote this as sshd'],
     [{ _UID: '1000' }, 'user 1000 wrote this as sshd'],
   ])('what another than sshd says in its name is no login: %j', (more, trouble) => {
     const [line = ''] = aHost().ship(
@@ -99,6 +102,25 @@ describe('a line in the log', () => {
     expect(eventOf(line)).toMatchObject({ is: { what: 'Unproven', error: 'Unproven' }, trouble });
     expect(eventOf(line).is.user).toBeUndefined();
     expect(sessionsOf({ lines: [eventOf(line)], facts: [] }, { hosts: {}, now: NOW })).toEqual([]);
+  });
+
+  test('sshd’s process of the user ends its own session, and no other', () => {
+    const child = { _UID: '1000', _EXE: undefined, _COMM: 'sshd', _PID: '820' };
+    const gone = (session: string) =>
+      journal('sshd', 'Disconnected from user anna 198.51.100.7 port 50022', NOW + minutes(2), {
+        ...child,
+        _AUDIT_SESSION: session,
+      });
+    const endOf = (session: string) => {
+      const events = aHost()
+        .ship(...visit().slice(0, 3), gone(session))
+        .map((l) => eventOf(l));
+      expect(events.at(-1)).toMatchObject({ is: { what: 'Disconnect' } });
+      expect(events.at(-1)?.trouble).toBeUndefined();
+      return sessionsOf({ lines: events, facts: [] }, { hosts: {}, now: NOW + minutes(3) })[0]?.end?.because;
+    };
+    expect(endOf('5')).toBe('the connection ended');
+    expect(endOf('6')).toBeUndefined();
   });
 
   test('text that journald gives as bytes is text', () => {
@@ -465,6 +487,21 @@ describe('sessions', () => {
         ran: [{ at: NOW + minutes(2), what: 'Sudo', command: '/bin/bash', as: 'root' }],
       }),
     ]);
+  });
+
+  test('sudo that was too short for journald: by its user’s name, and as one that nobody proves; no other user’s', () => {
+    const short = (user: string) =>
+      journal('sudo', ` ${user} : PWD=/ ; USER=root ; COMMAND=/bin/id`, NOW + seconds(40), {
+        _UID: '1000',
+        _EXE: undefined,
+      });
+    const [session] = sessionsIn([...visit(), short('anna'), short('otto')]);
+    expect(session?.ran.filter((r) => r.command === '/bin/id')).toEqual([
+      { at: NOW + seconds(40), what: 'Sudo', command: '/bin/id', as: 'root', unsure: true },
+    ]);
+    // Somebody came by Session Manager: of otto it may have been.
+    const [ssm] = sessionsIn([short('otto')], { facts: [started('anna-1')] });
+    expect(ssm?.ran).toEqual([expect.objectContaining({ command: '/bin/id', unsure: true })]);
   });
 
   test('of two that were there at once nobody knows who ran it, and both say so', () => {

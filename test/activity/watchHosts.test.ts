@@ -1,10 +1,15 @@
 /** The look at what hosts shipped: it goes on where it was, tells each finding once, and knows no more than the log says. And Session Manager's sessions, each written down once. */
+import type { Context } from 'aws-lambda';
+import { type AuditDeps, makeHandler } from '../../functions/audit/handler.ts';
+import { createWriter } from '../../shared/activity/append.ts';
 import { hostsReport } from '../../shared/activity/hosts.ts';
 import { endEntry, factOf, type SeenSession, startEntry } from '../../shared/activity/sessionFacts.ts';
 import { createHostWatch, type HostsState, hearLinks, lastHosts, NO_STATE } from '../../shared/activity/watchHosts.ts';
 import { createSessionWatch, type SessionSource } from '../../shared/activity/watchSessions.ts';
 import { recordingIn, sessionSource } from '../../shared/aws/sessionSource.ts';
 import { hours, iso, minutes, type Time } from '../../shared/core/time.ts';
+import { telemetry } from '../../shared/runtime/lambda.ts';
+import { memoryLog } from '../../world/memoryLog.ts';
 import { aHost, HOST, own, rawOf, visit } from './hostLines.ts';
 import { ACCOUNT, aLog, allRows, NOW, someEvents } from './setting.ts';
 
@@ -139,6 +144,79 @@ test('lines that have left the table are not missing: whoever reads anew says no
   expect(hostsReport(later, range, { now: NOW + hours(5) }).findings.map((f) => f.because)).toEqual([
     'line 5 never came',
   ]);
+});
+
+test('whatever fails, at any await: the next look knows what it would have known', async () => {
+  for (let at = 0; at < 30; at++)
+    for (const mishap of ['throttled', 'lost-request', 'lost-reply', 'crash'] as const) {
+      let calls = Number.POSITIVE_INFINITY;
+      const memory = memoryLog(() => (calls-- === 0 ? mishap : undefined));
+      const writer = createWriter({ ...memory, now: () => NOW, shards: 2 });
+      const look = createHostWatch({ ...memory, now: () => NOW + hours(2), sessions: none });
+      const lines = aHost().ship(...visit());
+      await writer.append(
+        'host',
+        lines.toSpliced(2, 1).map((l) => rawOf(l)),
+      );
+      calls = at;
+      await look(() => true).catch(() => undefined);
+      calls = Number.POSITIVE_INFINITY;
+      await look(() => true);
+      const state = await lastHosts(memory.table);
+      expect([at, mishap, state?.hosts[HOST]?.chains[0]?.runs.map(([from, to]) => [from, to])]).toEqual([
+        at,
+        mishap,
+        [
+          [1, 2],
+          [4, 6],
+        ],
+      ]);
+      expect(state?.hosts[HOST]?.findings).toEqual([]);
+      expect(state?.told.filter((t) => t.endsWith('line 3 never came'))).toHaveLength(1);
+    }
+});
+
+describe('audit', () => {
+  const context = { getRemainingTimeInMillis: () => 50_000 } as Context;
+  const handle = (watch: AuditDeps['watch'], audit: AuditDeps['audit'] = async () => ({})) => {
+    const tele = telemetry('test');
+    const metrics: [string, number][] = [];
+    jest.spyOn(tele.metrics, 'addMetric').mockImplementation((name, _unit, value) => {
+      metrics.push([name, value]);
+      return tele.metrics;
+    });
+    jest.spyOn(tele.logger, 'warn').mockImplementation(() => {});
+    jest.spyOn(tele.logger, 'error').mockImplementation(() => {});
+    const handler = makeHandler({ checkpoint: async () => undefined, audit, watch, now: () => NOW }, tele);
+    return { metrics, run: async () => handler({}, context) };
+  };
+  beforeEach(() => void jest.spyOn(process.stdout, 'write').mockImplementation(() => true));
+  afterEach(() => jest.restoreAllMocks());
+
+  test('tells what is new of hosts, and that it may not ask', async () => {
+    const findings = [{ host: HOST, because: 'line 2 never came', from: NOW, to: NOW }];
+    const found = handle(async () => ({ audited: { whole: true, hosts: 3, silent: 0, findings } }));
+    expect(await found.run()).toMatchObject({ hosts: { hosts: 3, silent: 0, findings: 1 } });
+    expect(found.metrics).toEqual([['HostFindings', 1]]);
+    const denied = handle(async () => ({ denied: 'ssm:DescribeSessions is not allowed' }));
+    expect(await denied.run()).toEqual({ denied: 'ssm:DescribeSessions is not allowed' });
+    expect(denied.metrics).toEqual([['ReadDenied', 1]]);
+  });
+
+  test('hosts are looked at even if the trail cannot be read, and the failure is told', async () => {
+    let looked = 0;
+    const { run } = handle(
+      async () => {
+        looked++;
+        return {};
+      },
+      async () => {
+        throw new Error('the trail is broken');
+      },
+    );
+    await expect(run()).rejects.toThrow('the trail is broken');
+    expect(looked).toBe(1);
+  });
 });
 
 const ANNA = 'arn:aws:sts::111122223333:assumed-role/ops/anna';

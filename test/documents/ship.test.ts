@@ -2,7 +2,8 @@
  * The shipper of `watch-host`, run for real beside a journal that is made up: what it writes is read as `record` reads it. Without a lease it makes one round and ends, so that each run here
  * is one round. Where systemd's own tools can make a journal, it reads that one with the real journalctl.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
@@ -17,6 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { documents } from '../../documents/index.ts';
 import { type HostEvent, readHostLine } from '../../shared/activity/hostLine.ts';
 import { hearLine, hostsReport, NO_HOSTS } from '../../shared/activity/hosts.ts';
@@ -198,6 +200,22 @@ test('an image of the host is another host, with numbers of its own', () => {
   expect(own[0]?.seq).toBe(1);
   expect(new Set(lines.map((l) => l.chain)).size).toBe(2);
 });
+
+test('it runs until it is told to end: it says that it is there, and that it ends, and takes with it what was last', async () => {
+  utimesSync(at('s/watch'), new Date(), new Date());
+  const shipper = spawn('sh', ['-c', scriptOf((s) => s.replace('EVERY=10', 'EVERY=1').replace('BEAT=1800', 'BEAT=0'))]);
+  const ended = once(shipper, 'exit');
+  const words = (): string[] => events().map((e) => e.is.what);
+  // However long a round takes here; the test's own limit ends what hangs.
+  while (!words().includes('Beat')) await sleep(50);
+  happens(visit());
+  shipper.kill('SIGTERM');
+  expect((await ended)[0]).toBe(0);
+  expect(words()[0]).toBe('ShipStart');
+  expect(words()).toContain('Login');
+  expect(events().at(-1)?.is).toMatchObject({ what: 'ShipStop', say: 'the host or somebody stopped it' });
+  expect(report()).toMatchObject({ silent: [], findings: [] });
+}, 60_000);
 
 test('what waits is bounded: the file begins anew, and the one before is kept', () => {
   for (let n = 0; n < 4; n++) round((s) => s.replace('LARGEST=16777216', 'LARGEST=900'));
