@@ -6,6 +6,7 @@ import * as z from 'zod/mini';
 import { InvalidInput } from '../shared/core/errors.ts';
 import type { Signal } from '../shared/core/signal.ts';
 import * as alarm from './alarm/signal.ts';
+import * as autoScaling from './auto-scaling/signal.ts';
 import * as cloudtrail from './cloudtrail/signal.ts';
 import * as ebsVolume from './ebs-volume/signal.ts';
 import * as ec2Api from './ec2-api/signal.ts';
@@ -35,6 +36,8 @@ const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> 
   'aws.cloudtrail/AWS API Call via CloudTrail': cloudtrail.fromEventBridge,
   'aws.ec2/AWS API Call via CloudTrail': ec2Api.fromEventBridge,
   'aws.ec2/EC2 Instance State-change Notification': ec2InstanceState.fromEventBridge,
+  'aws.autoscaling/EC2 Instance Launch Successful': autoScaling.fromEventBridge,
+  'aws.autoscaling/EC2 Instance Launch Unsuccessful': autoScaling.fromEventBridge,
   'aws.ec2/EC2 Instance Rebalance Recommendation': ec2Spot.fromEventBridge,
   'aws.ec2/EC2 Spot Instance Interruption Warning': ec2Spot.fromEventBridge,
   'aws.ecr/AWS API Call via CloudTrail': ecrApi.fromEventBridge,

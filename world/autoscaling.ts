@@ -302,6 +302,7 @@ const operations: Operations<typeof api> = {
       .filter((g) => !input.AutoScalingGroupNames?.length || input.AutoScalingGroupNames.includes(g.name))
       .map((g) => ({
         AutoScalingGroupName: g.name,
+        AutoScalingGroupARN: arnOf(world, g.name),
         MinSize: g.min,
         MaxSize: g.max,
         DesiredCapacity: g.desired,

@@ -39,7 +39,9 @@ const noLaunchOf = (raw: AutoScalingGroup): string | undefined => {
 };
 
 const asGroup = (raw: AutoScalingGroup): ScalingGroup => ({
+  arn: raw.AutoScalingGroupARN ?? '',
   name: raw.AutoScalingGroupName ?? '',
+  zones: raw.AvailabilityZones ?? [],
   desired: raw.DesiredCapacity ?? 0,
   min: raw.MinSize ?? 0,
   max: raw.MaxSize ?? 0,
@@ -106,6 +108,7 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
     members,
     describe: async (name) => (await groups([name])).get(name),
     groups,
+    all: async () => [...(await groups([])).values()],
     refreshing: (name) =>
       calling(`cannot ask for the instance refreshes of ${name}`, async () => {
         // The newest first.

@@ -23,7 +23,10 @@ export type Launched = {
   readonly failed?: string;
 };
 export interface ScalingGroup {
+  readonly arn: string;
   readonly name: string;
+  /** Names of the zones that it may launch in. */
+  readonly zones: readonly string[];
   readonly desired: number;
   readonly min: number;
   readonly max: number;
@@ -68,6 +71,8 @@ export interface Groups {
   memberOf(instanceId: string): Promise<Member | undefined>;
   /** Undefined: there is none of that name. */
   describe(name: string): Promise<ScalingGroup | undefined>;
+  /** All of the region. */
+  all(): Promise<readonly ScalingGroup[]>;
   /** An instance refresh replaces its instances at this moment. */
   refreshing(name: string): Promise<boolean>;
   /** Has the group replace it, with its hooks. Naming the state makes a repetition harmless. */

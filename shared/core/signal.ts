@@ -42,6 +42,8 @@ export type SignalKind =
   | 'container-service.deployed'
   /** A person wants more of it. */
   | 'capacity.wanted'
+  /** More instances of an Auto Scaling group are in one zone than need be. */
+  | 'instance-group.uneven'
   /** One that belongs to no service: nothing replaces it. */
   | 'container-task.failed'
   /** Something may have been changed that must stay as it is declared. */

@@ -224,3 +224,61 @@ export const isUneven = (tasks: readonly Pick<ContainerTask, 'zone'>[], desired:
   for (const { zone } of tasks) counts.set(zone, (counts.get(zone) ?? 0) + 1);
   return Math.max(0, ...counts.values()) > Math.ceil(desired / zones);
 };
+
+// ---- Auto Scaling groups ------------------------------------------------------------------------------------------------------------------
+
+/** An Auto Scaling group whose instances serve by themselves. */
+export interface GroupScene {
+  readonly group: ScalingGroup;
+  readonly zones: ZoneIds;
+  readonly subnets: readonly Subnet[];
+  /** Ids of those that are in service, healthy, and healthy to each of its load balancers. */
+  readonly serving: ReadonlySet<string>;
+  readonly states: readonly Zone[];
+  readonly refreshing: boolean;
+}
+
+/** By AWS's word somebody is at work on it, or it cannot be asked. */
+export const groupBusy = ({ group, refreshing, serving }: GroupScene): string | undefined => {
+  const { suspended, instances, desired } = group;
+  if (refreshing) return 'an instance refresh is under way';
+  if (suspended.includes('Terminate')) return `${group.name} has suspended Terminate`;
+  const held = launchHeld(group);
+  if (held !== undefined) return held;
+  const moving = instances.filter((i) => !['InService', 'Standby'].includes(i.lifecycle));
+  if (moving.length > 0)
+    return `${plural(moving.length, 'instance')} of it ${moving.length === 1 ? 'is' : 'are'} on the way (${moving[0]?.lifecycle})`;
+  return serving.size < desired ? `only ${serving.size} of ${plural(desired, 'instance')} serve` : undefined;
+};
+
+/** The group by itself: its instances need no hosts. */
+export const groupStackOf = (scene: GroupScene, own: Omit<Own, 'starts' | 'protectedUntil'>, now: Time): Stack => {
+  const { group, zones, subnets, serving, states } = scene;
+  const busy = groupBusy(scene);
+  const replicas = group.instances
+    .filter((i) => serving.has(i.id))
+    .map((i) => ({
+      id: i.id,
+      zone: zoneIdOf(zones, i.zone),
+      ...(i.protected ? { stays: 'protected from scale-in' } : {}),
+    }));
+  const workload: Workload = {
+    id: group.name,
+    desired: own.desired,
+    most: group.max,
+    zones: [...new Set(subnets.map((s) => s.zoneId))],
+    replicas,
+    closed: closures(own.launches, now),
+    addressed: true,
+    ...(busy === undefined ? {} : { busy }),
+  };
+  return {
+    now,
+    zones: withAddresses(states, subnets),
+    hosts: [],
+    pools: [],
+    workloads: [workload],
+    history: own.history,
+    wavePercent: own.wavePercent,
+  };
+};

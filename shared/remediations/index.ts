@@ -6,6 +6,7 @@ import { drill } from './drill.ts';
 import { ecsAgentDisconnected } from './ecsAgentDisconnected.ts';
 import { flowLogsMissing } from './flowLogsMissing.ts';
 import { fullDisk } from './fullDisk.ts';
+import { groupUneven } from './groupUneven.ts';
 import { instanceImpaired } from './instanceImpaired.ts';
 import { logAgentSilent } from './logAgentSilent.ts';
 import { logGroupWeakened } from './logGroupWeakened.ts';
@@ -29,6 +30,7 @@ export const remediations: readonly Remediation[] = [
   serviceUneven,
   releaseUnproven,
   overload,
+  groupUneven,
   unwatchedInstance,
   logAgentSilent,
   trailStopped,

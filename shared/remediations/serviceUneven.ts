@@ -101,10 +101,14 @@ type Step =
       readonly to: number;
       /** When the wave began that this ends. */
       readonly of: Time;
+      /** Ends of it before this one. */
+      readonly tries: number;
       /** By zone: ids of the tasks that go. */
       readonly tasks: Readonly<Record<string, readonly string[]>>;
       /** The others are kept from being scaled in: else ECS chooses, as where a deployment is under way. */
       readonly keep: boolean;
+      /** Those that go are kept from it by an earlier wave. */
+      readonly free: boolean;
       readonly placement: readonly Placement[] | null;
     };
 type StartStep = Extract<Step, { do: 'start' }>;
@@ -138,7 +142,8 @@ const isStop = (a: Past): a is Attempt<StopStep> => a.step.do === 'stop' || a.st
 
 /** A wave that has been started, and whose count is still ours to put back: what somebody else has changed since is theirs. */
 const openWave = ({ service }: Seen, look: Look<Options>): Attempt<StartStep> | undefined => {
-  const last = ranOf(look).findLast((a) => isStart(a) || isStop(a));
+  // An end that did not come to show was lost on its way: the wave is still there.
+  const last = ranOf(look).findLast((a) => isStart(a) || (isStop(a) && a.effect !== 'ineffective'));
   const undone = look.attempts.some((a) => a.undoes === last?.n && a.outcome?.kind === 'done');
   return last && isStart(last) && !undone && service.desired === last.step.to ? last : undefined;
 };
@@ -400,7 +405,8 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (wave) return endOfWave(wave, seen, look, is);
   const swap = leftPlacement(seen, look);
   if (swap) {
-    const back = { to: service.desired, of: look.openedAt, placement: swap.after, tasks: {}, keep: false };
+    const tries = ranOf(look).filter(isStop).length;
+    const back = { to: service.desired, of: look.openedAt, tries, placement: swap.after, tasks: {}, keep: false };
     return settling(seen, back, `${is}; nothing is under way`);
   }
   if (!plan) return { do: 'nothing', because: is };
@@ -538,7 +544,8 @@ const endOfWave = (wave: Attempt<StartStep>, seen: Seen, look: Look<Options>, is
   const progress = progressOf(wave, seen, look);
   if (progress === 'coming')
     return { do: 'wait', until: look.now + seconds(20), because: `${is}: ${wave.plan} is not over yet` };
-  const back = { to: from, of: wave.reservedAt, placement: placement?.after ?? null };
+  const tries = ranOf(look).filter((a) => isStop(a) && a.n > wave.n).length;
+  const back = { to: from, of: wave.reservedAt, tries, placement: placement?.after ?? null };
   if (!scene || isDeploying(scene.view))
     return settling(seen, { ...back, tasks: {}, keep: false }, `${is}; a deployment has begun, and the rest is its`);
   const count = service.desired - from;
@@ -557,12 +564,22 @@ const endOfWave = (wave: Attempt<StartStep>, seen: Seen, look: Look<Options>, is
   return {
     do: 'act',
     rung: `stop ${wave.n}`,
-    step: { do: 'stop', service: service.arn, from: service.desired, ...back, tasks, keep: true },
+    step: {
+      do: 'stop',
+      service: service.arn,
+      from: service.desired,
+      ...back,
+      tasks,
+      keep: true,
+      free: isKept(leaving, scene),
+    },
     continues: true,
     plan: `want ${from} again: ${leaving.length} of ${service.name} in ${Object.keys(tasks).join(', ')} are scaled in, the others are kept from that for ${span(KEPT)}`,
     because: `${is}; what was started serves`,
   };
 };
+
+const isKept = (arns: readonly string[], { protections }: Scene): boolean => arns.some((arn) => arn in protections);
 
 const byZone = (arns: readonly string[], { picture, zones }: Scene): StopStep['tasks'] => {
   const found: Record<string, string[]> = {};
@@ -576,12 +593,12 @@ const byZone = (arns: readonly string[], { picture, zones }: Scene): StopStep['t
 
 const settling = (
   { service }: Seen,
-  back: Pick<StopStep, 'to' | 'of' | 'placement' | 'tasks' | 'keep'>,
+  back: Pick<StopStep, 'to' | 'of' | 'tries' | 'placement' | 'tasks' | 'keep'>,
   because: string,
 ): Verdict<Step> => ({
   do: 'act',
   rung: 'settle',
-  step: { do: 'settle', service: service.arn, from: service.desired, ...back },
+  step: { do: 'settle', service: service.arn, from: service.desired, ...back, free: false },
   continues: true,
   plan:
     back.to === service.desired
@@ -621,7 +638,7 @@ const launch = (launched: Launched): Json => {
 
 /** Those that stay are kept from it first: which go is not left to ECS. */
 const scaleIn = async (
-  { service, from, to, tasks, keep, placement }: Omit<StopStep, 'do' | 'of'>,
+  { service, from, to, tasks, keep, free, placement }: Omit<StopStep, 'do' | 'of' | 'tries'>,
   containers: Ports['containers'],
 ): Promise<Json> => {
   if (keep) {
@@ -633,17 +650,24 @@ const scaleIn = async (
     const go = wanted.filter((t) => leaving.has(shortOf(t.arn)));
     if (stay.length < to)
       throw new Refused('fewer-meanwhile', `only ${stay.length} of ${shortOf(service)} would be left, not ${to}`);
-    await containers.protect(
-      go.map((t) => t.arn),
-      undefined,
-    );
+    if (free)
+      await containers.protect(
+        go.map((t) => t.arn),
+        undefined,
+      );
     await containers.protect(
       stay.map((t) => t.arn),
       KEPT,
     );
   }
-  await containers.scale(service, { expected: from, desired: to, ...(placement ? { placement } : {}) });
-  return { desired: to };
+  try {
+    await containers.scale(service, { expected: from, desired: to, ...(placement ? { placement } : {}) });
+    return { desired: to };
+  } catch (e) {
+    // The wave is over all the same, and the protection ends by itself.
+    if (keep && e instanceof Refused && e.code === 'scaled-meanwhile') return { changed: e.message };
+    throw e;
+  }
 };
 
 /** A host boots and registers. */
@@ -679,9 +703,12 @@ const joined = ({ receipt, reservedAt }: Past, step: Extract<Step, { do: 'hosts'
   return there.length >= (ids?.length ?? step.count);
 };
 
-const isScaledIn = ({ to, tasks }: StopStep, { service, scene }: Seen): boolean => {
+const isScaledIn = ({ from, to, tasks }: StopStep, { service, scene }: Seen): boolean => {
   const leaving = new Set(Object.values(tasks).flat());
   const wanted = scene?.picture.wanted ?? [];
+  // A read may be older than the call.
+  if (service.desired === from && from !== to) return false;
+  // Somebody else has changed it.
   if (service.desired !== to) return true;
   // ECS's own rebalancing may have one more on its way.
   return leaving.size > 0 ? !wanted.some((t) => leaving.has(shortOf(t.arn))) : wanted.length <= to;
@@ -707,7 +734,7 @@ const undo = async ({ step, reservedAt }: Past, { containers }: Ports): Promise<
       const young = wanted.filter((t) => t.createdAt >= reservedAt - seconds(1)).slice(0, to - from);
       const tasks = { started: young.map((t) => shortOf(t.arn)) };
       return scaleIn(
-        { service, from: to, to: from, tasks, keep: true, placement: placement?.after ?? null },
+        { service, from: to, to: from, tasks, keep: true, free: false, placement: placement?.after ?? null },
         containers,
       );
     }

@@ -729,6 +729,64 @@ const expectations: readonly Expectation[] = [
     is: () => 'NotFound',
   },
   {
+    name: 'containers.scale: only from the number that was expected; and who is protected',
+    run: async ({ ports }) => {
+      const arn = (await ports.containers.services('contract', ['web']))[0]?.arn ?? '';
+      const wanted = async () => {
+        const [service] = await ports.containers.services('contract', ['web']);
+        return [service?.desired, service?.rebalancing, service?.placement, service?.subnets, service?.providers];
+      };
+      const placement = [{ type: 'spread', field: 'attribute:ecs.availability-zone' }];
+      return [
+        await failure(ports.containers.scale(arn, { expected: 5, desired: 6 })),
+        await failure(ports.containers.scale(arn, { expected: 2, desired: 3, placement })),
+        await wanted(),
+        // The same again changes nothing.
+        await failure(ports.containers.scale(arn, { expected: 2, desired: 3, placement })),
+        await failure(ports.containers.scale(arn, { expected: 3, desired: 2 })),
+        await wanted(),
+        await failure(ports.containers.scale(`${arn}-none`, { expected: 2, desired: 3 })),
+        await ports.containers.wanted('contract'),
+        await failure(ports.containers.protections([])),
+      ];
+    },
+    is: () => {
+      const spread = [{ type: 'spread', field: 'attribute:ecs.availability-zone' }];
+      return [
+        'Refused scaled-meanwhile',
+        { value: undefined },
+        [3, false, spread, [], []],
+        { value: undefined },
+        { value: undefined },
+        [2, false, spread, [], []],
+        'NotFound',
+        [],
+        { value: {} },
+      ];
+    },
+  },
+  {
+    name: 'zones, and subnets that are not there',
+    run: async ({ ports }) => [
+      await ports.instances.zones(),
+      await ports.instances.subnets(['subnet-0123456789abcdef0']),
+    ],
+    is: () => [expect.objectContaining({ [ZONES.a]: expect.stringMatching(/^\w+-az\d$/) }), []],
+  },
+  {
+    name: 'groups: none, and a launch and an end in one that is not there',
+    run: async ({ ports }) => [
+      await ports.groups.all(),
+      await failure(ports.groups.launch('none', { zone: 'euc1-az1', count: 1, token: 'contract-1' })),
+      await failure(ports.groups.terminate(MISSING)),
+    ],
+    is: () => [[], 'Refused ValidationError', 'Refused ValidationError'],
+    onMoto: {
+      because: 'moto cannot launch at once, and fails by itself over an instance that is in no group',
+      is: () => [[], 'Unavailable', 'Unavailable'],
+    },
+  },
+  {
     name: 'loadBalancers.health: no such target group',
     run: ({ ports }) =>
       ports.loadBalancers.health(

@@ -127,6 +127,12 @@ const changes: readonly (readonly [name: string, target: string, cause: string, 
   ['ssm-command/clean-failed', WEB1, 'steward-local-clean-disk on i-a08ff49b6f7726327: Failed', true],
   ['ssm-command/clean-cancelled', WEB1, 'steward-local-clean-disk on i-a08ff49b6f7726327: Cancelled', true],
   [
+    'auto-scaling/launched',
+    `arn:aws:autoscaling:${HOME}:autoScalingGroup:2a3b4c5d-6e7f-4a8b-9c0d-1e2f3a4b5c6d:autoScalingGroupName/web`,
+    'EC2 Instance Launch Successful of web',
+    true,
+  ],
+  [
     'ecs-service/even',
     `arn:aws:ecs:${HOME}:service/shop/web`,
     'ECS says SERVICE_REBALANCING_COMPLETED of shop/web',
@@ -472,8 +478,15 @@ describe('changes', () => {
 const outside = ['logs-api/of-no-interest', 'ec2-api/flow-log-deleted'];
 test.each(outside)('%s is not listened to', (name) => expect(rulesFor(sample(name))).toEqual([]));
 
+const ASG = `arn:aws:autoscaling:${HOME}:autoScalingGroup:2a3b4c5d-6e7f-4a8b-9c0d-1e2f3a4b5c6d:autoScalingGroupName/web`;
 /** Looked into as a matter of course: [name, kind, target, cause]. */
 const routines: readonly (readonly [string, SignalKind, string, string])[] = [
+  [
+    'auto-scaling/no-capacity',
+    'instance-group.uneven',
+    ASG,
+    'EC2 Instance Launch Unsuccessful of web: We currently do not have sufficient m6i.large capacity in the Availability Zone you requested (eu-central-1b). Launching EC2 instance failed.',
+  ],
   ['ecs-service/uneven', 'container-service.uneven', SERVICE, 'ECS says SERVICE_REBALANCING_STARTED of shop/web'],
 ];
 test.each(routines)('%s is looked into', (name, kind, target, cause) => {
@@ -580,6 +593,7 @@ test('every sample is in one of the tables above', () => {
 test('what a rule lets through is never ignored, but for calls that changed nothing', () => {
   expect(Object.keys(patterns).sort()).toEqual([
     'alarm',
+    'auto-scaling',
     'cloudtrail',
     'ebs-volume',
     'ec2-api',

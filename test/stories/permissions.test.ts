@@ -12,7 +12,7 @@ import { signalMessage } from '../../events/steward/signal.ts';
 import { instanceTarget, targetOf } from '../../shared/core/target.ts';
 import { minutes } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
-import { interruptSpot } from '../../world/autoscaling.ts';
+import { addGroup, interruptSpot } from '../../world/autoscaling.ts';
 import { addTrail } from '../../world/cloudtrail.ts';
 import {
   addService,
@@ -354,20 +354,40 @@ const servicesWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
-/** Two services whose tasks are all in one zone: one needs a host elsewhere, and tasks that are moved; the other is left to ECS. */
+/** A service whose tasks are all in one zone: it needs hosts elsewhere, and tasks that are moved. And a group of instances. */
 const zonesWorkedThrough = async (): Promise<Account> => {
   const settings = { costCapUsdPerMonth: 1_000 };
+  const remedies = { 'service-uneven-zones': settings, 'group-uneven-zones': { mode: 'act' } };
   const account = createAccount({
-    policy: { preset: 'automatic', remediations: { 'service-uneven-zones': settings } },
+    policy: { preset: 'automatic', remediations: remedies },
   });
   const { world, run } = account;
   const [zone = ''] = Object.keys(world.zones);
-  const { cluster } = makeCluster(world, 'packed', { zones: [zone, zone, zone, zone], instances: 4 });
+  for (let n = 0; n < 3; n++)
+    makeInstance(world, { running: true, zone, tags: { ...MANAGED, 'aws:autoscaling:groupName': 'api' } });
+  const targetGroup = makeTargetGroup(world, 'api');
+  const api = addGroup(world, 'api', { tags: MANAGED, targetGroups: [targetGroup.arn] });
+  const join = () => {
+    for (const [id, m] of api.members)
+      if (m.lifecycle === 'InService' && !targetGroup.targets.has(`${id}:80`))
+        registerTarget(world, targetGroup, { id, port: 80, zone: m.zone });
+    return account.incidentOf('autoScalingGroupName/api')?.state === 'closed';
+  };
+  join();
+  const { cluster } = makeCluster(world, 'packed', {
+    zones: [zone, zone, zone, zone],
+    instances: 4,
+    group: { tags: MANAGED },
+  });
+  // Whoever hears no answer looks for what was launched.
+  world.faults.failNext('autoscaling', 'LaunchInstances', { kind: 'drop', afterEffect: true, times: 3 });
   const placement = [{ type: 'binpack' as const, field: 'memory' }];
   addService(world, cluster, 'packed', { balanced: true, tags: MANAGED, placement });
   const over = () => account.incidentOf('service/packed/packed')?.state === 'closed';
   await run(STEPS, over);
-  expect(account.incidentOf('service/packed/packed')).toMatchObject({ end: 'healthy' });
+  await run(STEPS, join);
+  for (const id of ['service/packed/packed', 'autoScalingGroupName/api'])
+    expect(account.incidentOf(id)).toMatchObject({ end: 'healthy' });
   return account;
 };
 

@@ -453,10 +453,11 @@ const unevenService = (f: Field): Begun => {
   const { world, random, person } = f;
   const zones = Object.keys(world.zones);
   const home = random.pick(zones);
+  const name = `court-${world.ecs.clusters.size}`;
   const fargate = random.chance(0.6);
-  const { cluster } = makeCluster(world, 'court', fargate ? { instances: 0 } : { zones: [home, home], instances: 2 });
+  const { cluster } = makeCluster(world, name, fargate ? { instances: 0 } : { zones: [home, home], instances: 2 });
   for (const zone of zones) if (zone !== home) world.ecs.fargateLacks.add(zone);
-  const { service } = addService(world, cluster, 'court', {
+  const { service } = addService(world, cluster, name, {
     desired: 3 + random.integer(6),
     balanced: random.chance(0.5),
     tags: { 'steward:managed': 'true' },
@@ -474,15 +475,55 @@ const unevenService = (f: Field): Begun => {
     const tasks = runningTasks(cluster, service);
     return Math.max(0, ...zones.map((zone) => tasks.filter((t) => t.zone === zone).length));
   };
-  const isUneven = () => service.status === 'ACTIVE' && most() > Math.ceil(service.desired / zones.length);
+  // On hosts only the zones that have one count.
+  const usable = () =>
+    fargate ? zones.length : new Set([...cluster.instances.values()].flatMap((i) => (i.connected ? i.zone : []))).size;
+  const isUneven = () => service.status === 'ACTIVE' && most() > Math.ceil(service.desired / Math.max(1, usable()));
   // While ECS is about its count nobody can say.
   const isIll = () => isUneven() && runningTasks(cluster, service).length === service.desired && service.steady;
   return {
     arn: service.arn,
     isWell: () => !isIll(),
     isIll,
+    again: () => person('ecs', 'UpdateService', { cluster: name, service: name, desiredCount: 3 + random.integer(6) }),
+  };
+};
+
+/** A group whose instances came up where there was room: in one zone. */
+const unevenGroup = (f: Field): Begun => {
+  const { world, random, person } = f;
+  const zones = Object.keys(world.zones);
+  const home = random.pick(zones);
+  const name = `api-${world.autoscaling.groups.size}`;
+  const tags = {
+    'steward:managed': 'true',
+    'steward:ignore': 'no alarms of their own',
+    'aws:autoscaling:groupName': name,
+  };
+  for (let n = 3 + random.integer(4); n > 0; n--) makeInstance(world, { running: true, zone: home, tags });
+  const group = addGroup(world, name, {
+    tags: { 'steward:managed': 'true' },
+    hook: random.pick([0, 0, minutes(2)]),
+    launchHook: random.pick([0, 0, minutes(2)]),
+    suspended: new Set(random.chance(0.8) ? ['AZRebalance'] : []),
+  });
+  if (random.chance(0.3)) {
+    const lacking = random.pick(zones.filter((zone) => zone !== home));
+    world.autoscaling.lacks.add(lacking);
+    world.clock.at(world.clock.now() + minutes(25), () => world.autoscaling.lacks.delete(lacking));
+  }
+  const inService = () => [...group.members.values()].filter((m) => m.lifecycle === 'InService');
+  const most = () => Math.max(0, ...zones.map((zone) => inService().filter((m) => m.zone === zone).length));
+  const isIll = () =>
+    group.members.size === group.desired &&
+    inService().length === group.desired &&
+    most() > Math.ceil(group.desired / zones.length);
+  return {
+    arn: `arn:aws:autoscaling:${world.region}:${world.account}:autoScalingGroup:00000000-0000-0000-0000-000000000000:autoScalingGroupName/${name}`,
+    isWell: () => !isIll(),
+    isIll,
     again: () =>
-      person('ecs', 'UpdateService', { cluster: 'court', service: 'court', desiredCount: 3 + random.integer(6) }),
+      person('autoscaling', 'SetDesiredCapacity', { AutoScalingGroupName: name, DesiredCapacity: group.desired + 1 }),
   };
 };
 
@@ -617,6 +658,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   'release-unproven': { begin: released },
   overload: { settings: { costCapUsdPerMonth: 10_000, lowerEveryMinutes: 2 }, begin: wanted },
   'registry-exposed': { begin: exposed },
+  'group-uneven-zones': { settings: { mode: 'act', patienceMinutes: 3 }, begin: unevenGroup },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

@@ -29,6 +29,7 @@ const RELEASES = 'shared/core/releases.ts';
 const REGISTRY = 'shared/core/registry.ts';
 const JUDGE = 'shared/core/releaseJudge.ts';
 const OVERLOAD = 'shared/remediations/overload.ts';
+const GROUP = 'shared/remediations/groupUneven.ts';
 const UNITS = 'shared/core/units.ts';
 
 export const mutants: readonly Mutant[] = [
@@ -247,6 +248,14 @@ export const mutants: readonly Mutant[] = [
   mutant('strangers take others along', REGISTRY, 'registry-exposed:1', [
     '...others, ...(kept.length > 0 ? { AWS: kept } : {}) };',
     '...others };',
+  ]),
+  mutant('what is retired is replaced', 'shared/aws/groups.ts', 'group-uneven-zones:2', [
+    'ShouldDecrementDesiredCapacity: true',
+    'ShouldDecrementDesiredCapacity: false',
+  ]),
+  mutant('a group that is uneven is well', GROUP, 'group-uneven-zones:2', [
+    ": plan.do === 'nothing';",
+    ": plan.do !== 'stop';",
   ]),
   mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:36', [
     'isHealthy: ({ failing }) => failing === undefined,',

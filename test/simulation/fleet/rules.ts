@@ -145,7 +145,7 @@ const stopsWhatHangs: Rule = ({ input, target }, { world, isUnsettled }) => {
   if (own && answers(world, own)) return `${id} serves`;
   return running.some((t) => t.id !== id && answers(world, t)) ? undefined : 'nothing else of it serves';
 };
-/** Fewer are wanted only where so many are kept from being scaled in, or a deployment is under way, which they would hold up. */
+/** Fewer are wanted only where no more than those may be scaled in, or a deployment is under way, which the others would hold up. */
 const neverBelow: Rule = ({ input, target, remediation }, { world }) => {
   const { desiredCount } = input as { desiredCount?: number };
   const [, clusterName = '', name = ''] = target.split('/');
@@ -153,9 +153,23 @@ const neverBelow: Rule = ({ input, target, remediation }, { world }) => {
   const service = cluster?.services.get(name);
   if (remediation !== 'service-uneven-zones' || desiredCount === undefined || !cluster || !service) return undefined;
   if (desiredCount >= service.desired || service.deployments.length > 1) return undefined;
-  const kept = runningTasks(cluster, service).filter((t) => (t.protectedUntil ?? 0) > world.clock.now());
-  return kept.length >= desiredCount ? undefined : `only ${kept.length} of ${desiredCount} are kept from it`;
+  const open = runningTasks(cluster, service).filter((t) => (t.protectedUntil ?? 0) <= world.clock.now());
+  const go = service.desired - desiredCount;
+  return open.length <= go ? undefined : `${open.length} are not kept from it, and ${go} go`;
 };
+/** One goes only while so many as are wanted without it serve beside it. */
+const othersServeFor: Rule = (sent, { world, isUnsettled }) => {
+  const [id = ''] = instancesOf(sent);
+  const group = groupOf(world, id);
+  if (!(sent.input as { ShouldDecrementDesiredCapacity?: boolean }).ShouldDecrementDesiredCapacity)
+    return `another one would be launched for ${id}`;
+  if (!group || isUnsettled(sent.target) || group.members.get(id)?.lifecycle !== 'InService') return undefined;
+  const others = [...group.members].filter(([m, { lifecycle }]) => m !== id && lifecycle === 'InService');
+  return others.length >= group.desired - 1
+    ? undefined
+    : `${others.length} others of ${group.desired - 1} are in service`;
+};
+
 /** A wave is a fifth of what was wanted before it. */
 const byAFifth: Rule = ({ input, target, remediation }, { world, isUnsettled }) => {
   const { desiredCount } = input as { desiredCount?: number };
@@ -347,6 +361,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   },
   SetRepositoryPolicy: { 'closes-to-strangers-only': closesToStrangersOnly },
   DeleteRepositoryPolicy: { 'closes-to-strangers-only': closesToStrangersOnly },
+  TerminateInstanceInAutoScalingGroup: { 'never-below-what-is-wanted': othersServeFor },
   DeregisterContainerInstance: { 'only-what-is-gone-is-forgotten': forgetsTheGone },
   ModifyVolume: { 'volumes-never-shrink': neverSmaller },
   PutMetricAlarm: { 'only-own-alarms': ownAlarms },
@@ -377,8 +392,11 @@ export const rulesOf = ({ operation, input }: Sent): readonly (readonly [invaria
 const NAMED = /\b(?:i|vol|vpc)-[0-9a-f]{8,17}\b/g;
 export const strangersIn = ({ input, target }: Sent, { world }: Scene): readonly string[] => {
   const found = JSON.stringify(input).match(NAMED) ?? [];
+  const group = world.autoscaling.groups.get(target.split('autoScalingGroupName/')[1] ?? '');
   const belongs = (id: string): boolean =>
-    target.endsWith(`/${id}`) || target.endsWith(`/${world.ec2.volumes.get(id)?.attachment?.instanceId ?? '-'}`);
+    target.endsWith(`/${id}`) ||
+    group?.members.has(id) ||
+    target.endsWith(`/${world.ec2.volumes.get(id)?.attachment?.instanceId ?? '-'}`);
   const names = [textOf(input, 'TrailName'), textOf(input, 'logGroupName')].flatMap((n) =>
     n === undefined || n === PROOFS ? [] : n,
   );

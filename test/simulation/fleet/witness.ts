@@ -199,8 +199,9 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
 
   const arrived = (sent: Sent, answer: object): void => {
     // Some operations decline in an answer that is no error.
-    const { Unsuccessful = [] } = answer as { Unsuccessful?: readonly object[] };
-    sent.arrived = Unsuccessful.length === 0;
+    const { Unsuccessful = [], Errors = [], Instances = [] } = answer as Readonly<Record<string, readonly object[]>>;
+    const launchedNone = Errors.length > 0 && Instances.length === 0;
+    sent.arrived = Unsuccessful.length === 0 && !launchedNone;
     const ids = (sent.input as { InstanceIds?: readonly string[] }).InstanceIds ?? [];
     if (sent.operation === 'StopInstances') for (const id of ids) stoppedBy.set(id, 'steward');
     if (sent.operation === 'StartInstances') for (const id of ids) stoppedBy.delete(id);
