@@ -311,6 +311,7 @@ describe('what comes between', () => {
     await desk.steward('alice')('undo', account.incidentOf('service/shop/web')?.id ?? '');
     await run(minutes(5), () => account.incidentOf('service/shop/web')?.state === 'closed');
     expect(account.incidentOf('service/shop/web')).toMatchObject({ end: 'undone' });
+    await run(minutes(1));
     expect(runningTasks(cluster, service).map((t) => t.zone)).toEqual([A, A, A, A, A, A]);
   });
 });
