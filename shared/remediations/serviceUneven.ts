@@ -734,7 +734,7 @@ const undo = async ({ step, reservedAt }: Past, { containers }: Ports): Promise<
       const young = wanted.filter((t) => t.createdAt >= reservedAt - seconds(1)).slice(0, to - from);
       const tasks = { started: young.map((t) => shortOf(t.arn)) };
       return scaleIn(
-        { service, from: to, to: from, tasks, keep: true, free: false, placement: placement?.after ?? null },
+        { service, from: to, to: from, tasks, keep: true, free: true, placement: placement?.after ?? null },
         containers,
       );
     }
