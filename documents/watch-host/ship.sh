@@ -67,17 +67,18 @@ journal() {
     END { print here >end }' "$S/next/journal" >>"$S/next/said"
 }
 
+search() { ausearch --input-logs -k steward --checkpoint "$S/next/audit" "$@" --raw >"$S/next/raw" 2>/dev/null </dev/null; }
+
 # What auditd saw since the checkpoint, each event on one line, with the names of who logged in and of whom it ran as.
 audit() {
   [ "$(cat "$S/watch" 2>/dev/null)" = commands ] && command -v ausearch >/dev/null 2>&1 || return 0
   [ ! -f "$S/audit" ] || cp "$S/audit" "$S/next/audit" || return 1
-  ausearch --input-logs -k steward --checkpoint "$S/next/audit" --raw >"$S/next/raw" 2>/dev/null </dev/null
-  case $? in
-    10 | 11 | 12)
-      own lost 'the log of auditd was cut before it was read: programs may be missing'
-      ausearch --input-logs -k steward --checkpoint "$S/next/audit" -ts checkpoint --raw >"$S/next/raw" 2>/dev/null </dev/null
-      ;;
-  esac
+  # An event of several records counts when a later one is in the log: the very last waits for it.
+  search
+  code=$?
+  case $code in 10 | 11) own lost 'the log of auditd was cut before it was read: programs may be missing' ;; esac
+  # 12: it was rotated, and ausearch looks for the last event in the new file. By its time it finds where to go on.
+  case $code in 10 | 11 | 12) search -ts checkpoint ;; esac
   awk "$AWK_TEXT"'
     function value(s, key) { if (!match(s, "(^| )" key "=[^ ]*")) return ""; s = substr(s, RSTART, RLENGTH); sub(/.*=/, "", s); return s }
     function out() { if (call != "") print "{\"audit\":[" json(call) (ran == "" ? "" : "," json(ran)) "]" named("login", value(call, "auid")) named("as", value(call, "uid")) "}"; call = ran = "" }

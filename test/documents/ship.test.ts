@@ -12,6 +12,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -276,6 +277,71 @@ tail -n +$((n + 1)) ${at('raw')}`,
   expect(because()).toEqual(['the log of auditd was cut before it was read: programs may be missing']);
 });
 
+const AUDIT = '/var/log/audit';
+const hasAudit =
+  root &&
+  existsSync(AUDIT) &&
+  spawnSync('ausearch', ['--version']).status === 0 &&
+  spawnSync('unshare', ['-m', 'true']).status === 0;
+if (!hasAudit) console.warn('skipped: the real ausearch is not here (auditd), or not root');
+(hasAudit ? test : test.skip)(
+  'with the real ausearch: each event once, over rotations; what was rotated away is told',
+  () => {
+    writeFileSync(at('s/watch'), 'commands\n');
+    utimesSync(at('s/watch'), 1_000_000, 1_000_000);
+    mkdirSync(at('audit'), { mode: 0o700 });
+    const log = at('audit/audit.log');
+    const began = Math.floor(Date.now() / 1_000) - 1_000;
+    let serial = 0;
+    /** @param secs after the one before */
+    const runs = (secs = 10): void => {
+      serial++;
+      const id = `msg=audit(${began + serial * secs}.123:${serial})`;
+      appendFileSync(
+        log,
+        `type=SYSCALL ${id}: arch=c000003e syscall=59 success=yes exit=0 a0=55 a1=56 a2=57 a3=0 items=2 ppid=900 pid=901 auid=0 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=pts0 ses=5 comm="ls" exe="/usr/bin/ls" subj=unconfined key="steward"\ntype=EXECVE ${id}: argc=2 a0="ls" a1="${serial}"\ntype=PROCTITLE ${id}: proctitle=6C73\n`,
+        { mode: 0o600 },
+      );
+    };
+    const inside = (): void => {
+      const { status } = spawnSync('unshare', ['-m', 'sh', '-c', `mount --bind ${at('audit')} ${AUDIT} && exec sh`], {
+        input: scriptOf(),
+      });
+      expect(status).toBe(0);
+    };
+    const ran = (): string[] => events().flatMap((e) => (e.is.what === 'Execve' ? [e.is.command ?? ''] : []));
+    const upTo = (n: number): string[] => Array.from({ length: n }, (_, i) => `ls ${i + 1}`);
+    runs();
+    runs();
+    inside();
+    inside();
+    runs();
+    inside();
+    expect(ran()).toEqual(upTo(2));
+    renameSync(log, `${log}.1`);
+    runs();
+    inside();
+    runs();
+    runs();
+    inside();
+    inside();
+    runs();
+    inside();
+    expect([...new Set(ran())]).toEqual(upTo(6));
+    expect(because()).toEqual([]);
+    rmSync(log);
+    rmSync(`${log}.1`);
+    serial += 10;
+    runs();
+    runs();
+    inside();
+    runs();
+    inside();
+    expect([...new Set(ran())]).toEqual([...upTo(6), 'ls 18', 'ls 19']);
+    expect(because()).toEqual(['the log of auditd was cut before it was read: programs may be missing']);
+  },
+);
+
 const REMOTE = '/lib/systemd/systemd-journal-remote';
 const hasJournal = existsSync(REMOTE) && spawnSync('journalctl', ['--version']).status === 0;
 if (!hasJournal) console.warn('skipped: no journal can be made here (systemd-journal-remote)');
@@ -319,8 +385,8 @@ describe('the document', () => {
   const run = (watch: string, script = text) => {
     const made = script
 
-      // Its own, not that of the shipper.
-      .replace(PATH, `PATH=${at('bin')}:/usr/sbin:/usr/bin:/sbin:/bin`)
+      // Its own, not that of the shipper; without auditd, wherever that is.
+      .replace(PATH, `PATH=${at('bin')}:/usr/bin:/bin`)
       .replace('SHIPPER=/var/lib/steward/shipper', `SHIPPER=${at('var/shipper')}`)
       .replace('UNIT=/etc/systemd/system/steward-shipper.service', `UNIT=${at('unit')}`)
       .replace('RULES=/etc/audit/rules.d/steward.rules', `RULES=${at('rules.d/steward.rules')}`)
