@@ -314,6 +314,15 @@ export const program = (run: Run): Command => {
         (await view()).showPlan,
       ),
   ).option('--remediation <name>', 'only this one');
+  add(
+    root,
+    'zones [name]',
+    'what runs in which zone, what should move, and why no more: of a service (shop/web), a group (asg/api), or all',
+    async (s, _o, name?: string) => {
+      const { showPicture } = await import('./zones.ts');
+      await s.answer({ do: 'zones', ...(name === undefined ? {} : { about: name }) }, showPicture);
+    },
+  );
   yes(
     add(
       root,

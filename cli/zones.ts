@@ -1,5 +1,6 @@
 /** Zones before and after as a picture: what stays ●, what goes ○, what comes +. */
 import type { Plan } from '../shared/core/zones.ts';
+import type { Zones } from '../shared/runtime/zones.ts';
 import type { Paint } from './paint.ts';
 
 /** Columns of signs for one zone. More replicas than that: a sign stands for several. */
@@ -59,3 +60,9 @@ export const showZones = (
     ...(plans.length > 0 ? [legend] : []),
   ];
 };
+
+/** What the function answers. */
+export const showPicture = ({ plans, more }: Zones, p: Paint): string[] => [
+  ...(plans.length === 0 ? ['Nothing that the policy covers runs in zones.'] : showZones(plans, p)),
+  ...(more ? [p.yellow('There are more than are shown: name one.')] : []),
+];

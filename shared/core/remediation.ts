@@ -10,6 +10,7 @@ import type { Target } from './target.ts';
 import type { Time } from './time.ts';
 import type { DeclaredTrail } from './trails.ts';
 import type { Json, Verdict } from './verdict.ts';
+import type { Plan } from './zones.ts';
 
 export type Risk = 'harmless' | 'interrupts' | 'destroys';
 
@@ -87,6 +88,13 @@ export interface Known {
   readonly releasesOf: (services: readonly string[]) => Promise<Readonly<Record<string, Releases>>>;
 }
 
+/** Plans by name of what they are of: 'shop/web', 'asg/api'. */
+export interface ZonePicture {
+  readonly plans: readonly Plan[];
+  /** There were more than were looked into. */
+  readonly more: boolean;
+}
+
 export interface Spec<Seen, Step extends Json, Options> {
   readonly name: string;
   /** One line for lists: what it ends. */
@@ -119,6 +127,8 @@ export interface Spec<Seen, Step extends Json, Options> {
   readonly locate?: Readonly<Record<string, (changed: Target, ports: Ports) => Promise<readonly Target[]>>>;
   /** Reads, never writes. */
   readonly observe: (target: Target, ports: Ports, look: Look<Options>) => Promise<Seen>;
+  /** What it would move over zones, of all that it is for or of one, and why no more: `steward zones`. Reads, never writes. */
+  readonly zones?: (ports: Ports, look: Look<Options>, about: string | undefined) => Promise<ZonePicture>;
   readonly facts: (seen: Seen) => Facts;
   /** What was seen, in one line for people. */
   readonly describe: (seen: Seen, look: Look<Options>) => string;
@@ -165,6 +175,7 @@ export interface Remediation
   extends Omit<
     Spec<never, never, never>,
     | 'survey'
+    | 'zones'
     | 'observe'
     | 'facts'
     | 'describe'
@@ -181,6 +192,7 @@ export interface Remediation
   > {
   readonly options: z.ZodMiniType<unknown>;
   readonly survey: ((ports: Ports, at: Scan<unknown>) => Promise<readonly Signal[]>) | undefined;
+  readonly zones: ((ports: Ports, look: Look<unknown>, about: string | undefined) => Promise<ZonePicture>) | undefined;
   readonly assess: (target: Target, ports: Ports, look: Look<unknown>) => Promise<Assessment>;
   readonly run: (step: Json, ports: Ports, token: string) => Promise<Json>;
   readonly touches: (step: Json, target: Target) => readonly string[];
@@ -209,6 +221,7 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
     effect,
     undo,
     survey,
+    zones,
     releases,
     ...traits
   } = spec;
@@ -218,6 +231,7 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
     ...traits,
     readsReleases: releases !== undefined,
     survey: survey ? (ports, at) => survey(ports, at as Scan<Options>) : undefined,
+    zones: zones ? (ports, look, about) => zones(ports, asLook(look), about) : undefined,
     assess: async (target, ports, raw) => {
       const seen = await observe(target, ports, asLook(raw));
       const last = judged(raw.attempts);

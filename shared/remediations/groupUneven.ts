@@ -6,7 +6,15 @@ import type { Issue } from '../core/issues.ts';
 import { servingTargets, type TargetHealth } from '../core/loadBalancers.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
-import { defineRemediation, type Effect, type Facts, type Group, type Look, type Scan } from '../core/remediation.ts';
+import {
+  defineRemediation,
+  type Effect,
+  type Facts,
+  type Group,
+  type Look,
+  type Scan,
+  type ZonePicture,
+} from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
 import { type GroupScene, groupBusy, groupStackOf, isUneven, statesOf, zoneIdOf } from '../core/spread.ts';
 import { idOf, type Target, targetOf } from '../core/target.ts';
@@ -134,6 +142,11 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     issue: undefined,
   };
   if (uncovered !== undefined || (isSpread(scaling) && look.attempts.length === 0)) return bare;
+  return lookInto(bare, ports, look);
+};
+
+const lookInto = async (bare: Seen, ports: Ports, look: Look<Options>): Promise<Seen> => {
+  const { scaling } = bare;
   const [first] = scaling.instances;
   const unit = first && (await ports.containers.ofInstance(first.id));
   if (unit) return { ...bare, cluster: unit.cluster };
@@ -144,7 +157,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     // What was launched is wanted beside what others want.
     desired: scaling.desired - newcomers.length,
     launches: launchesOf(look),
-    history: historyOf(name, look),
+    history: historyOf(scaling.name, look),
     wavePercent: look.options.wavePercent,
   };
   const [plan] = planZones(groupStackOf(scene, own, look.now));
@@ -406,6 +419,23 @@ const survey = async ({ groups }: Ports, at: Scan<Options>): Promise<readonly Si
       routine: true as const,
     }));
 
+/** So many are looked into for a picture. */
+const MOST_PICTURED = 60;
+
+const zones = async (ports: Ports, look: Look<Options>, about: string | undefined): Promise<ZonePicture> => {
+  const asked = about?.replace(/^asg\//, '');
+  const named = (await ports.groups.all()).filter(
+    (g) => look.uncovered(g.tags) === undefined && (asked === undefined || g.name === asked),
+  );
+  const plans: Plan[] = [];
+  for (const scaling of named.slice(0, MOST_PICTURED)) {
+    const bare = { scaling, uncovered: undefined, scene: undefined, cluster: undefined, plan: undefined };
+    const { plan } = await lookInto({ ...bare, newcomers: [], issue: undefined }, ports, look);
+    if (plan) plans.push({ ...plan, workload: `asg/${scaling.name}` });
+  }
+  return { plans, more: named.length > MOST_PICTURED };
+};
+
 export const groupUneven = defineRemediation<Seen, Step, Options>({
   name: 'group-uneven-zones',
   title:
@@ -459,6 +489,7 @@ Whoever allows the launch allows what is terminated for it.`,
   attemptsPerDay: 24,
   inStorms: false,
   survey,
+  zones,
   observe,
   facts: factsOf,
   describe,

@@ -12,7 +12,15 @@ import type { Attempt } from '../core/incident.ts';
 import type { Issue } from '../core/issues.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
-import { defineRemediation, type Effect, type Facts, type Group, type Look, type Scan } from '../core/remediation.ts';
+import {
+  defineRemediation,
+  type Effect,
+  type Facts,
+  type Group,
+  type Look,
+  type Scan,
+  type ZonePicture,
+} from '../core/remediation.ts';
 import { pictureOf, shortOf, unplacedBecause, viewOf } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import {
@@ -782,6 +790,23 @@ const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[
   return found;
 };
 
+/** So many are looked into for a picture. */
+const MOST_PICTURED = 60;
+const zones = async (ports: Ports, look: Look<Options>, about: string | undefined): Promise<ZonePicture> => {
+  const { containers, where } = ports;
+  const named: Target[] = [];
+  for (const cluster of await containers.clusters())
+    for (const name of await containers.serviceNames(cluster))
+      if (about === undefined || [name, `${cluster}/${name}`].includes(about))
+        named.push(serviceTarget(where, cluster, name));
+  const plans: Plan[] = [];
+  for (const target of named.slice(0, MOST_PICTURED)) {
+    const { plan, service } = await observe(target, ports, look);
+    if (plan) plans.push({ ...plan, workload: `${service.cluster}/${service.name}` });
+  }
+  return { plans, more: named.length > MOST_PICTURED };
+};
+
 /** How many zones each of them may use. */
 const zonesOf = async (
   cluster: string,
@@ -873,6 +898,7 @@ somebody else has changed is theirs, and so is a task protected by its owner. Th
   attemptsPerDay: 24,
   inStorms: false,
   survey,
+  zones,
   observe,
   facts: factsOf,
   describe,

@@ -37,6 +37,7 @@ import { Declined } from './replies.ts';
 import { searchSessions, sessionsQuestion } from './sessionQuestions.ts';
 import { findIncident, isIncidentId, namedTarget, why } from './why.ts';
 import type { Wired } from './wire.ts';
+import { zonesOf } from './zones.ts';
 
 export interface AnswerDeps extends Wired {
   readonly stage: string;
@@ -76,6 +77,8 @@ const question = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('plan'), target: text, remediation: z.optional(text) }),
   /** With an id: that one, whole. */
   z.strictObject({ do: z.literal('parked'), id: z.optional(text) }),
+  /** Of a service or a group; absent: of all that there are. */
+  z.strictObject({ do: z.literal('zones'), about: z.optional(text) }),
   z.strictObject({ do: z.literal('check') }),
   z.strictObject({ do: z.literal('channels') }),
   /** With `of`: that one, with what was kept of it. */
@@ -223,6 +226,8 @@ const reply = async (request: Asked, deps: AnswerDeps): Promise<object> => {
       return check(deps);
     case 'channels':
       return { at: deps.now(), channels: await channels(deps) };
+    case 'zones':
+      return zonesOf(q.about, deps);
     case 'releases':
       return releasesOf(q, deps);
     case 'activity':

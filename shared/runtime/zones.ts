@@ -1,0 +1,49 @@
+/** What `steward zones` shows: what is where, what should move, and why no more; under the roles that the remediations look with. */
+import { NotFound } from '../core/errors.ts';
+import { uncoveredBy } from '../core/guards.ts';
+import { noReleases } from '../core/releases.ts';
+import { everythingIn } from '../core/target.ts';
+import type { Time } from '../core/time.ts';
+import type { Plan } from '../core/zones.ts';
+import { remediations } from '../remediations/index.ts';
+import type { AnswerDeps } from './answer.ts';
+
+export interface Zones {
+  readonly at: Time;
+  readonly plans: readonly Plan[];
+  /** There were more than are shown: name one. */
+  readonly more: boolean;
+}
+
+/** @param about 'web', 'shop/web', 'asg/api'; undefined: all that the policy covers. @throws NotFound */
+export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Promise<Zones> => {
+  const everything = everythingIn({ account: deps.home, region: deps.region });
+  const now = deps.now();
+  const pictures = await Promise.all(
+    remediations.map(async (r) => {
+      const settings = deps.policy.remediations[r.name];
+      if (!r.zones || !settings) return { plans: [], more: false };
+      const ports = await deps.reach(r, everything, { phase: 'look', touched: [] });
+      const look = {
+        now,
+        openedAt: now,
+        attempts: [],
+        options: settings.options,
+        tags: deps.policy.tags,
+        signal: { kind: r.answers[0] ?? 'target.changed', cause: 'a person looks at the zones' },
+        releases: noReleases(everything.arn),
+        wish: undefined,
+        atWork: undefined,
+        declared: deps.policy,
+        trustsAnyone: false,
+        trusts: () => false,
+        uncovered: uncoveredBy(deps.policy),
+      };
+      return r.zones(ports, look, about);
+    }),
+  );
+  const plans = pictures.flatMap((p) => p.plans);
+  if (about !== undefined && plans.length === 0)
+    throw new NotFound(`no service or Auto Scaling group that the policy covers is called ${about}`);
+  return { at: now, plans, more: pictures.some((p) => p.more) };
+};
