@@ -24,6 +24,8 @@ const USD = {
   gibSecond: 1.33334e-5,
   invocation: 0.2e-6,
   signature: 0.15e-4,
+  standardGB: 0.023,
+  glacierGB: 0.004,
   get: 0.4e-6,
   list: 5e-6,
 };
@@ -39,6 +41,10 @@ const CHANGES = 0.1;
 const REGIONS = 3;
 const BATCH = { eventbridge: 500, file: 2_000 };
 const HOT_MONTHS = 3;
+/** The archive: bytes of an event (bench/activity.ts), months, and where they lie: three months in S3 Standard, then in Glacier Instant Retrieval. */
+const ARCHIVE = { bytes: 107, months: 7 * 12, standard: 3 };
+/** Events a second of a core that are archived and read back (bench/activity.ts); the function has 1 GB. */
+const ARCHIVED = { perSecond: 12_000, gib: 1 };
 /** At its busiest a day has so many times its mean. */
 const PEAK = 3;
 
@@ -214,6 +220,12 @@ const bill = ({ events, accounts }: Size, taken: Taken): Figures => {
     writes: writes * USD.writeUnit,
     reads: taken.sums.reads * factor * USD.readUnit,
     storage: ((taken.sums.stored * factor * HOT_MONTHS) / 1e9) * USD.tableGB,
+    // To give an archived body its end costs as much as it did to write it.
+    ends: (taken.sums.writes.get('body') ?? 0) * factor * USD.writeUnit,
+    archive:
+      ((events * ARCHIVE.bytes) / 1e9) *
+        (ARCHIVE.standard * USD.standardGB + (ARCHIVE.months - ARCHIVE.standard) * USD.glacierGB) +
+      (events / ARCHIVED.perSecond / (1_024 / 1_769)) * ARCHIVED.gib * USD.gibSecond,
     // Sent, received and deleted by tens.
     queue: changes * 1.2 * USD.message,
     lambda: (cpuSeconds + waiting) * GIB * USD.gibSecond + (batches + MONTH / minutes(1)) * USD.invocation,

@@ -41,7 +41,7 @@ const rounds = async (retention: Retention, hasTime: () => boolean) => {
   return { done, errors: [...errors.values()] };
 };
 
-/** Each hour: days that are over, settled and signed are archived; bodies that the archive has get their end; files whose years are over may go. */
+/** Each tenth minute: days that are over, settled and signed are archived; bodies that the archive has get their end; files whose years are over may go. */
 export const makeHandler = (retention: Retention, telemetry: Telemetry) =>
   onEvent(telemetry, async (_event: unknown, context: Context): Promise<Archived> => {
     const { metrics, logger } = telemetry;

@@ -12,12 +12,11 @@ import { days, type Time } from '../core/time.ts';
 import { checkArchived } from './archive.ts';
 import { folderOf, lineOf, packLines } from './archiveFile.ts';
 import { byShard, countsOf, lastCheckpoint } from './checkpoint.ts';
-import { base64, sha256 } from './hashing.ts';
+import { base64, fingerprint, sha256 } from './hashing.ts';
 import { type Header, type Link, placeOf } from './link.ts';
 import { type LogTable, newestOf, type Objects, PARTITION, spillKey } from './log.ts';
 import { lastMark, placesOf } from './marks.ts';
-import { findEvents } from './prove.ts';
-import { linksIn, linksOf, shardsOf } from './read.ts';
+import { bodyOf, linksIn, linksOf, shardsOf } from './read.ts';
 import {
   type ArchiveFile,
   bytesOfReceipt,
@@ -35,7 +34,8 @@ import {
 import { type Activity, readActivity } from './record.ts';
 import { bodiesOf } from './search.ts';
 import { unpack } from './segment.ts';
-import { type Heads, type Run, runsOf } from './tile.ts';
+import { nameOf } from './terms.ts';
+import { type Heads, type Run, readNode, runsOf } from './tile.ts';
 
 /** A day is archived so long after its end, if its hours are settled; else when it is so old: what comes later is archived with the day on which it came. */
 const SEALED_AFTER = days(1);
@@ -111,6 +111,7 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
     const item = await newestOf(table, PARTITION.archive);
     return item && { receipt: readReceipt(item), hash: hashOfReceipt(item.bytes) };
   };
+  const newestDone = async (partition: string): Promise<number> => (await newestOf(table, partition))?.slot ?? -1;
   const entryOf = (fate: Fate, held: Held) => {
     const at = fate === 'archived' ? held.receipt.at : held.receipt.at + days(years * DAYS_OF_YEAR);
     return { at, ...entryOfReceipt(fate, held, { account, at }) };
@@ -118,12 +119,30 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
   /** Writes it into the log, which has each event once. */
   const enter = async (fate: Fate, held: Held): Promise<void> =>
     void (await append('steward', [entryOf(fate, held).raw]));
+  /** Links that were written since then: those of the newest tiles, and those that are in none. */
+  async function* writtenSince(since: Time): AsyncGenerator<Link> {
+    const newest = await newestOf(table, PARTITION.node);
+    const heads: Heads = newest ? readNode(newest.bytes).heads : {};
+    for (const shard of await shardsOf(table)) yield* linksOf(table, shard, { from: heads[shard] ?? 0 });
+    for await (const { bytes } of table.range(PARTITION.node, { newestFirst: true })) {
+      const { at, runs } = readNode(bytes);
+      if (at[1] < since) return;
+      yield* linksIn(table, runs);
+    }
+  }
   /** A checkpoint has signed that it is in the log. */
   const isSigned = async (fate: Fate, held: Held): Promise<boolean> => {
     const heads = countsOf((await lastCheckpoint(table))?.heads ?? {});
     const { id, at } = entryOf(fate, held);
-    const found = await findEvents({ table, objects }, { account, id }, { from: at, to: at });
-    return found.some(({ link: { header } }) => header.seq < (heads[header.shard] ?? 0));
+    const [name, hint] = [nameOf({ account, id }), fingerprint(nameOf({ account, id }))];
+    for await (const link of writtenSince(at)) {
+      const { shard, seq } = link.header;
+      if (seq >= (heads[shard] ?? 0) || !link.ids.includes(hint)) continue;
+      const body = await bodyOf({ table, objects }, link);
+      const events = eventsIn(body, link.header) ?? [];
+      if (events.some((raw) => nameOf(readActivity(raw)) === name)) return true;
+    }
+    return false;
   };
 
   const archivedHeads = async (): Promise<Heads> => (await newestReceipt())?.receipt.heads ?? {};
@@ -240,8 +259,8 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
   /** One receipt's worth. @returns it; undefined: nothing is due */
   const archive = async (): Promise<Receipt | undefined> => {
     const last = await newestReceipt();
-    // Whoever wrote the receipt may have died before this.
-    if (last) await enter('archived', last);
+    // Whoever wrote the receipt may have died before this. Bodies that have their end had it in the log.
+    if (last && last.receipt.number > (await newestDone(PARTITION.ended))) await enter('archived', last);
     const archived = last?.receipt.heads ?? {};
     const end = await dayThatIsDue(archived);
     if (end === undefined) return undefined;
@@ -265,8 +284,7 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
     else await table.end({ partition: PARTITION.body(body), slot: 0 }, at + days(hotDays));
   };
   /** The receipt after the newest of which that was done. */
-  const nextOf = async (partition: string): Promise<Held | undefined> =>
-    receiptAt(((await newestOf(table, partition))?.slot ?? -1) + 1);
+  const nextOf = async (partition: string): Promise<Held | undefined> => receiptAt((await newestDone(partition)) + 1);
   const done = async (partition: string, { number }: Receipt): Promise<void> =>
     void (await table.put({ partition, slot: number, bytes: Buffer.from('1') }));
 

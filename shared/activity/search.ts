@@ -37,7 +37,7 @@ export interface Page {
   readonly cursor?: string;
   /** Links that may hold more, and are neither in the table nor in the archive: their years are over, or verify says why. */
   readonly absent: readonly string[];
-  /** Links whose events were read from the archive. */
+  /** Links whose events were read from the archive; one that the page before began is counted there. */
   readonly archived: number;
 }
 
@@ -242,10 +242,9 @@ const createFilling = (query: Query, limit: number, cursor: Cursor) => {
     return inTime && matches(activity, query, raw) && mayRead(activity);
   };
   /** Events of the link below this number have not been given. */
-  const startIn = ({ header }: Link, count: number): number => {
-    const resumed = cursor.within?.shard === header.shard && cursor.marks[header.shard] === header.seq + 1;
-    return resumed ? (cursor.within?.event ?? 0) : count;
-  };
+  const isResumed = ({ header }: Link): boolean =>
+    cursor.within?.shard === header.shard && cursor.marks[header.shard] === header.seq + 1;
+  const startIn = (link: Link, count: number): number => (isResumed(link) ? (cursor.within?.event ?? 0) : count);
   /** @returns the events still to be looked at when the page was full */
   const take = (link: Link, events: Events): number => {
     for (let n = startIn(link, events.length) - 1; n >= 0; n--) {
@@ -264,7 +263,7 @@ const createFilling = (query: Query, limit: number, cursor: Cursor) => {
       const { shard, seq } = link.header;
       const left = events ? take(link, events) : 0;
       if (!events) absent.push(placeOf(link.header));
-      else if (isArchived) archived++;
+      else if (isArchived && !isResumed(link)) archived++;
       marks[shard] = left > 0 ? seq + 1 : seq;
       within = left > 0 ? { shard, event: left } : undefined;
     },

@@ -3,10 +3,16 @@
 import { createWriter } from '../../shared/activity/append.ts';
 import { createArchive } from '../../shared/activity/archive.ts';
 import { linesOf, readLine } from '../../shared/activity/archiveFile.ts';
+import { countsOf, numbered, openCheckpoint, runsBetween } from '../../shared/activity/checkpoint.ts';
+import { base64, leafHash } from '../../shared/activity/hashing.ts';
+import { NO_LINK, placeOf } from '../../shared/activity/link.ts';
 import { addPlaces, type Mark, putMark } from '../../shared/activity/marks.ts';
 import { checkProof, findEvents, prove } from '../../shared/activity/prove.ts';
+import { readIndex } from '../../shared/activity/receipts.ts';
 import { readActivity } from '../../shared/activity/record.ts';
 import { createRetention } from '../../shared/activity/retention.ts';
+import type { Heads } from '../../shared/activity/tile.ts';
+import { grow, rootOf, rootOfLeaves } from '../../shared/activity/tree.ts';
 import { verify } from '../../shared/activity/verify.ts';
 import { days, hours, minutes } from '../../shared/core/time.ts';
 import { type MemoryLog, type Mishap, memoryLog } from '../../world/memoryLog.ts';
@@ -145,6 +151,13 @@ test('a page of a search reads so many files, and the next goes on', async () =>
   expect(page.archived).toBeLessThan(30);
   const rows = await allRows(log, {});
   expect(rawTexts(rows).filter(isMine)).toHaveLength(180);
+  // Pages that end within a segment count it once.
+  let [cursor, counted]: [string | undefined, number] = [undefined, 0];
+  do {
+    const { cursor: next, archived: some } = await log.search.page({ to: NOW + days(9) }, 2, cursor);
+    [cursor, counted] = [next, counted + some];
+  } while (cursor !== undefined);
+  expect(counted).toBe((await log.search.page({ to: NOW + days(9) }, 1_000)).archived);
   const month = await log.search.page({ from: NOW + days(10), to: NOW + days(12) }, 1_000);
   expect(month.rows.filter((r) => isMine(Buffer.from(r.raw).toString()))).toHaveLength(2 * 3 + 1);
   expect(month.archived).toBeLessThan(5);
@@ -343,6 +356,48 @@ describe('whatever is done to the archive is found, by name', () => {
     for (const key of keys) copy.files.delete(key);
     expect(await said(copy)).toHaveLength(copy.items.get('archive')!.size);
   });
+});
+
+test('from the bucket alone: each archived event, its segment, the chain and the signed tree', async () => {
+  const { memory } = await past();
+  const { files } = memory;
+  const below = (prefix: string): Uint8Array[] =>
+    [...files.keys()]
+      .filter((k) => k.startsWith(prefix))
+      .sort()
+      .map((k) => files.get(k) ?? Buffer.alloc(0));
+  const links = new Map(below('archive-index/').flatMap((b) => readIndex(b).links.map((l) => [placeOf(l.header), l])));
+  const checkpoints = below('checkpoints/').map((bytes, slot) => numbered({ partition: 'checkpoint', slot, bytes }));
+  expect(links.size).toBeGreaterThan(5);
+  // The tree, as far as its links are archived.
+  const range: Uint8Array[] = [];
+  let size = 0;
+  let before: Heads = {};
+  let compared = 0;
+  for (const { heads, statement, note } of checkpoints) {
+    openCheckpoint(note, KEYS);
+    const runs = runsBetween(before, countsOf(heads));
+    const own = runs.flatMap(([shard, from, to]) =>
+      Array.from({ length: to - from }, (_, n) => links.get(`${shard}/${from + n}`)),
+    );
+    if (own.some((l) => l === undefined)) break;
+    for (const link of own) grow(range, size++, link!.hash);
+    expect([size, base64(rootOf(range))]).toEqual([statement.size, statement.root]);
+    before = countsOf(heads);
+    compared++;
+  }
+  expect(compared).toBeGreaterThan(2);
+  // The chain, and the segments' roots.
+  const leaves = new Map<string, Map<number, Uint8Array>>();
+  for (const bytes of below('archive/'))
+    for (const { link, event, raw } of [...linesOf(bytes)].map(readLine))
+      leaves.set(link, (leaves.get(link) ?? new Map<number, Uint8Array>()).set(event, leafHash(raw)));
+  for (const [place, { header }] of links) {
+    const previous = links.get(placeOf({ ...header, seq: header.seq - 1 }));
+    expect([place, header.prev]).toEqual([place, previous ? base64(previous.hash) : NO_LINK]);
+    const own = [...(leaves.get(place) ?? [])].sort(([a], [b]) => a - b).map(([, leaf]) => leaf);
+    expect([place, base64(rootOfLeaves(own))]).toEqual([place, header.root]);
+  }
 });
 
 /** Each event is in the table or in the archive, and search finds it once. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { CloudTrailClient, StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
+import { DeleteItemCommand, DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import {
   GetFunctionConfigurationCommand,
   LambdaClient,
@@ -17,15 +18,21 @@ import { GetQueueUrlCommand, SendMessageCommand, SQSClient } from '@aws-sdk/clie
 import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { jest } from '@jest/globals';
 import { signalMessage } from '../../events/steward/signal.ts';
+import { STAGE } from '../../sandbox/deploy.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/start.ts';
 import { invoke as invokeFunction, steward as runSteward } from '../../sandbox/steward.ts';
+import { createWriter } from '../../shared/activity/append.ts';
+import { activityTable } from '../../shared/aws/activityTable.ts';
 import { signatureOf } from '../../shared/channels/webhook.ts';
 import { targetOf } from '../../shared/core/target.ts';
-import { minutes } from '../../shared/core/time.ts';
+import { days, minutes } from '../../shared/core/time.ts';
+import { SHARDS } from '../../shared/runtime/activity.ts';
 import type { Outcome } from '../../shared/runtime/heal.ts';
 import type { Swept } from '../../shared/runtime/sweep.ts';
 import { breakDisk } from '../../world/fleet.ts';
 import { impair } from '../../world/instances.ts';
+import { memoryLog } from '../../world/memoryLog.ts';
+import { someEvents } from '../activity/setting.ts';
 import { startServer } from '../announce/server.ts';
 
 jest.setTimeout(240_000);
@@ -177,6 +184,36 @@ test('who stopped the trail is in the log, signed; the log is whole, and a stran
   const proof = join(mkdtempSync(join(tmpdir(), 'steward-proof-')), 'proof.json');
   expect((await steward('activity', 'prove', line.id, '--out', proof)).code).toBe(0);
   await exec('python3', ['docs/check-proof.py', proof, `${proof}.pem`]);
+});
+
+test('a day that is over goes to the archive, by its own role; then it is searched, verified and exported from there', async () => {
+  const { region, credentials } = sandbox.reach;
+  const at = Date.now() - days(100);
+  const TableName = `steward-${STAGE}-activity`;
+  // What is in other shards is of today, and so is whatever is written beside it.
+  const old = someEvents(250, 1, '555566667777', at);
+  const table = activityTable({ table: TableName, region, credentials });
+  await createWriter({ table, objects: memoryLog().objects, now: () => at, shards: SHARDS }).append('file', old);
+  await invoke({}, 'audit');
+  expect(await invoke({}, 'archive')).toMatchObject({ archived: [0], ended: [], events: 250 });
+  await invoke({}, 'audit');
+  expect(await invoke({}, 'archive')).toMatchObject({ archived: [], ended: [0], expired: [] });
+
+  const dynamo = new DynamoDBClient(sandbox.reach);
+  const { Items = [] } = await dynamo.send(new ScanCommand({ TableName }));
+  const gone = Items.filter((i) => i['pk']?.S?.startsWith('body/') && i['expiresAt']);
+  expect(gone).toHaveLength(3);
+  // As DynamoDB does when their time has come: it is ten days past.
+  for (const { pk, sk } of gone) if (pk && sk) await dynamo.send(new DeleteItemCommand({ TableName, Key: { pk, sk } }));
+
+  const { out } = await steward('activity', 'search', '--to', '50d', '--limit', '500', '--json');
+  const found = JSON.parse(out) as { rows: { event: string }[]; archived: number };
+  expect([found.rows.map((r) => r.event).sort(), found.archived]).toEqual([old.map(String).sort(), 3]);
+  const verified = await steward('activity', 'verify');
+  expect([verified.code, verified.out]).toEqual([0, expect.stringContaining('3 of them in the archive alone')]);
+  const to = join(mkdtempSync(join(tmpdir(), 'steward-export-')), 'all');
+  expect((await steward('activity', 'export', '--from', '120d', '--out', to)).code).toBe(0);
+  await exec('python3', ['docs/check-proof.py', '--export', join(to, 'manifest.json'), join(to, 'key.pem')]);
 });
 
 test('what needs a person is posted to its channel, signed, each message once; and when it is over, that it is', async () => {
