@@ -87,6 +87,24 @@ class Folder {
   }
 }
 
+/** When the oldest link was written that is not archived. */
+const oldestLeft = async (table: LogTable, archived: Heads): Promise<Time | undefined> => {
+  let oldest: Time | undefined;
+  for (const shard of await shardsOf(table)) {
+    const from = archived[shard] ?? 0;
+    for await (const { header } of linksOf(table, shard, { from, to: from + 1 }))
+      oldest = Math.min(oldest ?? header.at, header.at);
+  }
+  return oldest;
+};
+
+/** For how long the oldest day that is over waits to be archived, in ms; 0: none does. */
+export const archiveBehind = async (table: LogTable, now: Time): Promise<number> => {
+  const newest = await newestOf(table, PARTITION.archive);
+  const oldest = await oldestLeft(table, newest ? readReceipt(newest).heads : {});
+  return oldest === undefined ? 0 : Math.max(0, now - endOfDay(oldest));
+};
+
 export const createRetention = ({ table, objects, now, account, append, hotDays, years }: RetentionOptions) => {
   const open = async (links: readonly Link[]): Promise<Opened[]> => {
     const bodies = await bodiesOf({ table, objects }, links);
@@ -145,20 +163,9 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
     return false;
   };
 
-  const archivedHeads = async (): Promise<Heads> => (await newestReceipt())?.receipt.heads ?? {};
-  /** When the oldest link was written that is not archived. */
-  const oldestLeft = async (archived: Heads): Promise<Time | undefined> => {
-    let oldest: Time | undefined;
-    for (const shard of await shardsOf(table)) {
-      const from = archived[shard] ?? 0;
-      for await (const { header } of linksOf(table, shard, { from, to: from + 1 }))
-        oldest = Math.min(oldest ?? header.at, header.at);
-    }
-    return oldest;
-  };
   /** Until when the next day lasts that has links which are not archived; undefined: it is not over, or not settled. */
   const dayThatIsDue = async (archived: Heads): Promise<Time | undefined> => {
-    const oldest = await oldestLeft(archived);
+    const oldest = await oldestLeft(table, archived);
     if (oldest === undefined) return undefined;
     const end = endOfDay(oldest);
     if (now() < end + SEALED_AFTER) return undefined;
@@ -319,11 +326,7 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
     archive,
     end,
     expire,
-    /** Since when the oldest day that is over waits to be archived; 0: none does. */
-    behind: async (): Promise<number> => {
-      const oldest = await oldestLeft(await archivedHeads());
-      return oldest === undefined ? 0 : Math.max(0, now() - endOfDay(oldest));
-    },
+    behind: (): Promise<number> => archiveBehind(table, now()),
   };
 };
 export type Retention = ReturnType<typeof createRetention>;

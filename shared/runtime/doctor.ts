@@ -1,12 +1,13 @@
 /** Is it deployed right? Each check says what is fine, what is wrong and what to do; the drill runs a harmless incident through the whole path. */
 import { signalMessage } from '../../events/steward/signal.ts';
 import { copyState } from '../activity/copies.ts';
+import { archiveBehind } from '../activity/retention.ts';
 import type { Machine } from '../aws/estate.ts';
 import { inForce } from '../core/answers.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Remediation } from '../core/remediation.ts';
 import { partitionOf, type Target, targetOf } from '../core/target.ts';
-import { minutes, span, type Time } from '../core/time.ts';
+import { days, minutes, span, type Time } from '../core/time.ts';
 import { drill } from '../remediations/drill.ts';
 import { fullDisk } from '../remediations/fullDisk.ts';
 import { remediations } from '../remediations/index.ts';
@@ -149,6 +150,24 @@ const told = (deps: AnswerDeps) =>
     );
   });
 
+/** A day waits for a week if its hours do not settle. */
+const UNARCHIVED = days(10);
+
+const archived = (deps: AnswerDeps) =>
+  checked('archive', `${GRANT} ${deps.stage}`, async () => {
+    const { log } = await deps.activity();
+    const behind = await archiveBehind(log.table, deps.now());
+    return [
+      behind > UNARCHIVED
+        ? wrong(
+            'archive',
+            `a day of the activity log waits for ${span(behind)} to be archived; nothing is lost, it only costs more`,
+            `see the log of steward-${deps.stage}-archive`,
+          )
+        : fine('archive', 'what is over of the activity log is archived, or will be within days'),
+    ];
+  });
+
 const secondAccount = (deps: AnswerDeps) =>
   checked('copy', `${GRANT} ${deps.stage}`, async () => {
     const { copy } = deps.policy.activity;
@@ -240,6 +259,7 @@ export const check = async (deps: AnswerDeps): Promise<Checks> => {
     policy(deps),
     switches(deps),
     told(deps),
+    archived(deps),
     secondAccount(deps),
     ...accounts.flatMap((account) => remediations.map((r) => role(r, account, deps))),
     hosts(deps),

@@ -152,6 +152,15 @@ test('what the second account has shows it, too; and doctor says whether it gets
   expect(await said()).toMatchObject([{ is: 'fine' }]);
 });
 
+test('doctor says when days are not archived', async () => {
+  const { account, answering } = await begin();
+  const said = async () => (await check(answering)).checks.filter((c) => c.what === 'archive');
+  expect(await said()).toMatchObject([{ is: 'fine' }]);
+  const { clock } = account;
+  Object.assign(answering, { now: () => clock.now() + hours(24 * 12) });
+  expect(await said()).toMatchObject([{ is: 'wrong', say: expect.stringMatching(/waits for 11 d/) }]);
+});
+
 test('a proof for a stranger: Python and openssl say that the event is in the log', async () => {
   const { anna } = await begin();
   const file = join(folder, 'stop.json');
