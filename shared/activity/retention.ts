@@ -45,8 +45,9 @@ const UNSETTLED_FOR = days(7);
 const MOST_BYTES = 32 << 20;
 const MOST_LINKS = 2_000;
 const MOST_FOLDERS = 500;
-/** Bodies that are read in one go. */
+/** Bodies that are read in one go, and those that get their end at once. */
 const BATCH = 64;
+const ENDS = 16;
 
 export interface RetentionOptions {
   readonly table: LogTable;
@@ -301,8 +302,14 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
     if (!held || !(await isSigned('archived', held))) return undefined;
     const { receipt } = held;
     const without = new Set(receipt.without);
-    for await (const { header } of linksIn(table, receipt.runs))
-      if (!without.has(placeOf(header))) await endBody(header);
+    let some: Header[] = [];
+    for await (const { header } of linksIn(table, receipt.runs)) {
+      if (!without.has(placeOf(header))) some.push(header);
+      if (some.length < ENDS) continue;
+      await Promise.all(some.map(endBody));
+      some = [];
+    }
+    await Promise.all(some.map(endBody));
     await done(PARTITION.ended, receipt);
     return receipt;
   };
