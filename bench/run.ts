@@ -11,6 +11,7 @@ import { startEmulator } from '../test/contract/emulators.ts';
 import { credentials, REGION, tableOf } from '../test/contract/table.ts';
 import { activity } from './activity.ts';
 import { activityCost } from './activityCost.ts';
+import { evenFigures } from './even.ts';
 import { eventToAct } from './eventToAct.ts';
 import { idle } from './idle.ts';
 import { incidentCost, passTimes, type Table } from './incident.ts';
@@ -227,6 +228,11 @@ const LIMITS: Readonly<Record<string, string>> = {
   'zones.deschedulerUneven': 'rival: ends with a skew over one',
   'zones.ecsLessEven': 'rival: full zones and protected tasks stop it',
   'zones.worseThanRivals': '0',
+  'even.nativeMin': '12 tasks of one zone over three, from the first step: by ECS itself',
+  'even.wavesMin': 'packed ones, moved by Steward',
+  'even.hostsMin': 'packed ones, and hosts launched first',
+  'even.groupMin': '12 instances of a group, launched and retired',
+  'even.belowDesired': '0',
   'simulation.violations': '0',
   'simulation.mutantsKilled': 'all',
 };
@@ -246,6 +252,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'activity-cost': activityCost,
   demo,
   zones: zonePlans,
+  even: evenFigures,
   simulation,
 };
 
