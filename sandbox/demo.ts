@@ -1,5 +1,6 @@
 /**
- * `npm run demo`: a disk fills, Steward repairs it, and refuses a second time; then the log of who did what, and somebody who alters it. What is printed is read from the
+ * `npm run demo`: a disk fills, Steward repairs it, and refuses a second time; then the log of who did what, and somebody who alters it;
+ * last a zone that goes and comes back (alone: `npm run demo -- --zones`). What is printed is read from the
  * deployed stack's own tables as it happens, and said by the `steward` command; nothing here decides or knows what comes.
  */
 import { writeFileSync } from 'node:fs';
@@ -15,6 +16,7 @@ import { alterBody } from './intruder.ts';
 import { type RealHost, realHost } from './realHost.ts';
 import { type Sandbox, startSandbox, WORK } from './start.ts';
 import { invoke, steward } from './steward.ts';
+import { zoneAct } from './zoneAct.ts';
 
 const say = (text = ''): void => console.log(text);
 const took = (ms: number): string => color.dim(`${(ms / 1000).toFixed(1)} s`);
@@ -239,7 +241,16 @@ const fifthAct = async (sandbox: Sandbox, { place }: ActivityRow, kept: string):
   say(`   ${color.red('Noticed')}, and where: exit code ${code}. Nothing was put back, the sandbox ends here.`);
 };
 
+const sixthAct = async (): Promise<void> => {
+  say();
+  say(color.bold('6. A zone goes, and comes back'));
+  say(color.dim('   In a simulated account of its own, on its own clock: hours pass in a second.'));
+  say();
+  await zoneAct(say);
+};
+
 const main = async (): Promise<void> => {
+  if (process.argv.includes('--zones')) return sixthAct();
   say(color.bold('Steward, on a local AWS. Nothing leaves this machine.'));
   say();
   const began = Date.now();
@@ -276,6 +287,7 @@ const main = async (): Promise<void> => {
   } finally {
     await sandbox.stop();
   }
+  await sixthAct();
   say();
   say(`Done in ${took(Date.now() - began)}; everything that was started has ended. Where to look next:`);
   say(`  ${color.cyan('npm run sandbox')}          the same, to play with: break disks, send events, ask steward why`);

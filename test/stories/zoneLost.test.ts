@@ -1,4 +1,6 @@
 /** A zone goes and comes back: ECS and Auto Scaling move into the others by themselves; what they leave uneven afterwards is put right, hosts first. */
+
+import { zoneAct } from '../../sandbox/zoneAct.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
 import { addService, makeCluster, runningTasks } from '../../world/clusters.ts';
 import { terminateInstance } from '../../world/instances.ts';
@@ -38,4 +40,16 @@ test('its tasks come back into it, hosts first, and never fewer serve than are w
   expect(least).toBeGreaterThanOrEqual(9);
   expect(service.desired).toBe(9);
   expect(await picture()).toBe('shop/web  9 wanted · losing any zone leaves 6');
+});
+
+test('as the demo shows it: the picture before, without the zone, and after', async () => {
+  const said: string[] = [];
+  await zoneAct((text = '') => void said.push(text));
+  const heads = said.filter((line) => line.includes('9 wanted'));
+  expect(heads.map((line) => line.trim())).toEqual([
+    'shop/web  9 wanted · losing any zone leaves 6',
+    'shop/web  9 wanted · losing any zone leaves 4 → 6',
+    'shop/web  9 wanted · losing any zone leaves 6',
+  ]);
+  expect(said.at(-1)).toContain('never fewer than 9 of 9 served');
 });
