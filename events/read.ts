@@ -14,6 +14,7 @@ import * as ec2Health from './ec2-health/signal.ts';
 import * as ec2InstanceState from './ec2-instance-state/signal.ts';
 import * as ec2Spot from './ec2-spot/signal.ts';
 import * as ecrApi from './ecr-api/signal.ts';
+import * as ecsApi from './ecs-api/signal.ts';
 import * as ecsContainerInstance from './ecs-container-instance/signal.ts';
 import * as ecsService from './ecs-service/signal.ts';
 import * as ecsTask from './ecs-task/signal.ts';
@@ -41,6 +42,7 @@ const PARSERS: Readonly<Record<string, (event: Envelope) => readonly Signal[]>> 
   'aws.ec2/EC2 Instance Rebalance Recommendation': ec2Spot.fromEventBridge,
   'aws.ec2/EC2 Spot Instance Interruption Warning': ec2Spot.fromEventBridge,
   'aws.ecr/AWS API Call via CloudTrail': ecrApi.fromEventBridge,
+  'aws.ecs/AWS API Call via CloudTrail': ecsApi.fromEventBridge,
   'aws.ecs/ECS Container Instance State Change': ecsContainerInstance.fromEventBridge,
   'aws.ecs/ECS Deployment State Change': ecsService.fromEventBridge,
   'aws.ecs/ECS Service Action': ecsService.fromEventBridge,

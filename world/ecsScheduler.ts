@@ -37,7 +37,16 @@ export const wakeScheduler = (world: World, ms = world.settle.ecsSchedule) => {
 const schedule = (world: World) => {
   for (const cluster of world.ecs.clusters.values())
     for (const service of cluster.services.values())
-      if (service.status !== 'INACTIVE') reconcile(world, cluster, service);
+      if (service.status !== 'INACTIVE') {
+        reconcile(world, cluster, service);
+        leave(world, cluster, service);
+      }
+};
+
+/** "After all tasks have transitioned to either STOPPING or STOPPED status, the service status moves from DRAINING to INACTIVE" (DeleteService). */
+const leave = (world: World, cluster: Cluster, service: EcsService) => {
+  const isOver = tasksOf(cluster, service).every((t) => t.status === 'STOPPING' || t.status === 'STOPPED');
+  if (service.status === 'DRAINING' && isOver) world.lag.change(service).status = 'INACTIVE';
 };
 
 export const primaryOf = ({ deployments }: EcsService): Deployment => {

@@ -79,6 +79,13 @@ export const ecsService = defineService<typeof api>({
     ListTagsForResource: (input) => [{ arn: input.resourceArn ?? '*' }],
   },
   requires: {
+    CreateService: (input, world) =>
+      (input.tags ?? []).length > 0
+        ? each(world, 'service', input.cluster, [input.serviceName ?? '']).map((r) => ({
+            action: 'ecs:TagResource',
+            resource: { arn: r.arn },
+          }))
+        : [],
     RegisterTaskDefinition: (input) => passing(input.taskRoleArn, input.executionRoleArn),
     // Not documented, and so it is: with another definition its roles are passed, with another count they are not.
     UpdateService: (input, world) => {

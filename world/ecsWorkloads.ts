@@ -6,6 +6,7 @@ import type {
   ServiceRevision,
   UpdateServiceCommandInput,
 } from '@aws-sdk/client-ecs';
+import { emitApiCall } from './apiCalls.ts';
 import {
   type Cluster,
   type ContainerDefinition,
@@ -243,6 +244,8 @@ export const workloadOperations: EcsOperations = {
   CreateService: (input, { world }) => {
     const cluster = findCluster(world, input.cluster);
     const name = input.serviceName ?? '';
+    if (cluster.services.get(name)?.status === 'DRAINING')
+      throw new AwsError('InvalidParameterException', 'Unable to Start a service that is still Draining.');
     if (cluster.services.get(name)?.status === 'ACTIVE')
       throw new AwsError('InvalidParameterException', 'Creation of service was not idempotent.');
     const service = makeService(world, cluster, name, {
@@ -272,11 +275,13 @@ export const workloadOperations: EcsOperations = {
     changed(world);
     return { service: apiService(world, service) };
   },
-  DeleteService: (input, { world }) => {
+  DeleteService: (input, call) => {
+    const { world } = call;
     const service = findService(findCluster(world, input.cluster), input.service);
     if (service.desired > 0 && !input.force)
       throw new AwsError('InvalidParameterException', 'The service cannot be stopped while it is scaled above 0.');
     Object.assign(world.lag.change(service), { desired: 0, status: 'DRAINING' });
+    emitApiCall(call, { service: 'ecs', eventName: 'DeleteService', requestParameters: { ...input } });
     changed(world);
     return { service: apiService(world, service) };
   },

@@ -2,6 +2,8 @@ import {
   type ContainerInstance as AwsContainerInstance,
   type Service as AwsService,
   type Task as AwsTask,
+  CreateServiceCommand,
+  type CreateServiceCommandInput,
   type DeploymentAlarms,
   DeregisterContainerInstanceCommand,
   DescribeContainerInstancesCommand,
@@ -39,6 +41,7 @@ import {
   type TaskShape,
 } from '../core/containers.ts';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
+import type { Json } from '../core/verdict.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
 
@@ -166,6 +169,36 @@ const placesOf = (raw: AwsService): Pick<ContainerService, Places> => ({
   classic: (raw.loadBalancers ?? []).some((l) => l.loadBalancerName !== undefined),
 });
 
+const settingsOf = (raw: AwsService): Json => {
+  const [primary] = (raw.deployments ?? []).filter((d) => d.status === 'PRIMARY');
+  const settings: Omit<CreateServiceCommandInput, 'serviceName' | 'taskDefinition'> = {
+    ...(raw.capacityProviderStrategy?.length
+      ? { capacityProviderStrategy: raw.capacityProviderStrategy }
+      : { launchType: raw.launchType }),
+    // A daemon has as many tasks as there are instances.
+    desiredCount: raw.schedulingStrategy === 'DAEMON' ? undefined : raw.desiredCount,
+    schedulingStrategy: raw.schedulingStrategy,
+    loadBalancers: raw.loadBalancers,
+    serviceRegistries: raw.serviceRegistries,
+    networkConfiguration: raw.networkConfiguration,
+    platformVersion: raw.platformVersion,
+    deploymentConfiguration: raw.deploymentConfiguration,
+    deploymentController: raw.deploymentController,
+    healthCheckGracePeriodSeconds: raw.healthCheckGracePeriodSeconds,
+    placementConstraints: raw.placementConstraints,
+    placementStrategy: raw.placementStrategy,
+    availabilityZoneRebalancing: raw.availabilityZoneRebalancing,
+    enableECSManagedTags: raw.enableECSManagedTags,
+    enableExecuteCommand: raw.enableExecuteCommand,
+    propagateTags: raw.propagateTags,
+    serviceConnectConfiguration: primary?.serviceConnectConfiguration,
+    volumeConfigurations: primary?.volumeConfigurations,
+    tags: raw.tags?.filter(({ key }) => !key?.startsWith('aws:')),
+  };
+  // What is not there is left out, and nothing else is in it than JSON has.
+  return JSON.parse(JSON.stringify(settings)) as Json;
+};
+
 const alarmsOf = (alarms: DeploymentAlarms | undefined): Pick<ContainerService, 'alarms'> =>
   alarms?.enable ? { alarms: { names: alarms.alarmNames ?? [], rollBack: alarms.rollback === true } } : {};
 
@@ -210,6 +243,7 @@ const asService = (raw: AwsService): ContainerService => {
         : [],
     ),
     ...placesOf(raw),
+    settings: settingsOf(raw),
     deployments: (raw.deployments ?? []).map(asDeployment),
     events: (raw.events ?? []).map((e) => ({ at: timeOf(e.createdAt), message: e.message ?? '' })),
   };
@@ -366,6 +400,13 @@ export const ecsContainers = (options: ClientOptions): Containers => {
   const client = new ECSClient(clientConfig(options, 3));
   const writer = new ECSClient(clientConfig(options, 1));
   const reader = readerOf(client);
+  /** The definition, or a copy of it that names its images by digest. */
+  const exact = async (definition: string, pins: Readonly<Record<string, string>> | undefined): Promise<string> => {
+    if (pins === undefined) return definition;
+    const found = await client.send(new DescribeTaskDefinitionCommand({ taskDefinition: definition }));
+    const { taskDefinition } = await writer.send(new RegisterTaskDefinitionCommand(copyOf(found, pins)));
+    return taskDefinition?.taskDefinitionArn ?? definition;
+  };
   return {
     clusters: () => calling('cannot list the clusters', reader.clusters),
     ofInstance: (id) =>
@@ -495,13 +536,23 @@ export const ecsContainers = (options: ClientOptions): Containers => {
             'deployed-meanwhile',
             `${nameIn(now?.definition)} was deployed to ${nameIn(arn)} meanwhile`,
           );
-        const copied =
-          pins === undefined
-            ? undefined
-            : copyOf(await client.send(new DescribeTaskDefinitionCommand({ taskDefinition: definition })), pins);
-        const registered = copied && (await writer.send(new RegisterTaskDefinitionCommand(copied)));
-        const taskDefinition = registered?.taskDefinition?.taskDefinitionArn ?? definition;
+        const taskDefinition = await exact(definition, pins);
         await writer.send(new UpdateServiceCommand({ cluster, service: nameIn(arn), taskDefinition }));
+        return { definition: taskDefinition };
+      }),
+    create: (arn, { definition, pins, settings }, token) =>
+      calling(`cannot create ${arn}`, async () => {
+        const taskDefinition = await exact(definition, pins);
+        await writer.send(
+          new CreateServiceCommand({
+            ...(settings as object),
+            cluster: clusterOf(arn),
+            serviceName: nameIn(arn),
+            taskDefinition,
+            // Of at most 36 characters.
+            clientToken: token.slice(-36),
+          }),
+        );
         return { definition: taskDefinition };
       }),
     setState: (arn, to) =>

@@ -1,6 +1,7 @@
 /** ECS: clusters, the instances below them, the services and tasks on them. And whether there is room for the tasks of one on the others. Pure. */
 import { partitionOf } from './target.ts';
 import type { Time } from './time.ts';
+import type { Json } from './verdict.ts';
 
 /** CPU in units of 1/1024 vCPU, memory in MiB: as ECS counts them. */
 export interface Room {
@@ -122,6 +123,8 @@ export interface ContainerService {
   readonly subnets: readonly string[];
   /** It is behind a Classic Load Balancer. */
   readonly classic: boolean;
+  /** All of it as CreateService would take it, but for its task definition. */
+  readonly settings?: Json;
   readonly deployments: readonly Deployment[];
   /** The newest first. */
   readonly events: readonly { readonly at: Time; readonly message: string }[];
@@ -212,6 +215,12 @@ export interface Containers {
    * @throws Refused 'deployed-meanwhile'
    */
   deploy(service: string, what: Redeployment): Promise<{ readonly definition: string }>;
+  /** Creates a service that was deleted. AWS runs a token once. Answers what it deploys. */
+  create(
+    service: string,
+    as: Omit<Redeployment, 'deployment'> & { readonly settings: Json },
+    token: string,
+  ): Promise<{ readonly definition: string }>;
   /** DRAINING: its service tasks are replaced elsewhere and then stopped. Naming the state makes a repetition harmless. */
   setState(arn: string, to: 'ACTIVE' | 'DRAINING'): Promise<void>;
   /** It is no part of its cluster any more, whatever is reported to run on it: service tasks are started elsewhere. */

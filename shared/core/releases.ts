@@ -3,9 +3,10 @@
  * definitions are deregistered: this is what a roll-back and a rebuild go by. Pure.
  */
 import type { No, Ruling } from './answers.ts';
-import type { ContainerTask } from './containers.ts';
+import type { ContainerTask, TaskShape } from './containers.ts';
 import { shortOf } from './services.ts';
 import { iso, type Time } from './time.ts';
+import type { Json } from './verdict.ts';
 import { plural } from './words.ts';
 
 export type ReleaseState =
@@ -76,6 +77,8 @@ export interface Releases {
   /** The newest first. */
   readonly list: readonly Release[];
   readonly wanted?: Wanted;
+  /** The service as it was when a release of it passed last, as CreateService takes it: what it is rebuilt from. */
+  readonly settings?: Json;
 }
 
 export const noReleases = (target: string): Releases => ({ kind: 'releases', target, version: 0, list: [] });
@@ -125,6 +128,24 @@ export const isExact = (image: string): boolean => image.includes('@sha256:');
 /** 'registry:5000/web:1' and a digest → 'registry:5000/web@sha256:…' */
 export const pinned = (image: string, digest: string): string =>
   `${image.replace(/@.*$/, '').replace(/:[^:/]*$/, '')}@${digest}`;
+
+/** Containers of which no digest is known, so that they cannot be brought back as they were. */
+export const unknownIn = ({ images }: Pick<Release, 'images'>, shape: Pick<TaskShape, 'images'>): readonly string[] =>
+  shape.images.flatMap(({ name, image }) =>
+    isExact(image) || images.some((i) => i.name === name && i.digest !== undefined) ? [] : [name],
+  );
+
+/** Container → image by its digest. Null: the definition names its digests itself, and can be deployed as it is. */
+export const pinsOf = (
+  { images }: Pick<Release, 'images'>,
+  { status, images: named }: Pick<TaskShape, 'status' | 'images'>,
+): Readonly<Record<string, string>> | null => {
+  const moving = named.filter(({ image }) => !isExact(image));
+  if (moving.length === 0 && status === 'ACTIVE') return null;
+  return Object.fromEntries(
+    moving.map(({ name, image }) => [name, pinned(image, images.find((i) => i.name === name)?.digest ?? '')]),
+  );
+};
 
 export interface Judgement {
   readonly is: 'unproven' | 'good' | 'bad';
@@ -216,7 +237,8 @@ const bounded = (list: readonly Release[]): readonly Release[] => {
 
 /** Whether a look has told anything new: a record that says the same is not written. */
 export const isNewsOf = (before: Releases, after: Releases): boolean =>
-  JSON.stringify([before.list, before.wanted]) !== JSON.stringify([after.list, after.wanted]);
+  JSON.stringify([before.list, before.wanted, before.settings]) !==
+  JSON.stringify([after.list, after.wanted, after.settings]);
 
 // ---- what a person may change -----------------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ export type SignalKind =
   | 'container-service.failing'
   /** More of its tasks are in one zone than need be. */
   | 'container-service.uneven'
+  /** It was deleted, or is missing where it must be. */
+  | 'container-service.gone'
   /** A deployment has begun, or is over. */
   | 'container-service.deployed'
   /** A person wants more of it. */

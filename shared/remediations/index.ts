@@ -15,6 +15,7 @@ import { overload } from './overload.ts';
 import { registryExposed } from './registryExposed.ts';
 import { releaseUnproven } from './releaseUnproven.ts';
 import { serviceFailing } from './serviceFailing.ts';
+import { serviceGone } from './serviceGone.ts';
 import { serviceUneven } from './serviceUneven.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 import { trailUndelivered } from './trailUndelivered.ts';
@@ -29,6 +30,7 @@ export const remediations: readonly Remediation[] = [
   serviceFailing,
   serviceUneven,
   releaseUnproven,
+  serviceGone,
   overload,
   groupUneven,
   unwatchedInstance,

@@ -19,14 +19,14 @@ import {
   crossesMigration,
   formerOf,
   imagesOf,
-  isExact,
   isProven,
   observed,
   type Probe,
-  pinned,
+  pinsOf,
   type Release,
   type Releases,
   releaseOf,
+  unknownIn,
 } from '../core/releases.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look, type Scan } from '../core/remediation.ts';
 import {
@@ -282,7 +282,7 @@ const recordOf = (seen: Seen, look: Look<Options>): Releases => {
   const { view, picture, judged, probe, migration, uncovered } = seen;
   const { primary } = picture;
   if (!primary || uncovered !== undefined || !isDeployedByEcs(view.service)) return look.releases;
-  return observed(look.releases, {
+  const record = observed(look.releases, {
     now: look.now,
     deployment: primary,
     images: imagesOf(ownTasks(picture, primary).filter((t) => t.status === 'RUNNING')),
@@ -295,6 +295,9 @@ const recordOf = (seen: Seen, look: Look<Options>): Releases => {
     byEcs: isBackByEcs(seen, look),
     rolledBack: rollBacks(look).map(({ step }) => ({ from: step.from, to: step.to, by: step.by })),
   });
+  const { settings } = view.service;
+  // What it would be rebuilt as, should it be deleted.
+  return settings !== undefined && record.list[0]?.state === 'current' ? { ...record, settings } : record;
 };
 
 const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
@@ -465,12 +468,10 @@ const rollingBack = (
     );
   if (!former.shape)
     return person(`${to} was deleted, so it cannot be deployed again`, `register it anew, with ${digestsOf(former)}`);
-  const unknown = former.shape.images.filter(
-    ({ name, image }) => !isExact(image) && former.images.find((i) => i.name === name)?.digest === undefined,
-  );
+  const unknown = unknownIn(former, former.shape);
   if (unknown.length > 0)
     return person(
-      `which image ${unknown.map((u) => u.name).join(', ')} was in ${to} is not known: ECS told no digest`,
+      `which image ${unknown.join(', ')} was in ${to} is not known: ECS told no digest`,
       `aws ecs update-service --cluster ${service.cluster} --service ${service.name} --task-definition ${to}, if its tags mean what they meant`,
     );
   const pins = pinsOf(former, former.shape);
@@ -497,15 +498,6 @@ const rollingBack = (
       : {}),
     ...(askedBy ? { askedBy } : {}),
   };
-};
-
-/** Null: the definition names its digests itself, and can be deployed as it is. */
-const pinsOf = (former: Release, { status, images }: TaskShape): Readonly<Record<string, string>> | null => {
-  const moving = images.filter(({ image }) => !isExact(image));
-  if (moving.length === 0 && status === 'ACTIVE') return null;
-  return Object.fromEntries(
-    moving.map(({ name, image }) => [name, pinned(image, former.images.find((i) => i.name === name)?.digest ?? '')]),
-  );
 };
 
 // ---- act and effect ---------------------------------------------------------------------------------------------------------------------

@@ -167,6 +167,8 @@ const calls: readonly (readonly [
     INES,
     `${INES} called PutImageScanningConfiguration for the repository shop/web`,
   ],
+  ['ecs-api/deleted', 'container-service.gone', SERVICE, INES, `${INES} called DeleteService for shop/web`],
+  ['ecs-api/deleted-by-arn', 'container-service.gone', SERVICE, INES, `${INES} called DeleteService for shop/web`],
   [
     'logs-api/retention-shortened',
     'log-group.changed',
@@ -601,6 +603,7 @@ test('what a rule lets through is never ignored, but for calls that changed noth
     'ec2-instance-state',
     'ec2-spot',
     'ecr-api',
+    'ecs-api',
     'ecs-container-instance',
     'ecs-service',
     'ecs-task',

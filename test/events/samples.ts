@@ -30,6 +30,7 @@ export const quiet: readonly string[] = [
   'logs-api/own',
   'ec2-api/vpc-refused',
   'ecr-api/refused',
+  'ecs-api/refused',
   'ecr-api/own',
   'ecr-api/of-another-account',
   'trail-needs/own',

@@ -5,6 +5,7 @@ import {
   StopLoggingCommand,
   UpdateTrailCommand,
 } from '@aws-sdk/client-cloudtrail';
+import { DeleteServiceCommand } from '@aws-sdk/client-ecs';
 import { ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
 import { DeleteBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
@@ -391,9 +392,10 @@ const zonesWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
-/** One release that is well, and one that is not, before a load balancer that counts. */
+/** One release that is well, and one that is not, before a load balancer that counts; then the service is deleted. */
 const releasesWorkedThrough = async (): Promise<Account> => {
-  const account = createAccount({ policy: { preset: 'automatic', remediations: { 'release-unproven': {} } } });
+  const remedies = { 'release-unproven': {}, 'service-gone': { mustExist: ['shop/web'] } };
+  const account = createAccount({ policy: { preset: 'automatic', remediations: remedies } });
   const { world, run } = account;
   makeLogGroup(world, { name: '/ecs/web' });
   const made = addService(world, makeCluster(world).cluster, 'web', {
@@ -409,6 +411,14 @@ const releasesWorkedThrough = async (): Promise<Account> => {
   const last = () => account.incidents().findLast((i) => i.remediation === 'release-unproven');
   await run(STEPS, () => last()?.state === 'closed' && last()?.attempts.length === 2);
   expect(last()).toMatchObject({ end: 'healthy' });
+  await Promise.all([
+    clientsOf(world).ecs.send(new DeleteServiceCommand({ cluster: 'shop', service: 'web', force: true })),
+    run(minutes(1)),
+  ]);
+  for (const d of world.ecs.definitions.values()) d.status = 'INACTIVE';
+  const gone = () => account.incidents().findLast((i) => i.remediation === 'service-gone');
+  await run(STEPS, () => gone()?.state === 'closed');
+  expect(gone()).toMatchObject({ end: 'healthy', attempts: [{ rung: 'rebuild' }] });
   return account;
 };
 

@@ -596,6 +596,26 @@ const wanted = async (f: Field): Promise<Begun> => {
   };
 };
 
+const REMOVED = new WeakMap<World, number>();
+/** Somebody deletes a service that must be there. */
+const serviceDeleted = (f: Field): Begun => {
+  const { world, person } = f;
+  const { cluster } = shopOf(f, 'kiosk');
+  const remove = () => {
+    REMOVED.set(world, world.clock.now());
+    return person('ecs', 'DeleteService', { cluster: 'kiosk', service: 'kiosk', force: true });
+  };
+  world.clock.at(world.clock.now() + minutes(9), () => void remove());
+  const service = () => cluster.services.get('kiosk');
+  return {
+    arn: service()?.arn ?? '',
+    // Who has just looked has seen it.
+    isWell: () => service()?.status === 'ACTIVE' || world.clock.now() - (REMOVED.get(world) ?? 0) < minutes(3),
+    isIll: () => service()?.status === 'INACTIVE',
+    again: remove,
+  };
+};
+
 /** Somebody lets strangers into a repository, or does not want its images scanned. */
 const exposed = (f: Field): Begun => {
   const { world, random, person } = f;
@@ -659,6 +679,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   overload: { settings: { costCapUsdPerMonth: 10_000, lowerEveryMinutes: 2 }, begin: wanted },
   'registry-exposed': { begin: exposed },
   'group-uneven-zones': { settings: { mode: 'act', patienceMinutes: 3 }, begin: unevenGroup },
+  'service-gone': { settings: { mustExist: ['kiosk/kiosk'] }, begin: serviceDeleted },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

@@ -26,6 +26,7 @@ const SERVICE = 'shared/remediations/serviceFailing.ts';
 const UNEVEN = 'shared/remediations/serviceUneven.ts';
 const RELEASE = 'shared/remediations/releaseUnproven.ts';
 const RELEASES = 'shared/core/releases.ts';
+const GONE = 'shared/remediations/serviceGone.ts';
 const REGISTRY = 'shared/core/registry.ts';
 const JUDGE = 'shared/core/releaseJudge.ts';
 const OVERLOAD = 'shared/remediations/overload.ts';
@@ -240,6 +241,14 @@ export const mutants: readonly Mutant[] = [
   mutant('what was added for a time is left', OVERLOAD, 'overload:3', [
     '  if (!isInForce(wish, look)) return c.floor <= formerOf(seen, look).floor;',
     '  if (!isInForce(wish, look)) return true;',
+  ]),
+  mutant('what is still being deleted is rebuilt', GONE, 'service-gone:21', [
+    "if (service?.status === 'DRAINING')",
+    "if (service?.status === 'INACTIVE')",
+  ]),
+  mutant('it is rebuilt by what its tags mean now', GONE, 'service-gone:1', [
+    '{ definition, settings, ...(pins ? { pins } : {}) }',
+    '{ definition, settings, ...(pins === null ? { pins: {} } : {}) }',
   ]),
   mutant('any condition is narrow enough', REGISTRY, 'registry-exposed:1', [
     'NARROWING.test(key) &&',

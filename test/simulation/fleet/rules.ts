@@ -199,7 +199,7 @@ const rollsBackByAYes: Rule = (sent, { world, isApproved, isUndo, isUnsettled })
 };
 /** By its digests, not by what its tags mean now. */
 const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
-  if (sent.remediation !== 'release-unproven' || isUndo(sent)) return undefined;
+  if (!['release-unproven', 'service-gone'].includes(sent.remediation) || isUndo(sent)) return undefined;
   const [, cluster = '', name = ''] = sent.target.split('/');
   const { history = [] } = world.ecs.clusters.get(cluster)?.services.get(name) ?? {};
   const whole = new Set(history.filter((d) => d.status === 'SUCCESSFUL').flatMap((d) => d.images.map((i) => i.digest)));
@@ -208,6 +208,12 @@ const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
   return never && `${never.image} never ran whole`;
 };
 
+/** Neither beside one that is there, nor while it goes. */
+const rebuildsWhatIsGone: Rule = ({ target }, { world, isUnsettled }) => {
+  const [, cluster = '', name = ''] = target.split('/');
+  const status = world.ecs.clusters.get(cluster)?.services.get(name)?.status ?? 'INACTIVE';
+  return status === 'INACTIVE' || isUnsettled(target) ? undefined : `${name} is ${status}`;
+};
 /** Whoever may come in comes in still. */
 const closesToStrangersOnly: Rule = ({ input }, { world }) => {
   const name = textOf(input, 'repositoryName') ?? '';
@@ -359,6 +365,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     'within-the-maximum': keepsMaximum,
     'what-others-set-is-theirs': leavesToOthers,
   },
+  CreateService: { 'only-what-is-gone-is-rebuilt': rebuildsWhatIsGone, 'back-to-what-ran-whole': goesBackToWhatRan },
   SetRepositoryPolicy: { 'closes-to-strangers-only': closesToStrangersOnly },
   DeleteRepositoryPolicy: { 'closes-to-strangers-only': closesToStrangersOnly },
   TerminateInstanceInAutoScalingGroup: { 'never-below-what-is-wanted': othersServeFor },
