@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Checkpoint } from '../shared/activity/checkpoint.ts';
 import type { WholeCoverage } from '../shared/activity/coverage.ts';
+import { readHostEvent } from '../shared/activity/hostLine.ts';
 import type { HostsReport } from '../shared/activity/hosts.ts';
 import type { LogTable, Objects } from '../shared/activity/log.ts';
 import type { Report } from '../shared/activity/verify.ts';
@@ -107,13 +108,21 @@ const collect = async (s: Session, o: SearchOptions): Promise<Found> => {
 
 const actorOf = ({ who: [first = 'unknown'] }: ActivityRow): string => who(first);
 
+/** What it was about; of hosts, what was run. */
+const aboutOf = ({ what, event, resources }: ActivityRow): string => {
+  const is = what.startsWith('host:') ? readHostEvent(Buffer.from(event))?.is : undefined;
+  const ran = is?.command ?? is?.say ?? is?.key;
+  if (ran === undefined) return resources.slice(0, 4).join(' ') + (resources.length > 4 ? ' …' : '');
+  return `${resources[0]}${is?.as === undefined ? '' : ` as ${is.as}`}: ${ran}`;
+};
+
 const rowOf = (r: ActivityRow, now: Time, p: Paint): Cell[] => [
   [r.at === 0 ? 'no time' : timeOf(r.at, now), p.dim],
   actorOf(r),
   r.error === undefined ? r.what : [r.what, p.red],
   [r.ip ?? '', p.dim],
   [r.unreadable ?? r.error ?? '', p.red],
-  r.resources.slice(0, 4).join(' ') + (r.resources.length > 4 ? ' …' : ''),
+  aboutOf(r),
 ];
 
 const placesIn = (places: readonly string[]): string =>

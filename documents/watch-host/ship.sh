@@ -79,9 +79,11 @@ audit() {
   case $code in 10 | 11) own lost 'the log of auditd was cut before it was read: programs may be missing' ;; esac
   # 12: it was rotated, and ausearch looks for the last event in the new file. By its time it finds where to go on.
   case $code in 10 | 11 | 12) search -ts checkpoint ;; esac
-  awk "$AWK_TEXT"'
+  # By its time it gives the last one again.
+  last=$(sed -n 's/^output=[^ ]* \([^ ]*\) .*/\1/p' "$S/audit" 2>/dev/null)
+  awk -v last="audit($last)" "$AWK_TEXT"'
     function value(s, key) { if (!match(s, "(^| )" key "=[^ ]*")) return ""; s = substr(s, RSTART, RLENGTH); sub(/.*=/, "", s); return s }
-    function out() { if (call != "") print "{\"audit\":[" json(call) (ran == "" ? "" : "," json(ran)) "]" named("login", value(call, "auid")) named("as", value(call, "uid")) "}"; call = ran = "" }
+    function out() { if (call != "" && was != last) print "{\"audit\":[" json(call) (ran == "" ? "" : "," json(ran)) "]" named("login", value(call, "auid")) named("as", value(call, "uid")) "}"; call = ran = "" }
     function named(key, id) { return (id in name) ? ",\"" key "\":" json(name[id]) : "" }
     FILENAME == ARGV[1] { split($0, f, ":"); name[f[3]] = f[1]; next }
     { match($0, /audit\([^)]*\)/); at = substr($0, RSTART, RLENGTH); if (at != was) { out(); was = at } sub(/\035.*/, "") }

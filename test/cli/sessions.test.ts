@@ -73,6 +73,11 @@ test('who was on which host, how, for how long, and whether it was recorded', as
     'host:Sudo',
     'host:Sudo',
   ]);
+  const { out: found } = await anna('activity', 'search', '--host', HOST, '--actor', 'anna');
+  expect(found).toMatch(
+    /07:00:20 {2}anna {2}host:Sudo .* i-0abc0abc0abc0abc0 as root: \/usr\/bin\/systemctl stop auditd/,
+  );
+  expect(found).toMatch(/07:00:00 {2}anna {2}host:Login +198\.51\.100\.7 +i-0abc0abc0abc0abc0: SHA256:Ab\+\/9/);
   expect((await anna('activity', 'search', '--session', 'x', '--host', HOST)).code).toBe(2);
 });
 
