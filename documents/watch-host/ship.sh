@@ -73,15 +73,17 @@ search() { ausearch --input-logs -k steward --checkpoint "$S/next/audit" "$@" --
 audit() {
   [ "$(cat "$S/watch" 2>/dev/null)" = commands ] && command -v ausearch >/dev/null 2>&1 || return 0
   [ ! -f "$S/audit" ] || cp "$S/audit" "$S/next/audit" || return 1
+  last="audit($(sed -n 's/^output=[^ ]* \([^ ]*\) .*/\1/p' "$S/audit" 2>/dev/null))"
   # An event of several records counts when a later one is in the log: the very last waits for it.
   search
-  code=$?
-  case $code in 10 | 11) own lost 'the log of auditd was cut before it was read: programs may be missing' ;; esac
-  # 12: it was rotated, and ausearch looks for the last event in the new file. By its time it finds where to go on.
-  case $code in 10 | 11 | 12) search -ts checkpoint ;; esac
-  # By its time it gives the last one again.
-  last=$(sed -n 's/^output=[^ ]* \([^ ]*\) .*/\1/p' "$S/audit" 2>/dev/null)
-  awk -v last="audit($last)" "$AWK_TEXT"'
+  case $? in
+    10 | 11 | 12)
+      # It was rotated, and ausearch does not find the last event where it looks. By its time it finds where to go on: at that event itself, or it is gone, and maybe others with it.
+      search -ts checkpoint
+      grep -qF "$last" "$S/next/raw" || own lost 'the log of auditd was cut before it was read: programs may be missing'
+      ;;
+  esac
+  awk -v last="$last" "$AWK_TEXT"'
     function value(s, key) { if (!match(s, "(^| )" key "=[^ ]*")) return ""; s = substr(s, RSTART, RLENGTH); sub(/.*=/, "", s); return s }
     function out() { if (call != "" && was != last) print "{\"audit\":[" json(call) (ran == "" ? "" : "," json(ran)) "]" named("login", value(call, "auid")) named("as", value(call, "uid")) "}"; call = ran = "" }
     function named(key, id) { return (id in name) ? ",\"" key "\":" json(name[id]) : "" }
@@ -115,7 +117,7 @@ round() {
   now=$(date +%s)
   [ $((now - LAST)) -lt "$BEAT" ] || own beat "watches $(cat "$S/watch" 2>/dev/null)"
   # Behind it there is nothing.
-  [ -z "$STOP" ] || own stop "$STOP"
+  [ -z "$ENDING" ] || own stop "$ENDING"
   printf '%s' "$OWN" >>"$S/next/said" || return 1
   [ -s "$S/next/said" ] || return 0
   split -l "$MOST" -a 4 "$S/next/said" "$S/next/said." || return 1
@@ -137,8 +139,12 @@ trap 'STOP="the host or somebody stopped it"' HUP INT TERM
 own start "watches $(cat "$S/watch" 2>/dev/null)"
 while :; do
   is_wanted || STOP='nobody renewed it for three days'
+  # A signal within a round is the next one's.
+  ENDING=$STOP
   round
-  [ -z "$STOP" ] || exit 0
-  sleep "$EVERY" &
-  wait $!
+  [ -z "$ENDING" ] || exit 0
+  if [ -z "$STOP" ]; then
+    sleep "$EVERY" &
+    wait $!
+  fi
 done

@@ -68,7 +68,11 @@ const DOORS = new Set(['sshd', 'login', 'remote', 'gdm-password']);
 type Open = { -readonly [K in keyof HostSession]: HostSession[K] } & {
   readonly boot: string;
   pid: number | undefined;
+  /** By which it is called: logind's, else the last that the kernel gave to its process. */
   number: string | undefined;
+  isLogind: boolean;
+  /** All that were seen of its process: until PAM has asked for one, it has that of whoever started sshd, and journald may remember it for a moment longer. */
+  numbers: string[];
   ran: Ran[];
 };
 
@@ -88,6 +92,8 @@ const CONTENT_WITH_EXECVE = {
   because: 'sshd records no content; every program that was started is here',
 } as const;
 
+const isOpenAt = (s: Open, at: Time): boolean => s.from <= at && at <= (s.end?.at ?? Number.POSITIVE_INFINITY);
+
 const wayOf = ({ what, service, method, key, certificate, tty }: HostEvent['is']): Pick<Open, 'kind' | 'by'> => {
   if (what === 'OpenSession')
     return service === 'sshd'
@@ -102,20 +108,26 @@ const wayOf = ({ what, service, method, key, certificate, tty }: HostEvent['is']
 interface Loose extends Ran {
   readonly user: string;
 }
+interface Numbered {
+  readonly ran: Ran;
+  readonly user: string;
+  readonly boot: string;
+  readonly session: string;
+}
 
 /** One host's lines, in their order. */
 const createGate = (host: string) => {
   const sessions: Open[] = [];
   const loose: Loose[] = [];
 
-  const withNumber = ({ is: { boot, session } }: HostEvent): Open | undefined =>
-    session === undefined ? undefined : sessions.findLast((s) => s.boot === boot && s.number === session);
+  const numbered: Numbered[] = [];
+
   const openOf = (e: HostEvent): Open | undefined => {
-    const { boot, pid, leader } = e.is;
-    const byNumber = withNumber(e);
-    if (byNumber && byNumber.end === undefined) return byNumber;
-    return sessions.findLast(
-      (s) => s.end === undefined && s.boot === boot && s.pid !== undefined && (s.pid === leader || s.pid === pid),
+    const { boot, pid, leader, session } = e.is;
+    const mine = (s: Open): boolean => s.end === undefined && s.boot === boot;
+    return (
+      sessions.findLast((s) => mine(s) && s.pid !== undefined && (s.pid === leader || s.pid === pid)) ??
+      (session === undefined ? undefined : sessions.findLast((s) => mine(s) && s.numbers.includes(session)))
     );
   };
   const begin = ({ time, is }: HostEvent): void => {
@@ -133,7 +145,16 @@ const createGate = (host: string) => {
       boot,
       pid,
       number: session,
+      isLogind: false,
+      numbers: session === undefined ? [] : [session],
     });
+  };
+  const count = (known: Open, { what, session }: HostEvent['is']): void => {
+    if (session === undefined) return;
+    known.numbers.push(session);
+    if (what !== 'NewSession' && known.isLogind) return;
+    known.number = session;
+    known.isLogind = what === 'NewSession';
   };
   const login = (e: HostEvent): void => {
     const known = sessions.findLast((s) => s.end === undefined && s.boot === e.is.boot && s.pid === e.is.pid);
@@ -148,7 +169,7 @@ const createGate = (host: string) => {
   /** logind tells the number of a session, and of those of cron as well: by it none begins. */
   const number = (e: HostEvent): void => {
     const known = openOf(e);
-    if (known) known.number ??= e.is.session;
+    if (known) count(known, e.is);
   };
   const open = (e: HostEvent): void => {
     if (openOf(e)) number(e);
@@ -157,7 +178,9 @@ const createGate = (host: string) => {
   const close = (e: HostEvent): void => {
     const { what, service, error } = e.is;
     const known = service === undefined || DOORS.has(service) ? openOf(e) : undefined;
-    if (known) known.end = { at: e.time, synthetic: false, because: error ?? ENDED_BY[what] ?? what };
+    if (!known) return;
+    count(known, e.is);
+    known.end = { at: e.time, synthetic: false, because: error ?? ENDED_BY[what] ?? what };
   };
   const run = (e: HostEvent): void => {
     const { what, command = '', as, session, unproven, user = '' } = e.is;
@@ -169,9 +192,7 @@ const createGate = (host: string) => {
       ...(unproven ? { unsure: true } : {}),
     };
     if (session === undefined) loose.push({ ...ran, user });
-    const known = withNumber(e);
-    known?.ran.push(ran);
-    if (known && what === 'Execve') known.content = CONTENT_WITH_EXECVE;
+    else numbered.push({ ran, user, boot: e.is.boot, session });
   };
   const endAll = (boot: string, at: Time, because: string): void => {
     for (const s of sessions) if (s.end === undefined && s.boot === boot) s.end = { at, synthetic: true, because };
@@ -199,12 +220,29 @@ const createGate = (host: string) => {
     last = e;
     by[what]?.(e);
   };
-  return { pass, sessions, loose };
+  const withRun = (s: Open, ran: Ran): void => {
+    s.ran.push(ran);
+    if (ran.what === 'Execve') s.content = CONTENT_WITH_EXECVE;
+  };
+  /** Where there is no logind, a short session may have shown no number: then its user's name is all that there is. */
+  const byName = ({ ran, user, boot }: Numbered): Open[] =>
+    sessions.filter((s) => s.boot === boot && s.numbers.length === 0 && s.who === user && isOpenAt(s, ran.at));
+  /** Once all numbers are known. */
+  const assign = (): void => {
+    for (const n of numbered) {
+      const { ran, boot, session } = n;
+      const known = sessions.findLast((s) => s.boot === boot && s.numbers.includes(session) && s.from <= ran.at);
+      if (known) withRun(known, ran);
+      else for (const s of byName(n)) withRun(s, { ...ran, unsure: true });
+    }
+  };
+  return { pass, assign, sessions, loose };
 };
 
 const hostSessions = (host: string, events: readonly HostEvent[]): { sessions: Open[]; loose: Loose[] } => {
-  const { pass, sessions, loose } = createGate(host);
+  const { pass, assign, sessions, loose } = createGate(host);
   for (const e of events) if (e.is.boot !== '') pass(e);
+  assign();
   for (const s of sessions) s.id = sessionName(host, s.boot, s.number ?? `pid-${s.pid}`);
   return { sessions, loose };
 };
@@ -237,6 +275,8 @@ const apiSessions = (facts: readonly ApiFact[]): Open[] => {
       boot: '',
       pid: undefined,
       number: undefined,
+      isLogind: false,
+      numbers: [],
     };
   });
 };
@@ -259,8 +299,6 @@ const endFor = (s: Open, host: Host | undefined, now: Time): Open['end'] => {
     return { at: s.from + LONGEST_SSM, synthetic: true, because: 'Session Manager lets none last longer' };
   return undefined;
 };
-
-const isOpenAt = (s: Open, at: Time): boolean => s.from <= at && at <= (s.end?.at ?? Number.POSITIVE_INFINITY);
 
 /** Session Manager's own user; its preferences may name others. */
 const SSM_USER = 'ssm-user';
@@ -286,7 +324,14 @@ const lookBehind = (sessions: readonly Open[]): void => {
       s.behind = [...new Set(tunnels.filter((t) => t.host === s.host && isOpenAt(t, s.from)).map((t) => t.who))];
 };
 
-const finished = ({ boot: _boot, pid: _pid, number: _number, ...s }: Open): HostSession => {
+const finished = ({
+  boot: _boot,
+  pid: _pid,
+  number: _number,
+  isLogind: _isLogind,
+  numbers: _numbers,
+  ...s
+}: Open): HostSession => {
   const isCut = s.content.is === 'recorded' && s.end?.synthetic === true;
   const content = isCut
     ? {

@@ -354,6 +354,36 @@ describe('sessions', () => {
     ]);
   });
 
+  test('a number that sshd’s process has from whoever started it is not the session’s', () => {
+    const at = (payloads: readonly object[], n: number, session: string) =>
+      payloads.with(n, { journal: { ...(payloads[n] as { journal: object }).journal, _AUDIT_SESSION: session } });
+    // Without logind, and with journald's memory of the process.
+    const stale = at(at(visit(), 0, '2'), 1, '2').toSpliced(2, 1);
+    const other = at(at(visit(NOW + minutes(2), { pid: 840, session: '6', user: 'otto' }), 0, '2'), 1, '2').toSpliced(
+      2,
+      1,
+    );
+    expect(sessionsIn([...stale, ...other]).map((s) => [s.id, s.who, s.ran.length])).toEqual([
+      [`${HOST}/9f3c2a10/6`, 'otto', 2],
+      [`${HOST}/9f3c2a10/5`, 'anna', 2],
+    ]);
+  });
+
+  test('a session that showed no number has what was run in its user’s name, as one that nobody proves; one that did has not', () => {
+    const bare = visit()
+      .toSpliced(2, 1)
+      .map((p) => {
+        const { _AUDIT_SESSION, ...rest } = (p as { journal: Record<string, unknown> }).journal;
+        return { journal: rest['SYSLOG_IDENTIFIER'] === 'sshd' ? rest : { ...rest, _AUDIT_SESSION } };
+      });
+    expect(sessionsIn(bare)[0]?.ran.map((r) => r.unsure)).toEqual([true, true]);
+    const cron = journal('sudo', ' anna : PWD=/ ; USER=root ; COMMAND=/bin/id', NOW + seconds(40), {
+      _UID: '1000',
+      _AUDIT_SESSION: '77',
+    });
+    expect(sessionsIn([...visit(), cron])[0]?.ran.map((r) => r.command)).not.toContain('/bin/id');
+  });
+
   test('the same in any order of lines', () => {
     const events = shipped([...visit(), ...visit(NOW + minutes(2), { pid: 900, session: '9' })]).map((l) => eventOf(l));
     const of = (lines: readonly HostEvent[]) => sessionsOf({ lines, facts: [] }, { hosts: {}, now: NOW + hours(1) });
