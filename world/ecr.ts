@@ -1,7 +1,7 @@
 /** ECR: private repositories, who may reach them, what is in them and what of it a lifecycle policy would let go. */
 import * as api from '@aws-sdk/client-ecr';
 import { emitApiCall } from './apiCalls.ts';
-import { page, toTags } from './describe.ts';
+import { fromTags, page, toTags } from './describe.ts';
 import { AwsError, type Call, defineService, jsonWords, type Operations, type Resource } from './service.ts';
 import type { World } from './world.ts';
 
@@ -70,6 +70,22 @@ const changing = (
 };
 
 const operations: Operations<typeof api> = {
+  CreateRepository: (input, call) => {
+    const { world } = call;
+    const { repositoryName = '', tags = [] } = input;
+    if (world.ecr.repositories.has(repositoryName))
+      throw new AwsError(
+        'RepositoryAlreadyExistsException',
+        `The repository with name '${repositoryName}' already exists`,
+      );
+    const made = makeRepository(world, repositoryName, {
+      immutable: input.imageTagMutability === 'IMMUTABLE',
+      scanOnPush: input.imageScanningConfiguration?.scanOnPush ?? false,
+      tags: fromTags(tags),
+    });
+    emitApiCall(call, { service: 'ecr', eventName: 'CreateRepository', requestParameters: { ...input } });
+    return { repository: described(made) };
+  },
   DescribeRepositories: (input, { world }) => {
     const all = input.repositoryNames?.map((name) => find({ world }, name)) ?? [...world.ecr.repositories.values()];
     const { items, nextToken } = page(all, {
@@ -147,6 +163,7 @@ export const ecrService = defineService<typeof api>({
       input.repositoryNames?.flatMap((repositoryName) => repository({ repositoryName }, world)) ?? [
         { arn: `arn:aws:ecr:${world.region}:${world.account}:repository/*` },
       ],
+    CreateRepository: repository,
     ListTagsForResource: (input, world) =>
       repository({ repositoryName: input.resourceArn?.split(':repository/')[1] }, world),
     GetRepositoryPolicy: repository,

@@ -135,8 +135,8 @@ const effect = ({ step, reservedAt }: Attempt<Step>, seen: Seen, { now, options:
   return now - reservedAt < minutes(1) ? 'pending' : 'ineffective';
 };
 
-/** Policies are read a call each: so many in one survey, the next takes the next ones. */
-const MOST_READ = 100;
+/** Tags and policies are read a call each, and events tell of changes: so many in one survey, the next takes the next ones. */
+const MOST_READ = 10;
 const SURVEY_EVERY = minutes(5);
 
 const survey = async ({ registry, where }: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {

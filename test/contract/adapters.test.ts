@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-cloudwatch';
 import { CloudWatchLogsClient, CreateLogGroupCommand, PutLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { EC2Client, RunInstancesCommand, StopInstancesCommand, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
+import { CreateRepositoryCommand, ECRClient } from '@aws-sdk/client-ecr';
 import {
   CreateClusterCommand,
   CreateServiceCommand,
@@ -158,6 +159,9 @@ const furnish = async (account: Account) => {
       tags: [{ key: 'steward:managed', value: 'true' }],
     }),
   );
+
+  const ecr = new ECRClient(account.client);
+  await ecr.send(new CreateRepositoryCommand({ repositoryName: 'shop/web', tags: [{ Key: 'team', Value: 'shop' }] }));
 
   await account.addRole('steward-test-remedy-full-disk');
   return { one, two, stopped, gone, star, now, alarm, disk };
@@ -719,6 +723,52 @@ const expectations: readonly Expectation[] = [
     name: 'logGroups.lines: the latest of a stream, and one that is not there',
     run: async ({ ports }) => failure(ports.logGroups.lines('/ecs/none', 'web/web/1', 10)),
     is: () => 'NotFound',
+  },
+  {
+    name: 'registry: what there is, its tags, and one that is not there',
+    run: async ({ ports }) => [
+      await ports.registry.list(),
+      await ports.registry.describe('shop/web'),
+      await ports.registry.tags(`arn:aws:ecr:${REGION}:${ports.where.account}:repository/shop/web`),
+      await failure(ports.registry.describe('none')),
+      await failure(ports.registry.policy('none')),
+    ],
+    is: () => {
+      const web = { name: 'shop/web', scanOnPush: false, immutable: false };
+      return [[web], web, { team: 'shop' }, 'NotFound', 'NotFound'];
+    },
+  },
+  {
+    name: 'registry: a policy comes, is replaced and goes, each as often as one likes; scanning and tags are set',
+    run: async ({ ports: { registry } }) => {
+      const policy = (Sid: string) =>
+        JSON.stringify({
+          Version: '2012-10-17',
+          Statement: [{ Sid, Effect: 'Allow', Principal: '*', Action: 'ecr:BatchGetImage' }],
+        });
+      const sid = async () => /"Sid"\s*:\s*"(\w+)"/.exec((await registry.policy('shop/web')) ?? '')?.[1];
+      const seen: unknown[] = [await registry.policy('shop/web')];
+      for (const name of ['one', 'two', 'two']) {
+        await registry.setPolicy('shop/web', policy(name));
+        seen.push(await sid());
+      }
+      for (const _ of [1, 2]) {
+        await registry.setPolicy('shop/web', undefined);
+        seen.push(await registry.policy('shop/web'));
+      }
+      await registry.scanOnPush('shop/web', true);
+      await registry.immutable('shop/web', true);
+      return [...seen, await registry.describe('shop/web')];
+    },
+    is: () => [
+      undefined,
+      'one',
+      'two',
+      'two',
+      undefined,
+      undefined,
+      { name: 'shop/web', scanOnPush: true, immutable: true },
+    ],
   },
   {
     name: 'loadBalancers.balancersOf: no such target group',
