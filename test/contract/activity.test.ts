@@ -4,6 +4,8 @@ import { Readable } from 'node:stream';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { CreateBucketCommand, GetObjectTaggingCommand, S3Client } from '@aws-sdk/client-s3';
+import type { Statement } from '../../shared/activity/checkpoint.ts';
+import { copyAddress, copyKey, newestCopy } from '../../shared/activity/copies.ts';
 import type { LogTable } from '../../shared/activity/log.ts';
 import { openNote, signNote } from '../../shared/activity/note.ts';
 import { findEvents, prove } from '../../shared/activity/prove.ts';
@@ -12,6 +14,8 @@ import { verify } from '../../shared/activity/verify.ts';
 import { activityTable, checkActivityTable } from '../../shared/aws/activityTable.ts';
 import { noteSigner } from '../../shared/aws/noteSigner.ts';
 import { bucketObjects } from '../../shared/aws/objects.ts';
+import { trailFiles } from '../../shared/aws/trailFiles.ts';
+import { days } from '../../shared/core/time.ts';
 import { memoryLog } from '../../world/memoryLog.ts';
 import { allRows, KEYS, NOW, rawTexts, setting, someEvents, textsOf } from '../activity/setting.ts';
 import { startEmulator } from './emulators.ts';
@@ -128,6 +132,18 @@ on('on DynamoDB (MiniStack)', () => {
     const tags = new GetObjectTaggingCommand({ Bucket: 'steward-test-activity', Key: 'log/a/b' });
     expect((await s3.send(tags)).TagSet).toEqual([{ Key: 'steward:may-go', Value: 'true' }]);
     expect(Buffer.from((await objects.get('a/b'))!).equals(bytes)).toBe(true);
+
+    // Checkpoints as a second account has them: the newest, found by listing.
+    const copies = bucketObjects({ ...options, bucket: 'steward-test-activity' });
+    const keys = [7, 8, 9].map((number) =>
+      copyKey({ number, statement: { time: NOW + number * days(1) } as Statement }),
+    );
+    for (const key of keys) await copies.put(key, Buffer.from(key));
+    const listing = trailFiles({ ...options, bucket: 'steward-test-activity' });
+    expect(await newestCopy(listing, copyAddress('s3://steward-test-activity'))).toBe(keys.at(-1));
+    await expect(newestCopy(listing, copyAddress('s3://steward-test-activity/none/'))).rejects.toThrow(
+      'there is no checkpoint',
+    );
 
     const kms = new KMSClient({ region: REGION, credentials, endpoint: url });
     const key = async (KeySpec: 'ECC_NIST_P256' | 'RSA_2048') =>
