@@ -2,13 +2,13 @@
 
 import { createWriter } from '../../shared/activity/append.ts';
 import { createArchive } from '../../shared/activity/archive.ts';
-import { linesOf, readLine } from '../../shared/activity/archiveFile.ts';
+import { linesOf, packLines, readLine } from '../../shared/activity/archiveFile.ts';
 import { countsOf, numbered, openCheckpoint, runsBetween } from '../../shared/activity/checkpoint.ts';
-import { base64, leafHash } from '../../shared/activity/hashing.ts';
+import { base64, leafHash, sha256 } from '../../shared/activity/hashing.ts';
 import { NO_LINK, placeOf } from '../../shared/activity/link.ts';
 import { addPlaces, type Mark, putMark } from '../../shared/activity/marks.ts';
 import { checkProof, findEvents, prove } from '../../shared/activity/prove.ts';
-import { readIndex } from '../../shared/activity/receipts.ts';
+import { bytesOfReceipt, packIndex, readIndex, readReceipt } from '../../shared/activity/receipts.ts';
 import { readActivity } from '../../shared/activity/record.ts';
 import { createRetention } from '../../shared/activity/retention.ts';
 import type { Heads } from '../../shared/activity/tile.ts';
@@ -199,6 +199,12 @@ test('a day is not archived before it is over, settled and signed', async () => 
   expect(await retention.archive()).toBeUndefined();
   await putMark(table, { place, mark: mark(NOW + days(1)), after: 0, now: clock.now });
   expect(await retention.archive()).toMatchObject({ number: 0 });
+  const unsigned = kept();
+  await unsigned.writer.append('file', events);
+  unsigned.clock.now = NOW + days(2);
+  expect(await unsigned.retention.archive()).toBeUndefined();
+  await unsigned.checkpoint();
+  expect(await unsigned.retention.archive()).toMatchObject({ number: 0 });
   // Hours that never settle hold nothing up for longer than a week.
   const other = kept();
   await other.writer.append('file', events);
@@ -255,6 +261,10 @@ test('after its years an event is gone, and that it was there, and went as plann
   const { table, objects, clock, memory } = log;
   const before = await verify({ table, objects, keys: KEYS });
   clock.now = NOW + days(YEARS * 366 + HOT);
+  // Not before the log says so, signed.
+  expect(await log.retention.expire()).toBeUndefined();
+  expect(await log.retention.expire()).toBeUndefined();
+  expect(memory.mayGo.size).toBe(0);
   await settle(log, 99);
   expect(memory.mayGo.size).toBeGreaterThan(2);
   pass(log);
@@ -338,6 +348,11 @@ describe('whatever is done to the archive is found, by name', () => {
       gone.items.get('archive')!.delete(number);
       expect(await said(gone)).toContainEqual(expect.stringMatching(`^archive ${number}: .*it was deleted`));
     }
+    // What the table alone knows is the newest; it leads to the others.
+    const changed = copyOf(log);
+    setBytes(changed, 0, (text) => text.replace('"events":', '"events":1'));
+    const { findings } = await verify({ ...changed, keys: KEYS, hotOnly: true });
+    expect(findings).toContainEqual({ place: 'archive 0', because: expect.stringContaining('the next one continues') });
     const moved = copyOf(log);
     const slots = moved.items.get('archive')!;
     const [a, b] = [slots.get(0)!, slots.get(1)!];
@@ -348,6 +363,26 @@ describe('whatever is done to the archive is found, by name', () => {
         expect.stringMatching('^archive 1: .*moved'),
       ]),
     );
+  });
+  test('an archive that was written anew, with receipts to match: the log signs other events', async () => {
+    const copy = copyOf(log);
+    const receipt = readReceipt(copy.items.get('archive')!.get(0)!);
+    const { files, links } = readIndex(copy.files.get(receipt.index.key)!);
+    const [first, ...others] = files;
+    const lines = [...linesOf(copy.files.get(first!.key)!)].map((l, n) =>
+      n === 3 ? l.replaceAll('eu-central-1', 'eu-central-2') : l,
+    );
+    const store = (key: string, bytes: Buffer): string => {
+      copy.files.set(key, bytes);
+      return base64(sha256(bytes));
+    };
+    const file = { ...first!, sha256: store(first!.key, packLines(lines)) };
+    const index = { key: receipt.index.key, sha256: store(receipt.index.key, packIndex([file, ...others], links)) };
+    copy.items.get('archive')!.get(0)!.bytes = bytesOfReceipt({ ...receipt, index });
+    expect(await said(copy)).toEqual([
+      expect.stringMatching(/^archive of s\d\/\d: the files of the archive do not have all of its events/),
+      expect.stringMatching(/^archive 0: .*it was changed/),
+    ]);
   });
   test('that files may go, by nobody’s entry', async () => {
     const copy = copyOf(log);
@@ -440,6 +475,8 @@ test('it may end at any call, and nothing is in neither place, nothing twice', a
     expect((await verify({ ...log, keys: KEYS })).findings).toEqual([]);
     const all = new Set(archived(log.memory.files));
     expect(expected.filter((t) => !all.has(t))).toEqual([]);
+    const { items } = log.memory;
+    expect(items.get('ended')?.size).toBe(items.get('archive')?.size);
   }
 }, 120_000);
 
