@@ -113,8 +113,11 @@ type Step =
       readonly tries: number;
       /** By zone: ids of the tasks that go. */
       readonly tasks: Readonly<Record<string, readonly string[]>>;
-      /** The others are kept from being scaled in: else ECS chooses, as where a deployment is under way. */
-      readonly keep: boolean;
+      /**
+       * Ids of the others, which are kept from being scaled in; true: they are too many to be written down, and are read. False: ECS chooses, as where a
+       * deployment is under way.
+       */
+      readonly keep: readonly string[] | boolean;
       /** Those that go are kept from it by an earlier wave. */
       readonly free: boolean;
       readonly placement: readonly Placement[] | null;
@@ -568,7 +571,8 @@ const endOfWave = (wave: Attempt<StartStep>, seen: Seen, look: Look<Options>, is
   const kept = scene.picture.serving.filter((t) => !leaving.includes(t.arn)).length;
   if (progress === 'whole' && kept < from) return waiting(`only ${kept} of ${from} would serve`, seen, look);
   const tasks = byZone(leaving, scene);
-  if (progress !== 'whole') return settling(seen, { ...back, tasks, keep: true }, `${is}; ${progress.failed}`);
+  if (progress !== 'whole')
+    return settling(seen, { ...back, tasks, keep: keepersOf(leaving, scene) }, `${is}; ${progress.failed}`);
   return {
     do: 'act',
     rung: `stop ${wave.n}`,
@@ -578,13 +582,21 @@ const endOfWave = (wave: Attempt<StartStep>, seen: Seen, look: Look<Options>, is
       from: service.desired,
       ...back,
       tasks,
-      keep: true,
+      keep: keepersOf(leaving, scene),
       free: isKept(leaving, scene),
     },
     continues: true,
     plan: `want ${from} again: ${leaving.length} of ${service.name} in ${Object.keys(tasks).join(', ')} are scaled in, the others are kept from that for ${span(KEPT)}`,
     because: `${is}; what was started serves`,
   };
+};
+
+/** A record has so much room for each wave. */
+const MOST_NAMED = 200;
+const keepersOf = (leaving: readonly string[], { picture }: Scene): StopStep['keep'] => {
+  // What is about to run is among them.
+  const stay = picture.wanted.filter((t) => !leaving.includes(t.arn));
+  return stay.length > MOST_NAMED || stay.map((t) => shortOf(t.arn));
 };
 
 const isKept = (arns: readonly string[], { protections }: Scene): boolean => arns.some((arn) => arn in protections);
@@ -644,29 +656,30 @@ const launch = (launched: Launched): Json => {
   return launched;
 };
 
+const readKeepers = async (
+  service: string,
+  { leaving, to }: { readonly leaving: readonly string[]; readonly to: number },
+  containers: Ports['containers'],
+): Promise<readonly string[]> => {
+  const all = await containers.tasksOf({ cluster: clusterOf(service), name: shortOf(service) });
+  const running = all.filter((t) => t.desired === 'RUNNING' && t.status === 'RUNNING').map((t) => shortOf(t.arn));
+  const stay = running.filter((id) => !leaving.includes(id));
+  if (stay.length < to)
+    throw new Refused('fewer-meanwhile', `only ${stay.length} of ${shortOf(service)} would be left, not ${to}`);
+  return stay;
+};
+
 /** Those that stay are kept from it first: which go is not left to ECS. */
 const scaleIn = async (
   { service, from, to, tasks, keep, free, placement }: Omit<StopStep, 'do' | 'of' | 'tries'>,
   containers: Ports['containers'],
 ): Promise<Json> => {
   if (keep) {
-    const cluster = clusterOf(service);
-    const all = await containers.tasksOf({ cluster, name: shortOf(service) });
-    const leaving = new Set(Object.values(tasks).flat());
-    const wanted = all.filter((t) => t.desired === 'RUNNING');
-    const stay = wanted.filter((t) => t.status === 'RUNNING' && !leaving.has(shortOf(t.arn)));
-    const go = wanted.filter((t) => leaving.has(shortOf(t.arn)));
-    if (stay.length < to)
-      throw new Refused('fewer-meanwhile', `only ${stay.length} of ${shortOf(service)} would be left, not ${to}`);
-    if (free)
-      await containers.protect(
-        go.map((t) => t.arn),
-        undefined,
-      );
-    await containers.protect(
-      stay.map((t) => t.arn),
-      KEPT,
-    );
+    const leaving = Object.values(tasks).flat();
+    const stay = keep === true ? await readKeepers(service, { leaving, to }, containers) : keep;
+    const arnOf = (id: string): string => service.replace(/:service\/.*/, `:task/${clusterOf(service)}/${id}`);
+    if (free) await containers.protect(leaving.map(arnOf), undefined);
+    await containers.protect(stay.map(arnOf), KEPT);
   }
   try {
     await containers.scale(service, { expected: from, desired: to, ...(placement ? { placement } : {}) });

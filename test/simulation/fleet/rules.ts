@@ -153,9 +153,13 @@ const neverBelow: Rule = ({ input, target, remediation }, { world }) => {
   const service = cluster?.services.get(name);
   if (remediation !== 'service-uneven-zones' || desiredCount === undefined || !cluster || !service) return undefined;
   if (desiredCount >= service.desired || service.deployments.length > 1) return undefined;
-  const open = runningTasks(cluster, service).filter((t) => (t.protectedUntil ?? 0) <= world.clock.now());
+  const running = runningTasks(cluster, service);
+  // Of one that has just come ECS may not know yet, and so not keep it.
+  const isKnown = (t: Task) => world.clock.now() - (t.startedAt ?? 0) >= minutes(2);
+  const open = running.filter((t) => (t.protectedUntil ?? 0) <= world.clock.now() && isKnown(t)).length;
   const go = service.desired - desiredCount;
-  return open.length <= go ? undefined : `${open.length} are not kept from it, and ${go} go`;
+  // Of those that stay one may have died, and ECS's own rebalancing may have one more on its way.
+  return open <= go || running.length - open >= desiredCount ? undefined : `${open} are not kept from it, and ${go} go`;
 };
 /** One goes only while so many as are wanted without it serve beside it. */
 const othersServeFor: Rule = (sent, { world, isUnsettled }) => {
