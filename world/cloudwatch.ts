@@ -6,6 +6,7 @@ import { checkGroups } from './autoscaling.ts';
 import { type Metric, metricOperations } from './metrics.ts';
 import { publishHostMetrics, publishServiceMetrics } from './publish.ts';
 import { defineService, jsonWords, type Operations } from './service.ts';
+import { trackTargets } from './serviceScaling.ts';
 import type { World } from './world.ts';
 
 export type { AlarmAction } from './alarms.ts';
@@ -36,6 +37,7 @@ export const startMetrics = (world: World) => {
     evaluateAlarms(world);
     publishHostMetrics(world);
     publishServiceMetrics(world);
+    trackTargets(world);
     checkGroups(world);
     clock.at((Math.floor(clock.now() / MINUTE) + 1) * MINUTE, tick);
   };

@@ -11,6 +11,7 @@ import { kmsService } from './kms.ts';
 import { logsService } from './logs.ts';
 import { s3Service } from './s3.ts';
 import type { Service } from './service.ts';
+import { applicationAutoScalingService } from './serviceScaling.ts';
 import { ssmService } from './ssm.ts';
 import { stsService } from './sts.ts';
 
@@ -20,6 +21,7 @@ export const services: readonly Service[] = [
   cloudWatchService,
   cloudTrailService,
   autoScalingService,
+  applicationAutoScalingService,
   ecsService,
   ecrService,
   elbService,

@@ -20,6 +20,7 @@ import { createRandom, type Random } from './random.ts';
 import type { Recorder } from './recorder.ts';
 import { createS3State, type S3State } from './s3.ts';
 import { AwsError, type Call, ReplyLost, type Service } from './service.ts';
+import { createServiceScalingState, type ServiceScalingState } from './serviceScaling.ts';
 import { services } from './services.ts';
 import { createSsmState, type SsmState } from './ssm.ts';
 
@@ -90,6 +91,7 @@ export type World = {
   readonly cloudwatch: CloudWatchState;
   readonly cloudtrail: CloudTrailState;
   readonly autoscaling: AutoScalingState;
+  readonly serviceScaling: ServiceScalingState;
   readonly ecs: EcsState;
   readonly elb: ElbState;
   readonly logs: LogsState;
@@ -159,6 +161,7 @@ export const createWorld = ({
     cloudwatch,
     cloudtrail: createCloudTrailState(),
     autoscaling: createAutoScalingState(),
+    serviceScaling: createServiceScalingState(),
     ecs: createEcsState(),
     elb: createElbState(),
     logs: createLogsState(),

@@ -55,6 +55,8 @@ const NOT_FOUND = new Set([
   'ClusterNotFoundException',
   'ServiceNotFoundException',
   'ServiceNotActiveException',
+  // Application Auto Scaling: a scalable target.
+  'ObjectNotFoundException',
   'TargetGroupNotFound',
   'RepositoryNotFoundException',
   'TargetGroupNotFoundException',

@@ -43,6 +43,7 @@ export const awsPorts = (options: HostOptions, fleet?: FleetReads): Ports => ({
   buckets: lazily(() => import('./buckets.ts').then((m) => m.s3Buckets(options))),
   groups: lazily(() => import('./groups.ts').then((m) => ({ ...m.autoScalingGroups(options), ...fleet?.groups }))),
   containers: lazily(() => import('./ecs.ts').then((m) => m.ecsContainers(options))),
+  serviceScaling: lazily(() => import('./serviceScaling.ts').then((m) => m.applicationScaling(options))),
   loadBalancers: lazily(() => import('./loadBalancers.ts').then((m) => m.elbLoadBalancers(options))),
   watches: lazily(() => import('./watches.ts').then((m) => m.cloudWatchWatches(options))),
   registry: lazily(() => import('./registry.ts').then((m) => m.ecrRegistry(options))),

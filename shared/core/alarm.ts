@@ -1,7 +1,7 @@
 /** What an alarm means: its metric names the trouble, its dimensions name the target. Used by the hook and by the survey. */
 import { InvalidInput } from './errors.ts';
 import type { Signal, SignalKind } from './signal.ts';
-import { instanceTarget, partitionOf, serviceTarget, type Target, targetOf } from './target.ts';
+import { groupTarget, instanceTarget, partitionOf, serviceTarget, type Target, targetOf } from './target.ts';
 import type { Time } from './time.ts';
 
 export interface AlarmMetric {
@@ -35,11 +35,16 @@ const named =
 const service: Namer = (where, { ClusterName, ServiceName }) =>
   ClusterName && ServiceName ? serviceTarget(where, ClusterName, ServiceName) : undefined;
 
+const scalingGroup: Namer = (where, { InstanceId, AutoScalingGroupName }) =>
+  InstanceId === undefined && AutoScalingGroupName ? groupTarget(where, AutoScalingGroupName) : undefined;
+
 /** Steward's own alarm on an agent's silence watches the metric of memory: its name says what it means. */
 const OWN_SILENT = /^steward\/[^/]+\/(i-[0-9a-f]+)\/agent silent$/;
 
+type Meaning = readonly [SignalKind, Namer];
+
 /** Metric → trouble and target. Names: CloudWatch agent (`CWAgent`), AWS/EC2, AWS/RDS, AWS/ApplicationELB, ECS/ContainerInsights. */
-const METRICS: Readonly<Record<string, readonly [SignalKind, Namer]>> = {
+const METRICS: Readonly<Record<string, Meaning>> = {
   disk_used_percent: ['disk.space-low', instance],
   disk_free: ['disk.space-low', instance],
   disk_inodes_free: ['disk.inodes-low', instance],
@@ -55,8 +60,17 @@ const METRICS: Readonly<Record<string, readonly [SignalKind, Namer]>> = {
   RunningTaskCount: ['container-service.failing', service],
   RestartCount: ['container-service.failing', service],
   FreeStorageSpace: ['database.storage-low', named('rds', 'db:', 'DBInstanceIdentifier')],
+  RequestCountPerTarget: ['capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
+  TargetConnectionErrorCount: ['capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
   UnHealthyHostCount: ['load-balancer.unhealthy-hosts', named('elasticloadbalancing', '', 'TargetGroup')],
 };
+
+/** Of other things than an instance the same metric names another trouble. */
+const OF_OTHERS: Readonly<Record<string, Meaning>> = {
+  CPUUtilization: ['capacity.short', (where, d) => service(where, d) ?? scalingGroup(where, d)],
+};
+const meaningsOf = (name: string): readonly Meaning[] =>
+  [METRICS, OF_OTHERS].flatMap((of) => (Object.hasOwn(of, name) && of[name] ? [of[name]] : []));
 
 /**
  * The signals of an alarm in ALARM: one for each target that its metrics name. An alarm that names nothing (composite, metric math over
@@ -69,11 +83,12 @@ export const signalsOfAlarm = (alarm: Alarm): readonly Signal[] => {
   const own = silent ? [{ kind: 'log-agent.silent' as const, target: instanceTarget(where, silent) }] : undefined;
   const known =
     own ??
-    alarm.metrics.flatMap((m) => {
-      const [kind, name] = (Object.hasOwn(METRICS, m.name) ? METRICS[m.name] : undefined) ?? [];
-      const target = name?.(where, m.dimensions);
-      return kind && target ? [{ kind, target }] : [];
-    });
+    alarm.metrics.flatMap((m) =>
+      meaningsOf(m.name).flatMap(([kind, name]) => {
+        const target = name(where, m.dimensions);
+        return target ? [{ kind, target }] : [];
+      }),
+    );
   const unique = known.filter(
     (a, i) => known.findIndex((b) => b.kind === a.kind && b.target.arn === a.target.arn) === i,
   );

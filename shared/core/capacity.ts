@@ -16,6 +16,8 @@ export interface Capacity extends Level {
   readonly ceiling: number | undefined;
   /** In service, or running. */
   readonly there: number;
+  /** Something scales it by itself above the floor: what is wanted is its affair. */
+  readonly scaled: boolean;
 }
 
 export const levelOf = ({ floor, wanted }: Level): Level => ({ floor, wanted });
@@ -37,12 +39,17 @@ const STEP = 10;
 
 /**
  * One step down to a floor of `to`. What stands on the floor goes with it, slowly, and not below what was wanted before; what something else holds above the floor
- * stays where it is, so the floor is taken away at once.
+ * stays where it is, so the floor is taken away at once. Of what scales by itself only the floor goes down, slowly too.
  */
-export const lowered = ({ floor, wanted }: Level, former: Level, to: number): Level => {
+export const lowered = (
+  { floor, wanted, scaled }: Level & Pick<Capacity, 'scaled'>,
+  former: Level,
+  to: number,
+): Level => {
+  const next = floor - Math.max(1, Math.floor(floor / STEP));
+  if (scaled) return { floor: Math.max(to, next), wanted };
   if (wanted > floor) return { floor: to, wanted };
   const bottom = Math.max(to, former.wanted);
-  const next = floor - Math.max(1, Math.floor(floor / STEP));
   return next > bottom ? { floor: next, wanted: next } : { floor: to, wanted: Math.min(bottom, wanted) };
 };
 

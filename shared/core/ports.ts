@@ -15,6 +15,7 @@ import type { Health } from './issues.ts';
 import type { LoadBalancers } from './loadBalancers.ts';
 import type { LogGroups } from './logs.ts';
 import type { Registry } from './registry.ts';
+import type { ServiceScalings } from './serviceScaling.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
 import type { Trails } from './trails.ts';
@@ -234,6 +235,7 @@ export interface Ports {
   readonly buckets: Buckets;
   readonly groups: Groups;
   readonly containers: Containers;
+  readonly serviceScaling: ServiceScalings;
   readonly loadBalancers: LoadBalancers;
   readonly watches: Watches;
   readonly web: Web;

@@ -3,6 +3,7 @@ import type { ContainerInstance, ContainerService, ContainerTask, Deployment } f
 import { NotFound, Refused } from './errors.ts';
 import type { TargetHealth } from './loadBalancers.ts';
 import type { Ports } from './ports.ts';
+import { serviceTarget, type Target } from './target.ts';
 import { minutes, type Time } from './time.ts';
 
 /** Why a task did not go on, where it should have: killed for want of memory, ended by itself, failed its health checks, never started. */
@@ -196,3 +197,13 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/capacity is unavailable/i, 'give the service subnets in another zone, or another capacity provider'],
   [/constraint|attribute/i, 'look at the placement constraints of the service and the attributes of the instances'],
 ];
+
+/** The services that have this target group. */
+export const servicesBehind = async (group: Target, { containers, where }: Ports): Promise<readonly Target[]> => {
+  const found: Target[] = [];
+  for await (const { cluster, services } of clustersWithServices(containers))
+    for (const { name, targetGroups } of services)
+      if (targetGroups.some((t) => t.arn === group.arn || t.alternate === group.arn))
+        found.push(serviceTarget(where, cluster, name));
+  return found;
+};

@@ -42,6 +42,8 @@ export type SignalKind =
   | 'container-service.gone'
   /** A deployment has begun, or is over. */
   | 'container-service.deployed'
+  /** It is busy, or requests are turned away before it. */
+  | 'capacity.short'
   /** A person wants more of it. */
   | 'capacity.wanted'
   /** More instances of an Auto Scaling group are in one zone than need be. */

@@ -6,15 +6,38 @@ import { groupArn, type ScalingGroup } from '../core/groups.ts';
 import type { Attempt, Wish } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Metric, Ports, Traits } from '../core/ports.ts';
-import { defineRemediation, type Effect, type Group, type Look } from '../core/remediation.ts';
-import { shortOf } from '../core/services.ts';
-import { idOf, partitionOf, type Target } from '../core/target.ts';
-import { hours, iso, minutes, seconds, span } from '../core/time.ts';
+import { defineRemediation, type Effect, type Group, type Look, type Scan } from '../core/remediation.ts';
+import type { ServiceScaling } from '../core/serviceScaling.ts';
+import { servicesBehind, shortOf } from '../core/services.ts';
+import type { Signal } from '../core/signal.ts';
+import { idOf, partitionOf, serviceTarget, type Target } from '../core/target.ts';
+import { hours, iso, minutes, seconds, span, type Time } from '../core/time.ts';
 import { usdPerMonthOf, usdPerMonthOfTask } from '../core/units.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 import { plural } from '../core/words.ts';
 
 const options = z.strictObject({
+  usedPercent: option(
+    z.int().check(z.gte(50), z.lte(100)),
+    85,
+    'So much of its CPU in use for ten minutes is an overload',
+  ),
+  maxFactor: option(
+    z.number().check(z.gte(1), z.lte(20)),
+    3,
+    'Without a person’s wish it is raised to at most so many times what was wanted before',
+  ),
+  patienceMinutes: option(
+    z.int().check(z.gte(1), z.lte(120)),
+    10,
+    'So long what scales it by itself may do so; and so long a step may take to show in its CPU',
+  ),
+  unasked: option(z.boolean(), false, 'May it raise what costs money without asking? Within the cost cap'),
+  survey: option(
+    z.boolean(),
+    true,
+    'Look every five minutes how busy the services and groups are. CloudWatch bills about $0.09 a month for each',
+  ),
   easyPercent: option(
     z.int().check(z.gte(10), z.lte(90)),
     60,
@@ -37,10 +60,13 @@ type Options = z.output<typeof options>;
 type Change = { readonly from: Level; readonly to: Level; readonly since: number; readonly again: number };
 type Step =
   | (Change & {
-      readonly do: 'raise' | 'lower';
-      readonly what: 'group' | 'service';
+      readonly do: 'raise' | 'lower' | 'start';
+      /** `minimum`: of what scales the service by itself. */
+      readonly what: 'group' | 'service' | 'minimum';
       /** Name of the group, ARN of the service. */
       readonly of: string;
+      /** ARN of its scalable target; or empty. */
+      readonly by: string;
       /** What was there before all this. */
       readonly former: Level;
     })
@@ -67,8 +93,10 @@ interface Seen {
   /** Of one more, a month; and what that is. NaN: not known. */
   readonly usd: number;
   readonly one: string;
-  /** Average of its CPU in the latest five minutes. Undefined: no datapoint came lately. */
-  readonly used: number | undefined;
+  /** Averages of its CPU in the latest periods of five minutes, oldest first. */
+  readonly cpu: readonly number[];
+  /** Scales the service by itself; of those that have a policy. */
+  readonly scaling: ServiceScaling | undefined;
   /** Of ECS tasks whose instances nothing but this adds. */
   readonly hosts: Hosts | undefined;
 }
@@ -76,23 +104,20 @@ interface Seen {
 // ---- observe ----------------------------------------------------------------------------------------------------------------------------
 
 const isGroup = ({ arn }: Target): boolean => arn.includes(':autoscaling:');
-/** Without a wish, and before anything was done, nothing is looked into. */
-const isAsked = ({ wish, attempts }: Look<Options>): boolean => wish !== undefined || attempts.length > 0;
-
 const observe = (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> =>
   isGroup(target) ? ofGroup(target, ports, look) : ofService(target, ports, look);
 
-const usedLately = async (
+const cpuLately = async (
   { metrics }: Ports,
   metric: Pick<Metric, 'namespace' | 'dimensions'>,
   now: number,
-): Promise<number | undefined> => {
-  const range = { from: now - minutes(15), to: now, period: minutes(5) };
+): Promise<readonly number[]> => {
+  const range = { from: now - minutes(20), to: now, period: minutes(5) };
   const [points = []] = await metrics.exactly([{ ...metric, name: 'CPUUtilization' }], range);
-  return points.at(-1)?.value;
+  return points.map((p) => p.value);
 };
 
-const UNASKED = { usd: Number.NaN, one: '', used: undefined, hosts: undefined };
+const UNSEEN = { usd: Number.NaN, one: '', cpu: [], scaling: undefined, hosts: undefined };
 
 const ofGroup = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const name = idOf(target);
@@ -100,7 +125,7 @@ const ofGroup = async (target: Target, ports: Ports, look: Look<Options>): Promi
   if (!found) throw new NotFound(`there is no Auto Scaling group ${name}`);
   const uncovered = look.uncovered(found.tags);
   const bare: Seen = {
-    ...UNASKED,
+    ...UNSEEN,
     target,
     tags: found.tags,
     uncovered,
@@ -112,6 +137,7 @@ const ofGroup = async (target: Target, ports: Ports, look: Look<Options>): Promi
       wanted: found.desired,
       ceiling: found.max,
       there: found.inService,
+      scaled: false,
     },
     blocked: found.suspended.includes('Launch')
       ? {
@@ -120,14 +146,14 @@ const ofGroup = async (target: Target, ports: Ports, look: Look<Options>): Promi
         }
       : undefined,
   };
-  if (uncovered !== undefined || !isAsked(look)) return bare;
-  const [traits, used] = await Promise.all([
+  if (uncovered !== undefined) return bare;
+  const [traits, cpu] = await Promise.all([
     dearest(found.types, target, ports),
-    usedLately(ports, { namespace: 'AWS/EC2', dimensions: { AutoScalingGroupName: name } }, look.now),
+    cpuLately(ports, { namespace: 'AWS/EC2', dimensions: { AutoScalingGroupName: name } }, look.now),
   ]);
   return {
     ...bare,
-    used,
+    cpu,
     usd: traits ? usdPerMonthOf(traits, target.region) : Number.NaN,
     one: traits?.type ?? 'instance',
   };
@@ -155,19 +181,12 @@ const ofService = async (target: Target, ports: Ports, look: Look<Options>): Pro
   if (service?.status !== 'ACTIVE') throw new NotFound(`there is no service ${target.arn}, or it is being deleted`);
   const uncovered = look.uncovered(service.tags);
   const bare: Seen = {
-    ...UNASKED,
+    ...UNSEEN,
     target,
     tags: service.tags,
     uncovered,
     group: { id: `services/${cluster}`, size: 1, zones: {} },
-    capacity: {
-      name: `${cluster}/${service.name}`,
-      unit: 'task',
-      floor: service.desired,
-      wanted: service.desired,
-      ceiling: undefined,
-      there: service.running,
-    },
+    capacity: capacityOf(service, undefined),
     blocked:
       service.strategy === 'DAEMON'
         ? {
@@ -176,34 +195,55 @@ const ofService = async (target: Target, ports: Ports, look: Look<Options>): Pro
           }
         : undefined,
   };
-  if (uncovered !== undefined || !isAsked(look)) return bare;
+  if (uncovered !== undefined) return bare;
   const definition = service.deployments.find((d) => d.status === 'PRIMARY')?.definition;
   const dimensions = { ClusterName: cluster, ServiceName: service.name };
-  const [shape, used] = await Promise.all([
+  const [shape, cpu, scaling] = await Promise.all([
     definition ? ports.containers.definition(definition) : undefined,
-    usedLately(ports, { namespace: 'AWS/ECS', dimensions }, look.now),
+    cpuLately(ports, { namespace: 'AWS/ECS', dimensions }, look.now),
+    ports.serviceScaling.describe(service),
   ]);
   const own = service.launchType === 'EC2' && service.providers.length === 0 && shape;
-  return {
+  const seen: Seen = {
     ...bare,
-    used,
+    capacity: capacityOf(service, scaling),
+    cpu,
+    scaling: scaling && scaling.policies.length > 0 ? scaling : undefined,
     // On instances of its own a task costs what they cost; where a capacity provider adds them, not more than on Fargate.
     usd: own ? 0 : shape ? usdPerMonthOfTask(shape, target.region) : Number.NaN,
     one: `task of ${shape?.room.cpu ?? '?'} CPU units and ${shape?.room.memory ?? '?'} MiB${isServerless(service) ? ' on Fargate' : ''}`,
-    hosts: own ? await hostsOf(service, shape, target, ports, look) : undefined,
+  };
+  return own ? { ...seen, hosts: await hostsOf(service, shape, seen, ports, look) } : seen;
+};
+
+/** Where nothing moves it by itself, what is wanted is the floor. */
+const capacityOf = (
+  { cluster, name, desired, running }: ContainerService,
+  scaling: ServiceScaling | undefined,
+): Capacity => {
+  const scaled = scaling !== undefined && scaling.policies.length > 0;
+  return {
+    name: `${cluster}/${name}`,
+    unit: 'task',
+    floor: scaled ? scaling.min : desired,
+    wanted: desired,
+    ceiling: scaling?.max,
+    there: running,
+    scaled,
   };
 };
 
 const hostsOf = async (
   service: ContainerService,
   shape: TaskShape,
-  target: Target,
+  seen: Seen,
   ports: Ports,
   look: Look<Options>,
 ): Promise<Hosts> => {
+  const { target } = seen;
   const all = await ports.containers.instances(service.cluster);
   const open = all.filter((i) => i.status === 'ACTIVE');
-  const missing = Math.max(0, (look.wish?.to ?? 0) - service.running - service.pending);
+  const missing = Math.max(0, (look.wish?.to ?? moreOf(seen, look)) - service.running - service.pending);
   const one = { room: shape.room } as Parameters<typeof homeless>[0][number];
   const without = homeless(
     Array.from({ length: missing }, () => one),
@@ -231,33 +271,54 @@ const hostsOf = async (
 // ---- what is seen -----------------------------------------------------------------------------------------------------------------------
 
 type Past = readonly Attempt<Step>[];
-type Moved = Attempt<Extract<Step, { do: 'raise' | 'lower' }>>;
+type Moved = Attempt<Exclude<Step, { do: 'hosts' }>>;
 const moves = ({ attempts }: Look<Options>): readonly Moved[] =>
   (attempts as Past).filter((a): a is Moved => a.step.do !== 'hosts' && a.undoes === undefined);
-/** Those that are known to have been carried out. */
-const made = (look: Look<Options>): readonly Moved[] => moves(look).filter((a) => a.effect === 'effective');
+/** Changes of the floor that are known to have been carried out. */
+const made = (look: Look<Options>): readonly Moved[] =>
+  moves(look).filter((a) => a.step.do !== 'start' && a.effect === 'effective');
 const formerOf = ({ capacity }: Seen, look: Look<Options>): Level => made(look)[0]?.step.former ?? levelOf(capacity);
-const isInForce = ({ until }: Wish, { now }: Look<Options>): boolean => until === undefined || now < until;
 const isJudged = ({ attempts }: Look<Options>): boolean => {
   const last = attempts.at(-1);
   const ran = last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous';
   return !ran || last.effect !== undefined || last.undoes !== undefined;
 };
 
+/** What is to be there, and until when. `since` tells one time from another. */
+interface Aim {
+  readonly to: number;
+  readonly since: Time;
+  readonly until?: Time;
+}
+const aimOf = ({ at, to, until }: Wish): Aim => ({ to, since: at, ...(until === undefined ? {} : { until }) });
+const isInForce = ({ until }: Pick<Aim, 'until'>, { now }: Look<Options>): boolean =>
+  until === undefined || now < until;
+
+const isBusy = ({ cpu }: Pick<Seen, 'cpu'>, { options: o }: Pick<Look<Options>, 'options'>): boolean =>
+  cpu.length >= 2 && cpu.slice(-2).every((used) => used >= o.usedPercent);
+
+/** Half as many again, within what it may be. */
+const moreOf = (seen: Seen, look: Look<Options>): number => {
+  const { wanted, ceiling = Number.POSITIVE_INFINITY } = seen.capacity;
+  const most = Math.min(ceiling, Math.floor(formerOf(seen, look).wanted * look.options.maxFactor));
+  return Math.min(most, wanted + Math.max(1, Math.ceil(wanted / 2)));
+};
+
 const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
-  const { capacity: c, uncovered } = seen;
+  const { capacity: c, uncovered, cpu } = seen;
   const { wish } = look;
   if (uncovered !== undefined || !isJudged(look)) return false;
-  if (!wish) return true;
-  if (made(look).length === 0) return !isInForce(wish, look) || c.floor >= wish.to;
-  if (!isInForce(wish, look)) return c.floor <= formerOf(seen, look).floor;
+  const isBack = c.floor <= formerOf(seen, look).floor;
+  if (!wish) return isBack && cpu.length > 0 && !isBusy(seen, look);
+  if (made(look).length === 0) return !isInForce(wish, look) || (c.floor >= wish.to && c.wanted >= wish.to);
+  if (!isInForce(wish, look)) return isBack;
   return wish.until === undefined && c.floor === goalOf(seen, wish, look) && c.there >= wish.to;
 };
 
 /** The floor that is to be now. */
-const goalOf = (seen: Seen, wish: Wish, look: Look<Options>): number => {
+const goalOf = (seen: Seen, aim: Pick<Aim, 'to' | 'until'>, look: Look<Options>): number => {
   const { floor } = formerOf(seen, look);
-  return isInForce(wish, look) ? Math.max(floor, wish.to) : floor;
+  return isInForce(aim, look) ? Math.max(floor, aim.to) : floor;
 };
 
 const wishText = ({ by, to, until, why }: Wish): string =>
@@ -272,13 +333,20 @@ const addedHosts = (look: Look<Options>): string => {
     : '';
 };
 
-const describe = ({ capacity: c, uncovered }: Seen, look: Look<Options>): string => {
+const describe = (seen: Seen, look: Look<Options>): string => {
+  const { capacity: c, uncovered, cpu } = seen;
   if (uncovered !== undefined) return `${c.name} is not looked into: ${uncovered}`;
   const most = c.ceiling === undefined ? '' : `, at most ${c.ceiling}`;
   const levels = c.floor === c.wanted ? `${c.wanted} wanted` : `${c.wanted} wanted, at least ${c.floor}`;
   const is = `${c.name}: ${levels}${most}; ${plural(c.there, c.unit)} ${c.there === 1 ? 'runs' : 'run'}`;
-  if (!look.wish) return `${is}; nobody wants more`;
-  return `${is}; ${isInForce(look.wish, look) ? wishText(look.wish) : `the time of ${look.wish.by} is over`}${addedHosts(look)}`;
+  if (look.wish)
+    return `${is}; ${isInForce(look.wish, look) ? wishText(look.wish) : `the time of ${look.wish.by} is over`}${addedHosts(look)}`;
+  const used = cpu.at(-1);
+  if (used === undefined) return `${is}; how much of its CPU is used cannot be seen`;
+  if (isBusy(seen, look)) return `${is}; ${Math.round(used)} % of its CPU are used${addedHosts(look)}`;
+  return made(look).length > 0
+    ? `${is}; it is not busy any more${addedHosts(look)}`
+    : `${is}; its CPU is not busy: whatever it fails of, more of it would not help`;
 };
 
 // ---- decide -----------------------------------------------------------------------------------------------------------------------------
@@ -289,6 +357,8 @@ const COMES = minutes(15);
 const IDLE = minutes(10);
 /** What is still busy so long after its time seems to need that for good. */
 const STAYS = hours(6);
+/** After the last that was added, nothing is taken away for so long. */
+const CALM = minutes(20);
 const TRIES = 3;
 
 const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
@@ -298,7 +368,6 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const is = describe(seen, look);
   if (!isJudged(look))
     return { do: 'wait', until: now + seconds(20), because: `${is}: ${look.attempts.at(-1)?.plan} does not show yet` };
-  if (!wish) return { do: 'nothing', because: is };
   const last = made(look).at(-1);
   if (last && last.step.to.floor !== c.floor && look.atWork !== undefined)
     return { do: 'wait', idle: true, until: now + minutes(1), because: `${is}; ${look.atWork} is at work on it` };
@@ -307,16 +376,22 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
       do: 'nothing',
       because: `${is}: Steward had set ${last.step.to.floor}, and somebody has changed that since: it is left as it is`,
     };
-  const goal = goalOf(seen, wish, look);
-  if (c.floor < goal) return raising(seen, goal, wish, look, is);
-  if (c.floor > goal) return lowering(seen, goal, wish, look, is);
-  return coming(seen, wish, look, is);
+  if (!wish) return unwished(seen, look, is);
+  const aim = aimOf(wish);
+  const goal = goalOf(seen, aim, look);
+  if (c.floor < goal) return raising(seen, goal, aim, look, is);
+  if (c.floor > goal) return lowering(seen, goal, aim, look, is);
+  return coming(seen, aim, look, is);
 };
 
 /** The floor is as it must be; what runs follows. */
-const coming = ({ capacity: c }: Seen, { to, until }: Wish, look: Look<Options>, is: string): Verdict<Step> => {
+const coming = (seen: Seen, aim: Aim, look: Look<Options>, is: string): Verdict<Step> => {
+  const { capacity: c } = seen;
   const { now } = look;
-  const asked = made(look).at(-1)?.reservedAt ?? look.openedAt;
+  const { to, until } = aim;
+  // A new minimum starts nothing by itself.
+  if (c.wanted < to) return changing(seen, 'start', { floor: c.floor, wanted: to }, aim, look, is);
+  const asked = moves(look).at(-1)?.reservedAt ?? look.openedAt;
   if (c.there >= to) return { do: 'wait', idle: true, until: Math.min(until ?? now + IDLE, now + IDLE), because: is };
   if (now - asked < COMES) return { do: 'wait', until: now + seconds(30), because: `${is}: the others are coming` };
   return {
@@ -326,6 +401,58 @@ const coming = ({ capacity: c }: Seen, { to, until }: Wish, look: Look<Options>,
   };
 };
 
+/** Nobody asked for it: it is busy, or was. */
+const unwished = (seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
+  const { capacity: c, cpu, scaling } = seen;
+  const { now, openedAt, options: o } = look;
+  const patience = minutes(o.patienceMinutes);
+  const last = moves(look).at(-1);
+  if (cpu.length === 0)
+    return now - openedAt < COMES
+      ? { do: 'wait', until: now + minutes(1), because: is }
+      : { do: 'escalate', because: is, remedy: lookAt(c) };
+  if (!isBusy(seen, look)) {
+    const aim = { to: 0, since: openedAt, until: (last?.reservedAt ?? now) + CALM };
+    return now < aim.until
+      ? { do: 'wait', idle: true, until: aim.until, because: `${is}; what was added stays for a while` }
+      : lowering(seen, formerOf(seen, look).floor, aim, look, is);
+  }
+  const aim = { to: c.floor, since: openedAt };
+  if (last && (c.wanted < c.floor || c.there < c.wanted)) return coming(seen, aim, look, is);
+  if (last && now - last.reservedAt < patience)
+    return {
+      do: 'wait',
+      until: now + minutes(1),
+      because: `${is}; ${last.plan}: that shows in its CPU within minutes`,
+    };
+  if (scaling && !scaling.suspended && c.wanted < scaling.max && now - openedAt < patience)
+    return {
+      do: 'wait',
+      until: now + minutes(1),
+      because: `${is}; ${scaling.policies.join(', ')} may raise it by itself, up to ${scaling.max}`,
+    };
+  const to = moreOf(seen, look);
+  return to > c.wanted ? raising(seen, to, { ...aim, to }, look, is) : atItsEnd(seen, look, is);
+};
+
+const atItsEnd = ({ capacity: c, target }: Seen, { options: o }: Look<Options>, is: string): Verdict<Step> =>
+  c.ceiling !== undefined && c.wanted >= c.ceiling
+    ? {
+        do: 'escalate',
+        because: `${is}: it is at its maximum of ${c.ceiling}`,
+        remedy: `raise its maximum, or find what takes its CPU: ${maximumOf(target, c)}`,
+      }
+    : {
+        do: 'escalate',
+        because: `${is}: that is ${o.maxFactor} times what was wanted before, and as much as the policy lets it add`,
+        remedy: `steward scale ${c.name} --to … --because …, or raise remediations.overload.maxFactor`,
+      };
+
+const maximumOf = (target: Target, { name, ceiling = 0 }: Capacity, to = ceiling * 2): string =>
+  isGroup(target)
+    ? `aws autoscaling update-auto-scaling-group --auto-scaling-group-name ${idOf(target)} --max-size ${to}`
+    : `aws application-autoscaling register-scalable-target --service-namespace ecs --scalable-dimension ecs:service:DesiredCount --resource-id service/${name} --max-capacity ${to}`;
+
 const lookAt = ({ name, unit }: Capacity): string => {
   const [group = '', of = ''] = name.split('/');
   return unit === 'instance'
@@ -333,61 +460,71 @@ const lookAt = ({ name, unit }: Capacity): string => {
     : `look at its events: aws ecs describe-services --cluster ${group} --services ${of}`;
 };
 
-const raising = (seen: Seen, goal: number, wish: Wish, look: Look<Options>, is: string): Verdict<Step> => {
-  const { capacity: c, blocked } = seen;
+const raising = (seen: Seen, goal: number, aim: Aim, look: Look<Options>, is: string): Verdict<Step> => {
+  const { capacity: c, blocked, target } = seen;
   if (blocked) return { do: 'escalate', because: `${is}; ${blocked.because}`, remedy: blocked.remedy };
   if (c.ceiling !== undefined && goal > c.ceiling)
     return {
       do: 'escalate',
       because: `${is}, which is more than its maximum`,
-      remedy: `raise its maximum, or ask for ${c.ceiling}: aws autoscaling update-auto-scaling-group --auto-scaling-group-name ${idOf(seen.target)} --max-size ${goal}`,
+      remedy: `raise its maximum, or ask for ${c.ceiling}: ${maximumOf(target, c, goal)}`,
     };
-  const again = moves(look).filter((a) => a.step.since === wish.at && a.step.to.floor === goal).length;
+  const again = moves(look).filter((a) => a.step.since === aim.since && a.step.to.floor === goal).length;
   if (again >= TRIES)
     return { do: 'escalate', because: `${is}; that was asked for ${again} times in vain`, remedy: lookAt(c) };
-  const room = roomFor(seen, goal, wish, look, is);
+  const room = roomFor(seen, goal, aim, look, is);
   if (typeof room !== 'number') return room;
-  return changing(seen, 'raise', raised(c, room), wish, look, is);
+  const to = raised(c, room);
+  return changing(seen, 'raise', c.scaled ? { floor: to.floor, wanted: c.wanted } : to, aim, look, is);
 };
+
+const whatOf = ({ target, scaling }: Seen, what: 'raise' | 'lower' | 'start') =>
+  isGroup(target) ? 'group' : scaling && what !== 'start' ? 'minimum' : 'service';
 
 const changing = (
   seen: Seen,
-  what: 'raise' | 'lower',
+  what: 'raise' | 'lower' | 'start',
   to: Level,
-  wish: Wish,
+  aim: Aim,
   look: Look<Options>,
   is: string,
 ): Verdict<Step> => {
-  const { capacity: c, target } = seen;
-  const again = moves(look).filter((a) => a.step.since === wish.at && a.step.to.floor === to.floor).length;
-  const more = to.wanted - c.wanted;
+  const { capacity: c, target, scaling } = seen;
   const step: Step = {
     do: what,
-    what: isGroup(target) ? 'group' : 'service',
+    what: whatOf(seen, what),
     of: isGroup(target) ? idOf(target) : target.arn,
+    by: scaling?.arn ?? '',
     from: levelOf(c),
     to,
     former: formerOf(seen, look),
-    since: wish.at,
-    again,
+    since: aim.since,
+    again: moves(look).filter((a) => a.step.since === aim.since && a.step.to.floor === to.floor).length,
   };
-  const levels =
-    to.floor === to.wanted && c.floor === c.wanted
-      ? `from ${c.wanted} to ${to.wanted}`
-      : `from at least ${c.floor} to at least ${to.floor}${more === 0 ? '' : `, from ${c.wanted} to ${to.wanted} wanted`}`;
+  const more = Math.max(to.floor, to.wanted) - c.wanted;
+  const cost = what === 'raise' && more > 0 && seen.usd !== 0 ? costOf(seen, more, aim, look) : undefined;
   return {
     do: 'act',
-    rung: `${what} ${to.floor}`,
+    rung: what === 'start' ? 'start' : `${what} ${to.floor}`,
     step,
-    plan: `${what} ${c.name} ${levels}`,
+    plan: `${what === 'start' ? 'raise' : what} ${c.name} ${levelsText(c, to)}`,
     because: is,
     ...(what === 'lower' ? { recovers: true, continues: true } : {}),
-    ...(more > 0 && seen.usd !== 0 ? { cost: costOf(seen, more, wish, look) } : {}),
+    ...(what === 'start' ? { continues: true } : {}),
+    ...(cost ? { cost } : {}),
+    ...(cost && !look.options.unasked && !look.wish ? { asks: 'it costs money' } : {}),
   };
 };
 
+const levelsText = (c: Capacity, to: Level): string => {
+  if (to.floor === to.wanted && c.floor === c.wanted) return `from ${c.wanted} to ${to.wanted}`;
+  const floor = to.floor === c.floor ? '' : `from at least ${c.floor} to at least ${to.floor}`;
+  const wanted = to.wanted === c.wanted ? '' : `from ${c.wanted} to ${to.wanted} wanted`;
+  return [floor, wanted].filter(Boolean).join(', ');
+};
+
 /** For as long as it lasts, the way down included; at most a month. */
-const costOf = ({ usd, one, capacity: c }: Seen, more: number, { to, until }: Wish, look: Look<Options>) => {
+const costOf = ({ usd, one, capacity: c }: Seen, more: number, { to, until }: Aim, look: Look<Options>) => {
   const down = minutes(look.options.lowerEveryMinutes) * stepsDown(to, c.wanted);
   const lasts = until === undefined ? hours(730) : Math.min(hours(730), until - look.now + down);
   return {
@@ -397,7 +534,7 @@ const costOf = ({ usd, one, capacity: c }: Seen, more: number, { to, until }: Wi
 };
 
 /** Up to how many there is room, or what comes first: instances below them. */
-const roomFor = (seen: Seen, goal: number, wish: Wish, look: Look<Options>, is: string): number | Verdict<Step> => {
+const roomFor = (seen: Seen, goal: number, aim: Aim, look: Look<Options>, is: string): number | Verdict<Step> => {
   const { hosts, capacity: c } = seen;
   if (!hosts || hosts.homeless === 0) return goal;
   const { group, registered, homeless: without } = hosts;
@@ -408,7 +545,7 @@ const roomFor = (seen: Seen, goal: number, wish: Wish, look: Look<Options>, is: 
   // Instances need minutes to boot and to join.
   if (group && since < COMES && Math.min(group.inService, registered) < group.desired)
     return { do: 'wait', until: look.now + seconds(30), because: `${short}; asg/${group.name} launches others` };
-  const act = addingHosts(seen, asked.length, wish, look, short);
+  const act = addingHosts(seen, asked.length, aim, look, short);
   // What fits is better than nothing.
   if (typeof act === 'string' && room > c.floor) return room;
   return typeof act === 'string'
@@ -424,7 +561,7 @@ const roomFor = (seen: Seen, goal: number, wish: Wish, look: Look<Options>, is: 
 const addingHosts = (
   { hosts, capacity: c, target }: Seen,
   again: number,
-  wish: Wish,
+  aim: Aim,
   look: Look<Options>,
   short: string,
 ): string | Verdict<Step> => {
@@ -443,10 +580,11 @@ const addingHosts = (
       of: group.name,
       from: { floor: group.min, wanted: group.desired },
       to: { floor: group.min, wanted },
-      since: wish.at,
+      since: aim.since,
       again,
     },
     cost: { usdPerMonth: more * usdPerMonthOf(traits, target.region), what: `${more} more ${traits.type}` },
+    ...(look.options.unasked || look.wish ? {} : { asks: 'it costs money' }),
     plan: `raise asg/${group.name} from ${group.desired} to ${wanted}, for ${plural(without, 'task')} of ${c.name} ${without === 1 ? 'has' : 'have'} no room`,
     because: short,
   };
@@ -461,20 +599,22 @@ const noHosts = ({ group, uncovered, each }: Hosts, { options: o }: Look<Options
   return each === 0 ? `no task fits on an instance of asg/${group.name}, or its types are not known` : undefined;
 };
 
-const lowering = (seen: Seen, goal: number, wish: Wish, look: Look<Options>, is: string): Verdict<Step> => {
-  const { capacity: c, used } = seen;
+const lowering = (seen: Seen, goal: number, aim: Aim, look: Look<Options>, is: string): Verdict<Step> => {
+  const { capacity: c, cpu } = seen;
   const { now, options: o } = look;
+  const used = cpu.at(-1);
   const next = lowered(c, formerOf(seen, look), goal);
-  if (next.wanted >= c.wanted) return changing(seen, 'lower', next, wish, look, is);
+  // What scales by itself sees to what it takes away.
+  if (next.wanted >= c.wanted && !c.scaled) return changing(seen, 'lower', next, aim, look, is);
   const at = (moves(look).at(-1)?.reservedAt ?? 0) + minutes(o.lowerEveryMinutes);
   if (now < at) return { do: 'wait', idle: true, until: at, because: `${is}; it goes down in steps` };
-  const would = used === undefined ? undefined : (used * c.there) / next.wanted;
-  if (would !== undefined && would <= o.easyPercent) return changing(seen, 'lower', next, wish, look, is);
+  const would = used === undefined ? undefined : (used * c.there) / Math.max(1, next.wanted);
+  if (c.scaled || (would !== undefined && would <= o.easyPercent)) return changing(seen, 'lower', next, aim, look, is);
   const why =
     would === undefined
       ? 'how much of its CPU is used cannot be seen'
       : `${next.wanted} would use ${Math.round(would)} % of their CPU, and ${o.easyPercent} % is what is allowed`;
-  return now - (wish.until ?? now) < STAYS
+  return now - (aim.until ?? now) < STAYS
     ? { do: 'wait', idle: true, until: now + IDLE / 2, because: `${is}; ${why}` }
     : {
         do: 'escalate',
@@ -485,41 +625,71 @@ const lowering = (seen: Seen, goal: number, wish: Wish, look: Look<Options>, is:
 
 // ---- act and effect ---------------------------------------------------------------------------------------------------------------------
 
-const set = async (step: Step, change: { from: Level; to: Level }, { groups, containers }: Ports): Promise<Json> => {
-  if (step.do === 'hosts' || step.what === 'group') await groups.resize(step.of, change);
-  else await containers.scale(step.of, { expected: change.from.wanted, desired: change.to.wanted });
-  return { of: step.of, ...change.to };
+type Writers = Pick<Ports, 'groups' | 'containers' | 'serviceScaling'>;
+const set = async (step: Step, { from, to }: { from: Level; to: Level }, ports: Writers): Promise<Json> => {
+  if (step.do === 'hosts' || step.what === 'group') await ports.groups.resize(step.of, { from, to });
+  else if (step.what === 'minimum') await ports.serviceScaling.setMin(step.of, { from: from.floor, to: to.floor });
+  else await ports.containers.scale(step.of, { expected: from.wanted, desired: to.wanted });
+  return { of: step.of, ...to };
 };
 
-const effect = (
-  { step, reservedAt, effect: was }: Attempt<Step>,
-  { capacity: c, hosts }: Seen,
-  { now }: Look<Options>,
-): Effect => {
+const shows = (step: Step, { capacity: c, hosts }: Seen): boolean => {
+  if (step.do === 'hosts') return hosts?.group?.name === step.of && hosts.group.desired >= step.to.wanted;
+  if (step.do === 'start') return c.wanted >= step.to.wanted;
+  return c.floor === step.to.floor && (step.do === 'lower' || c.wanted >= step.to.wanted || c.scaled);
+};
+
+const effect = ({ step, reservedAt, effect: was }: Attempt<Step>, seen: Seen, { now }: Look<Options>): Effect => {
   // It was so: what is otherwise since, somebody else has done.
   if (was === 'effective') return was;
-  const shows =
-    step.do === 'hosts'
-      ? hosts?.group?.name === step.of && hosts.group.desired >= step.to.wanted
-      : c.floor === step.to.floor && (step.do === 'lower' || c.wanted >= step.to.wanted);
-  if (shows) return 'effective';
+  if (shows(step, seen)) return 'effective';
   return now - reservedAt < minutes(2) ? 'pending' : 'ineffective';
+};
+
+// ---- survey -----------------------------------------------------------------------------------------------------------------------------
+
+const survey = async ({ metrics, where }: Ports, { now, options: o, firing }: Scan<Options>) => {
+  const alarmed = (await firing()).filter((s) => s.kind === 'capacity.short');
+  if (!o.survey) return alarmed;
+  const range = { from: now - minutes(20), to: now, period: minutes(5) };
+  const all = await metrics.all({ namespace: 'AWS/ECS', name: 'CPUUtilization' }, range);
+  const busy = all.flatMap(({ dimensions: { ClusterName, ServiceName }, points }): Signal[] => {
+    const cpu = points.map((p) => p.value);
+    if (!ClusterName || !ServiceName || !isBusy({ cpu }, { options: o })) return [];
+    const target = serviceTarget(where, ClusterName, ServiceName);
+    return [
+      {
+        kind: 'capacity.short',
+        target,
+        at: now,
+        cause: `survey: ${Math.round(cpu.at(-1) ?? 0)} % of the CPU of ${ClusterName}/${ServiceName} are used`,
+        // A new one each hour is enough for whoever looks into it already.
+        eventId: `survey:${target.arn}:busy@${iso(now).slice(0, 13)}`,
+        routine: true,
+      },
+    ];
+  });
+  return [...alarmed, ...busy];
 };
 
 export const overload = defineRemediation<Seen, Step, Options>({
   name: 'overload',
-  title: 'gives a service or an Auto Scaling group more at once, for a time, and takes it back slowly',
-  about: `At a person's word (\`steward scale asg/web --to 8 --for 2h --because …\`) the floor of an Auto Scaling group (its minimum and desired capacity) or of an ECS service (its desired count) is
-**raised** at once: within the group's own maximum, which is never raised, and within the cost cap, which counts the time that it lasts. Where the tasks of a service have no room on its instances,
-**hosts** come first: the desired capacity of their Auto Scaling group is raised, within its maximum; those are not taken away again, for nobody but ECS knows which are empty. When the time is over the
-floor is **lowered** to what it was, a tenth every ten minutes, and only while those that stay would not be busy. What somebody else has changed meanwhile is left as it is. It asks Auto Scaling and ECS
-themselves, whatever state the CloudFormation stack is in. \`steward undo\` takes all of it back at once. Without a wish it does nothing.`,
-  answers: ['capacity.wanted'],
+  title:
+    'gives an ECS service or an Auto Scaling group that is busy, or of which a person wants more, more at once, and takes it back slowly',
+  about: `At a person's word (\`steward scale asg/web --to 8 --for 2h --because …\`) the floor of an Auto Scaling group (its minimum and desired capacity) or of an ECS service (the minimum of what scales it
+by itself, and its desired count) is **raised** at once: within its own maximum, which is never raised, and within the cost cap, which counts the time that it lasts. By itself it does the same where a
+service or a group uses \`usedPercent\` of its CPU for ten minutes: half as many again at each step, to at most \`maxFactor\` times what was wanted; what scales it by itself has ten minutes for it
+first, and where that is at its maximum a person is told. What costs money it asks for, unless \`unasked\` lets it. Where the CPU is not busy nothing is added, whatever fails. Where the tasks of a service
+have no room on its instances, **hosts** come first: the desired capacity of their Auto Scaling group is raised, within its maximum; those are not taken away again, for nobody but ECS knows which are
+empty. When the time is over, or it is calm, the floor is **lowered** to what it was, a tenth every ten minutes, and only while those that stay would not be busy. What somebody else has changed meanwhile
+is left as it is. It asks Auto Scaling and ECS themselves, whatever state the CloudFormation stack is in. \`steward undo\` takes all of it back at once.`,
+  answers: ['capacity.short', 'capacity.wanted'],
   risk: 'harmless',
   targets: ['arn:*:autoscaling:*:*:autoScalingGroup:*', 'arn:*:ecs:*:*:service/*'],
   ladder: {
     hosts: 'instances below ECS tasks that have no room',
     raise: 'the floor, to what is wanted',
+    start: 'what a new minimum does not start by itself',
     lower: 'the floor again, in steps, when the time is over',
   },
   permissions: [
@@ -533,7 +703,12 @@ themselves, whatever state the CloudFormation stack is in. \`steward undo\` take
         'ecs:DescribeTaskDefinition',
         'ecs:ListContainerInstances',
         'ecs:DescribeContainerInstances',
+        'application-autoscaling:DescribeScalableTargets',
+        'application-autoscaling:DescribeScalingPolicies',
         'cloudwatch:GetMetricData',
+        'cloudwatch:ListMetrics',
+        'ecs:ListClusters',
+        'ecs:ListServices',
       ],
       resources: ['*'],
     },
@@ -549,23 +724,34 @@ themselves, whatever state the CloudFormation stack is in. \`steward undo\` take
       resources: ['arn:*:ecs:*:*:service/*'],
       whenTagged: 'aws:ResourceTag',
     },
+    // Of a service that carries the tag; its scalable target carries none.
+    {
+      for: 'act',
+      actions: ['application-autoscaling:RegisterScalableTarget'],
+      resources: ['arn:*:application-autoscaling:*:*:scalable-target/*'],
+    },
   ],
   options,
   attemptsPerDay: 20,
   inStorms: false,
   adds: true,
+  survey,
+  locate: { targetgroup: servicesBehind },
   observe,
   facts: ({ tags, group }) => ({ tags, group, zone: undefined }),
   describe,
   isHealthy,
   decide,
   act: (step, ports) => set(step, step, ports),
-  touches: (step, target) => (step.do === 'hosts' ? [groupArn(target, partitionOf(target.region), step.of)] : []),
+  touches: (step, target) =>
+    step.do === 'hosts' ? [groupArn(target, partitionOf(target.region), step.of)] : step.by === '' ? [] : [step.by],
   before: () => null,
   effect,
   undo: async ({ step }, ports) => {
     if (step.do === 'hosts')
       throw new Refused('no-undo', `tasks may run on what asg/${step.of} has launched: it is lowered by hand`);
-    return set(step, { from: step.to, to: step.former }, ports);
+    // What scales it by itself takes away what it no longer needs.
+    const what = step.do === 'start' && step.by !== '' ? 'minimum' : step.what;
+    return set({ ...step, what }, { from: step.to, to: step.former }, ports);
   },
 });

@@ -25,6 +25,7 @@ import {
   pictureOf,
   remedyOf,
   type ServiceView,
+  servicesBehind,
   shortOf,
   standingOf,
   undefinedIfRefused,
@@ -642,16 +643,6 @@ const ailing = async (
   const view = await viewOf(service, ports);
   const ill = view.tasks.filter((t) => t.desired === 'RUNNING' && standingOf(view, t) === 'unhealthy');
   return ill.length > 0 ? `${plural(ill.length, 'task')} unhealthy` : undefined;
-};
-
-/** The services that have this target group. */
-const servicesBehind = async (group: Target, { containers, where }: Ports): Promise<readonly Target[]> => {
-  const found: Target[] = [];
-  for await (const { cluster, services } of clustersWithServices(containers))
-    for (const { name, targetGroups } of services)
-      if (targetGroups.some((t) => t.arn === group.arn || t.alternate === group.arn))
-        found.push(serviceTarget(where, cluster, name));
-  return found;
 };
 
 export const serviceFailing = defineRemediation<Seen, Step, Options>({

@@ -1,6 +1,8 @@
 /** overload in the world: `steward scale` of Auto Scaling groups and ECS services. Each story ends with what runs, and what is said. */
 import { UpdateAutoScalingGroupCommand } from '@aws-sdk/client-auto-scaling';
 import { DeleteServiceCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs';
+import { signalMessage } from '../../events/steward/signal.ts';
+import { targetOf } from '../../shared/core/target.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import type { ScalingGroup } from '../../world/autoscaling.ts';
 import { addGroup } from '../../world/autoscaling.ts';
@@ -14,6 +16,7 @@ import {
 } from '../../world/clusters.ts';
 import { breakLoad } from '../../world/fleet.ts';
 import { makeInstance } from '../../world/instances.ts';
+import { type ScalableTarget, scaleService } from '../../world/serviceScaling.ts';
 import { createDesk } from '../cli/desk.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type AccountOptions, following } from './account.ts';
@@ -23,6 +26,12 @@ const MANAGED = { 'steward:managed': 'true' };
 /** What costs is tried elsewhere. */
 const RICH = {
   remediations: { [NAME]: { costCapUsdPerMonth: 100_000 }, 'service-uneven-zones': { mode: 'off' } },
+};
+const UNASKED = {
+  remediations: {
+    [NAME]: { unasked: true, costCapUsdPerMonth: 100_000 },
+    'service-uneven-zones': { mode: 'off' },
+  },
 };
 const WHY = ['--because', 'we are on television'];
 
@@ -350,5 +359,144 @@ describe('an ECS service', () => {
     await s.run(hours(5), s.over);
     expect(s.last()).toMatchObject({ end: 'healthy' });
     expect(s.running()).toBe(3);
+  });
+});
+
+describe('a service that Application Auto Scaling scales', () => {
+  const tracked = async (given: Partial<ScalableTarget> = {}, options: AccountOptions = {}) => {
+    const s = await service({ launchType: 'FARGATE' }, {}, options);
+    const target = scaleService(s.world, s.service, { min: 2, max: 10, tracks: 50, ...given });
+    // Half of what three tasks have.
+    s.service.demand = 384;
+    await s.run(minutes(20));
+    return { ...s, target };
+  };
+
+  test('its minimum is raised, and it is started; later only the minimum goes down, and what runs is its own affair', async () => {
+    const s = await tracked();
+    expect(await s.scale('--to', '6', '--for', '1h')).toMatchObject({ code: 0, err: '' });
+    await s.run(minutes(5));
+    expect([s.target.min, s.service.desired, s.running()]).toEqual([6, 6, 6]);
+    await s.run(minutes(50));
+    expect([s.target.min, s.service.desired]).toEqual([6, 6]);
+    await s.run(hours(3), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(words(s.rungs())).toEqual(['raise 6', 'start', 'lower 5', 'lower 4', 'lower 3', 'lower 2']);
+    await s.run(minutes(30));
+    expect([s.target.min, s.target.max]).toEqual([2, 10]);
+    expect(s.running()).toBe(3);
+  });
+
+  test('more than its maximum is declined, with the command that raises it', async () => {
+    const s = await tracked();
+    const said = await s.scale('--to', '12');
+    expect(said.code).toBe(3);
+    expect(said.err).toContain('register-scalable-target');
+    expect(said.err).toContain('--max-capacity 12');
+  });
+
+  test('undo puts the minimum back', async () => {
+    const s = await tracked();
+    await s.scale('--to', '6', '--for', '2h');
+    await s.run(minutes(10));
+    await s.steward('bob')('undo', s.last()?.id ?? '', '--yes');
+    await s.run(minutes(5), s.over);
+    expect(s.last()).toMatchObject({ end: 'undone' });
+    expect(s.target.min).toBe(2);
+  });
+
+  test('busy: it has its time first, and needs nobody', async () => {
+    const s = await tracked({}, { policy: UNASKED });
+    s.service.demand = 1400;
+    await s.run(hours(1));
+    expect(s.service.desired).toBeGreaterThan(8);
+    expect(s.incidents().filter((i) => i.remediation === NAME && i.attempts.length > 0)).toEqual([]);
+  });
+
+  test('busy at its maximum: a person is told, with the command', async () => {
+    const s = await tracked({ max: 4 }, { policy: UNASKED });
+    s.service.demand = 1200;
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.last()?.because).toContain('it is at its maximum of 4');
+    expect(s.last()?.remedy).toContain('--max-capacity 8');
+  });
+
+  test('busy, and it is suspended or too slow: its minimum is raised, and taken back when it is calm', async () => {
+    const s = await tracked({ suspended: true }, { policy: UNASKED });
+    s.service.demand = 1000;
+    await s.run(hours(1), () => s.running() >= 5);
+    expect(s.target.min).toBe(5);
+    await s.run(minutes(20));
+    s.service.demand = 300;
+    await s.run(hours(4), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.target.min).toBe(2);
+  });
+});
+
+describe('what is busy, and nobody asked', () => {
+  test('a service on Fargate without target tracking: it asks, for it costs; then half as many again, and back', async () => {
+    const s = await service({ launchType: 'FARGATE' });
+    s.service.demand = 900;
+    await s.run(hours(1), s.over);
+    expect(s.last()).toMatchObject({ state: 'asking', attempts: [] });
+    expect(s.last()?.because).toContain('must approve it, for it costs money: raise shop/web from 3 to 5');
+    await s.steward('alice')('approve', s.last()?.id ?? '', '--yes');
+    await s.run(minutes(10));
+    expect(s.running()).toBe(5);
+    s.service.demand = 100;
+    await s.run(hours(3), s.over);
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.running()).toBe(3);
+  });
+
+  test('it stays busy: to at most so many times what was wanted, then a person is told', async () => {
+    const s = await service({ launchType: 'FARGATE' }, {}, { policy: UNASKED });
+    s.service.demand = 10_000;
+    await s.run(hours(3), () => s.last()?.state === 'escalated');
+    expect(words(s.rungs())).toEqual(['raise 5', 'raise 8', 'raise 9']);
+    expect(s.last()?.because).toContain('that is 3 times what was wanted before');
+    expect(s.running()).toBe(9);
+  });
+
+  test('the cost cap ends it', async () => {
+    const policy = { remediations: { [NAME]: { unasked: true, costCapUsdPerMonth: 20 } } };
+    const s = await service({ launchType: 'FARGATE', cpu: 1024, memory: 2048 }, {}, { policy });
+    s.service.demand = 10_000;
+    await s.run(hours(2), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.last()?.because).toMatch(/^cost: it would cost /);
+  });
+
+  test('a group, by its alarm', async () => {
+    const s = await group({}, { policy: UNASKED });
+    s.busy(95);
+    await s.run(minutes(15));
+    const target = targetOf(
+      `arn:aws:autoscaling:${s.world.region}:${s.world.account}:autoScalingGroup:*:autoScalingGroupName/api`,
+    );
+    const signal = { kind: 'capacity.short' as const, target, at: s.clock.now(), cause: 'an alarm', eventId: 'busy-1' };
+    s.deliver(signalMessage(signal));
+    await s.run(minutes(5));
+    expect(s.api).toMatchObject({ min: 3, desired: 3 });
+  });
+
+  test('requests fail and its CPU is idle: nothing is added, and it says so', async () => {
+    const s = await service({ launchType: 'FARGATE', balanced: true }, {}, { policy: UNASKED });
+    const target = targetOf(s.targetGroup?.arn ?? '');
+    const signal = { kind: 'capacity.short' as const, target, at: s.clock.now(), cause: '5xx', eventId: 'errors-1' };
+    s.deliver(signalMessage(signal));
+    await s.run(minutes(30), s.over);
+    expect(s.last()).toMatchObject({ state: 'closed', attempts: [] });
+    expect(s.last()?.because).toContain('its CPU is not busy: whatever it fails of, more of it would not help');
+  });
+
+  test('a service without the tag is left alone', async () => {
+    const s = await service({ launchType: 'FARGATE', tags: {} }, {}, { policy: UNASKED });
+    s.service.demand = 10_000;
+    await s.run(hours(1));
+    expect(s.calls('UpdateService')).toEqual([]);
+    expect(s.last()).toBeUndefined();
   });
 });

@@ -36,6 +36,7 @@ import { impair, makeInstance } from '../../world/instances.ts';
 import { addKey } from '../../world/kms.ts';
 import { makeLogGroup } from '../../world/logs.ts';
 import { addBucket } from '../../world/s3.ts';
+import { scaleService } from '../../world/serviceScaling.ts';
 import { disableIo, loseVolume } from '../../world/volumeTroubles.ts';
 import { createDesk } from '../cli/desk.ts';
 import { clientsOf } from '../world/clients.ts';
@@ -428,6 +429,8 @@ const scaledThrough = async (): Promise<Account> => {
   const { account } = desk;
   const { cluster } = makeCluster(account.world, 'shop', { group: { max: 8 } });
   addService(account.world, cluster, 'web', { cpu: 1024, memory: 2048, tags: MANAGED });
+  const api = addService(account.world, cluster, 'api', { launchType: 'FARGATE', balanced: true, tags: MANAGED });
+  scaleService(account.world, api.service, { min: 1, tracks: 50 });
   await account.run(minutes(15));
   const scale = (what: string, to: string) =>
     desk.steward('alice')('scale', what, '--to', to, '--for', '20m', '--because', 'a test');
@@ -435,8 +438,19 @@ const scaledThrough = async (): Promise<Account> => {
   const of = (name: string) => account.incidents().find((i) => i.target.endsWith(name));
   await account.run(STEPS * 3, () => of('shop/web')?.state === 'closed');
   expect(await scale('asg/shop', '6')).toMatchObject({ code: 0, err: '' });
-  await account.run(STEPS, () => of('Name/shop')?.state === 'closed');
-  expect(['shop/web', 'Name/shop'].map((n) => of(n)?.end)).toEqual(['healthy', 'healthy']);
+  expect(await scale('shop/api', '4')).toMatchObject({ code: 0, err: '' });
+  account.deliver(
+    signalMessage({
+      kind: 'capacity.short',
+      target: targetOf(api.targetGroup?.arn ?? ''),
+      at: account.clock.now(),
+      cause: 'many requests',
+      eventId: 'requests-1',
+    }),
+  );
+  const all = ['shop/web', 'Name/shop', 'shop/api'];
+  await account.run(STEPS * 3, () => all.every((n) => of(n)?.state === 'closed'));
+  expect(all.map((n) => of(n)?.end)).toEqual(all.map(() => 'healthy'));
   return account;
 };
 

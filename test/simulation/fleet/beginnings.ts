@@ -19,7 +19,7 @@ import {
 import { addHost, failHost, placeOn } from '../../../world/dedicatedHosts.ts';
 import type { Instance } from '../../../world/ec2.ts';
 import { makeRepository } from '../../../world/ecr.ts';
-import { type Cluster, type Image, imageOf } from '../../../world/ecs.ts';
+import { type Cluster, type EcsService, type Image, imageOf } from '../../../world/ecs.ts';
 import { containerInstanceOf, registerInstance } from '../../../world/ecsInstances.ts';
 import { deploy } from '../../../world/ecsScheduler.ts';
 import { registerDefinition } from '../../../world/ecsWorkloads.ts';
@@ -29,6 +29,7 @@ import { impair, makeInstance } from '../../../world/instances.ts';
 import { addKey, isUsable } from '../../../world/kms.ts';
 import { shipLine } from '../../../world/logs.ts';
 import { usedPercent } from '../../../world/publish.ts';
+import { type ScalableTarget, scaleService } from '../../../world/serviceScaling.ts';
 import { disableIo } from '../../../world/volumeTroubles.ts';
 import type { World } from '../../../world/world.ts';
 import { BUCKET, type Field, KEY, type Patient, PROOFS } from './fleet.ts';
@@ -556,6 +557,30 @@ const released = (f: Field): Begun => {
   };
 };
 
+const busyService = (
+  { world }: Field,
+  service: EcsService,
+  until: number,
+  scaling: ScalableTarget | undefined,
+): Begun => {
+  const { desired } = service;
+  service.demand = 256 * desired * 0.95;
+  world.clock.at(until, () => {
+    service.demand = 0;
+  });
+  const since = world.clock.now();
+  // Averages of five minutes, two of them.
+  const isFresh = (from: number) => world.clock.now() - from < minutes(16);
+  const isEased = () => service.desired > desired;
+  const isCalm = () => world.clock.now() > until;
+  const isBack = () => (scaling ? scaling.min <= 1 : service.desired <= desired);
+  return {
+    arn: service.arn,
+    isWell: () => isFresh(since) || isFresh(until) || (isCalm() ? isBack() : isEased()),
+    isIll: () => !isCalm() && !isFresh(since) && !isEased(),
+  };
+};
+
 /** A person wants more of a group or a service for a while; in some another one sets the group as he likes meanwhile. */
 const wanted = async (f: Field): Promise<Begun> => {
   const { world, random, person, wish } = f;
@@ -570,9 +595,14 @@ const wanted = async (f: Field): Promise<Begun> => {
   if (isService) {
     const { cluster } = makeCluster(world, name, { instances: 0 });
     const { service } = addService(world, cluster, name, { desired: size, tags, launchType: 'FARGATE' });
+    const scaling = random.chance(0.5)
+      ? scaleService(world, service, { min: 1, max: size + 3, tracks: 50 })
+      : undefined;
+    // Nobody asks: it is busy for a while.
+    if (random.chance(0.3)) return busyService(f, service, until + minutes(10), scaling);
     await wish(service.arn, more, ms);
-    const isOver = () => world.clock.now() < until || service.desired <= size;
-    return { arn: service.arn, isWell: isOver, isIll: () => false };
+    const isBack = () => (scaling ? scaling.min <= 1 : service.desired <= size);
+    return { arn: service.arn, isWell: () => world.clock.now() < until || isBack(), isIll: () => false };
   }
   const zones = Object.keys(world.zones);
   for (let n = 0; n < size; n++)

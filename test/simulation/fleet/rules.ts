@@ -312,6 +312,18 @@ const inTenths: Rule = (sent, { world, isUndo, isUnsettled }) => {
   const { now, asked } = levels;
   return now - asked <= Math.max(1, Math.floor(now / 10)) ? undefined : `from ${now} to ${asked} at once`;
 };
+const minimumOnly: Rule = (sent, { world, isUnsettled, isUndo }) => {
+  const { input, target } = sent;
+  const { MinCapacity = 0, ResourceId, ...more } = input as { MinCapacity?: number; ResourceId?: string };
+  const known = world.serviceScaling.targets.get(ResourceId ?? '');
+  if ('MaxCapacity' in more) return 'the maximum is set';
+  if (!target.endsWith(`:${ResourceId}`)) return `${ResourceId} is another's`;
+  if (!known || isUndo(sent) || isUnsettled(target)) return undefined;
+  if (MinCapacity > known.max) return `at most there are ${known.max}`;
+  return known.min - MinCapacity <= Math.max(1, Math.floor(known.min / 10))
+    ? undefined
+    : `from ${known.min} to ${MinCapacity} at once`;
+};
 const keepsMaximum: Rule = ({ input }, { world }) => {
   const { AutoScalingGroupName = '', ...asked } = input as { AutoScalingGroupName?: string; MinSize?: number };
   const most = world.autoscaling.groups.get(AutoScalingGroupName)?.max ?? 0;
@@ -364,6 +376,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     'back-to-what-ran-whole': goesBackToWhatRan,
     'taken-back-in-tenths': inTenths,
   },
+  RegisterScalableTarget: { 'minimum-in-tenths-within-the-maximum': minimumOnly },
   UpdateAutoScalingGroup: {
     'taken-back-in-tenths': inTenths,
     'within-the-maximum': keepsMaximum,
