@@ -146,7 +146,7 @@ const sayLaunch = (world: World, group: ScalingGroup, zone: string, instance: In
   world.events.emit({
     source: 'aws.autoscaling',
     detailType: instance ? 'EC2 Instance Launch Successful' : 'EC2 Instance Launch Unsuccessful',
-    resources: [arnOf(world, group.name), ...(instance ? [instanceArn(world, instance.id)] : [])],
+    resources: [groupArnOf(world, group.name), ...(instance ? [instanceArn(world, instance.id)] : [])],
     detail: {
       StatusCode: instance ? 'InProgress' : 'Failed',
       AutoScalingGroupName: group.name,
@@ -302,7 +302,7 @@ const operations: Operations<typeof api> = {
       .filter((g) => !input.AutoScalingGroupNames?.length || input.AutoScalingGroupNames.includes(g.name))
       .map((g) => ({
         AutoScalingGroupName: g.name,
-        AutoScalingGroupARN: arnOf(world, g.name),
+        AutoScalingGroupARN: groupArnOf(world, g.name),
         MinSize: g.min,
         MaxSize: g.max,
         DesiredCapacity: g.desired,
@@ -447,11 +447,11 @@ const launchNow = (world: World, input: LaunchInstancesCommandInput): LaunchInst
   };
 };
 
-const arnOf = ({ region, account }: World, name: string) =>
+export const groupArnOf = ({ region, account }: World, name: string) =>
   `arn:aws:autoscaling:${region}:${account}:autoScalingGroup:00000000-0000-0000-0000-000000000000:autoScalingGroupName/${name}`;
 
 const resource = (world: World, name = 'none'): Resource => ({
-  arn: arnOf(world, name),
+  arn: groupArnOf(world, name),
   tags: world.autoscaling.groups.get(name)?.tags ?? {},
 });
 

@@ -16,8 +16,12 @@ export type ScalableTarget = {
   tracks: number | undefined;
   tags: Record<string, string>;
 };
-export type ServiceScalingState = { readonly targets: Map<string, ScalableTarget> };
-export const createServiceScalingState = (): ServiceScalingState => ({ targets: new Map() });
+export type ServiceScalingState = {
+  readonly targets: Map<string, ScalableTarget>;
+  /** Told of each service that a policy has scaled, by ARN. */
+  readonly listeners: Set<(service: string) => void>;
+};
+export const createServiceScalingState = (): ServiceScalingState => ({ targets: new Map(), listeners: new Set() });
 
 export const scaleService = (
   world: World,
@@ -74,13 +78,16 @@ export const trackTargets = (world: World) => {
     if (wanted === service.desired) continue;
     Object.assign(world.lag.change(service), { desired: wanted, steady: false });
     changed(world);
+    for (const listener of world.serviceScaling.listeners) listener(service.arn);
   }
 };
 
-const find = (world: World, resource: string | undefined): ScalableTarget => {
-  const found = world.serviceScaling.targets.get(resource ?? '');
-  if (found) return found;
-  throw new AwsError('ObjectNotFoundException', `No scalable target registered for ${resource}`);
+/** A new one, of a service that there is. */
+const registered = (world: World, resource = ''): ScalableTarget => {
+  const [, cluster = '', name = ''] = resource.split('/');
+  const service = world.ecs.clusters.get(cluster)?.services.get(name);
+  if (!service) throw new AwsError('ValidationException', `ECS service doesn't exist: ${resource}`);
+  return scaleService(world, service);
 };
 
 const described = (t: ScalableTarget) => ({
@@ -124,7 +131,7 @@ const operations: Operations<typeof api> = {
   }),
   /** "If you specify an existing one, only what is given changes." What runs is left as it is until something scales it. */
   RegisterScalableTarget: (input, { world }) => {
-    const target = find(world, input.ResourceId);
+    const target = world.serviceScaling.targets.get(input.ResourceId ?? '') ?? registered(world, input.ResourceId);
     const [min, max] = [input.MinCapacity ?? target.min, input.MaxCapacity ?? target.max];
     if (min > max) throw new AwsError('ValidationException', 'Maximum capacity cannot be less than minimum capacity');
     Object.assign(target, { min, max });

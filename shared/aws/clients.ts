@@ -1,4 +1,6 @@
 /** How our SDK clients are made. Credentials and region are always given, never found in the environment by an adapter. */
+import { Throttled } from '../core/errors.ts';
+
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -15,7 +17,14 @@ export interface ClientOptions {
   /** Of a person's machine; a function has none. */
   readonly profile?: string;
   readonly transport?: Transport;
+  /** Of a session for an act: so much time has passed that what it was decided on is too old. */
+  readonly isLate?: () => boolean;
 }
+
+/** Before a change that a read precedes: that may have taken long. @throws Throttled nothing was done, it is decided anew */
+export const inTime = ({ isLate }: ClientOptions): void => {
+  if (isLate?.()) throw new Throttled('the look before it took too long, so nothing was done');
+};
 
 /** No call takes longer than this; a pass has many. Milliseconds. */
 const TIMEOUTS = { connectionTimeout: 2_000, requestTimeout: 8_000 };

@@ -42,7 +42,7 @@ import {
 } from '../core/containers.ts';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
 import type { Json } from '../core/verdict.ts';
-import { type ClientOptions, clientConfig } from './clients.ts';
+import { type ClientOptions, clientConfig, inTime } from './clients.ts';
 import { calling } from './errors.ts';
 
 /** What DescribeContainerInstances and DescribeTasks take at once; DescribeServices takes 10. */
@@ -478,6 +478,7 @@ export const ecsContainers = (options: ClientOptions): Containers => {
         if (now === definition) return;
         if (now !== expected)
           throw new Refused('deployed-meanwhile', `${nameIn(now)} was deployed to ${nameIn(arn)} meanwhile`);
+        inTime(options);
         await writer.send(new UpdateServiceCommand({ cluster, service: nameIn(arn), taskDefinition: definition }));
       }),
     setRebalancing: (arn, on) =>
@@ -493,6 +494,7 @@ export const ecsContainers = (options: ClientOptions): Containers => {
             'scaled-meanwhile',
             `${nameIn(arn)} wants ${found.desired} tasks meanwhile, not ${expected}`,
           );
+        inTime(options);
         await update(writer, arn, {
           desiredCount: desired,
           ...(placement ? { placementStrategy: placement.map(asStrategy) } : {}),
@@ -536,6 +538,7 @@ export const ecsContainers = (options: ClientOptions): Containers => {
             'deployed-meanwhile',
             `${nameIn(now?.definition)} was deployed to ${nameIn(arn)} meanwhile`,
           );
+        inTime(options);
         const taskDefinition = await exact(definition, pins);
         await writer.send(new UpdateServiceCommand({ cluster, service: nameIn(arn), taskDefinition }));
         return { definition: taskDefinition };

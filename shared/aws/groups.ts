@@ -13,7 +13,7 @@ import {
 import { settledAt } from '../core/capacity.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import type { Groups, Member, ScalingGroup } from '../core/groups.ts';
-import { type ClientOptions, clientConfig } from './clients.ts';
+import { type ClientOptions, clientConfig, inTime } from './clients.ts';
 import { calling } from './errors.ts';
 
 /** Source: InstanceRefresh, Status. */
@@ -165,6 +165,7 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
         if (now.min === to.floor && now.desired === to.wanted) return;
         if (now.min !== from.floor)
           throw new Refused('changed-meanwhile', `the minimum of asg/${name} is ${now.min} by now, not ${from.floor}`);
+        inTime(options);
         await writer.send(
           new UpdateAutoScalingGroupCommand({
             AutoScalingGroupName: name,

@@ -9,7 +9,7 @@ import { clusterOf } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import type { ServiceScaling, ServiceScalings } from '../core/serviceScaling.ts';
 import { shortOf } from '../core/services.ts';
-import { type ClientOptions, clientConfig } from './clients.ts';
+import { type ClientOptions, clientConfig, inTime } from './clients.ts';
 import { calling } from './errors.ts';
 
 const ECS = { ServiceNamespace: 'ecs', ScalableDimension: 'ecs:service:DesiredCount' } as const;
@@ -58,6 +58,7 @@ export const applicationScaling = (options: ClientOptions): ServiceScalings => {
             'changed-meanwhile',
             `the minimum of ${ResourceId} is ${now.MinCapacity} by now, not ${from}`,
           );
+        inTime(options);
         await writer.send(new RegisterScalableTargetCommand({ ...ECS, ResourceId, MinCapacity: to }));
       }),
   };

@@ -41,6 +41,9 @@ const scalingGroup: Namer = (where, { InstanceId, AutoScalingGroupName }) =>
 /** Steward's own alarm on an agent's silence watches the metric of memory: its name says what it means. */
 const OWN_SILENT = /^steward\/[^/]+\/(i-[0-9a-f]+)\/agent silent$/;
 
+/** Application Auto Scaling's own, high and low: by these it does its work, and one of the two nearly always fires. */
+const TRACKING = /^TargetTracking-/;
+
 type Meaning = readonly [SignalKind, Namer];
 
 /** Metric → trouble and target. Names: CloudWatch agent (`CWAgent`), AWS/EC2, AWS/RDS, AWS/ApplicationELB, ECS/ContainerInsights. */
@@ -94,7 +97,7 @@ export const signalsOfAlarm = (alarm: Alarm): readonly Signal[] => {
   );
   const found = unique.length > 0 ? unique : [{ kind: 'alarm.unnamed' as const, target: where }];
   return found.map(({ kind, target }) => ({
-    kind: alarm.state === 'ALARM' ? kind : 'target.changed',
+    kind: alarm.state === 'ALARM' && !TRACKING.test(alarm.name) ? kind : 'target.changed',
     target,
     at: alarm.at,
     cause: `alarm ${alarm.name} went to ${alarm.state}: ${alarm.reason}`.slice(0, 400),

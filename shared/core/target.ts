@@ -43,7 +43,7 @@ export const serviceTarget = (where: { account: string; region: string }, cluste
   return targetOf(`arn:${partitionOf(where.region)}:ecs:${where.region}:${where.account}:service/${cluster}/${name}`);
 };
 
-/** By name: the id that its ARN has beside it is not needed. @throws InvalidInput. Source: CreateAutoScalingGroup. */
+/** By name, with `*` for the id that its ARN has beside it. @throws InvalidInput. Source: CreateAutoScalingGroup. */
 export const groupTarget = (where: { account: string; region: string }, name: string): Target => {
   if (!/^[^:/*?]{1,255}$/.test(name))
     throw new InvalidInput(`'${name.slice(0, 100)}' is not the name of an Auto Scaling group`);

@@ -10,7 +10,7 @@ import { defineRemediation, type Effect, type Group, type Look, type Scan } from
 import type { ServiceScaling } from '../core/serviceScaling.ts';
 import { servicesBehind, shortOf } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
-import { idOf, partitionOf, serviceTarget, type Target } from '../core/target.ts';
+import { groupTarget, idOf, partitionOf, serviceTarget, type Target, targetOf, typeOf } from '../core/target.ts';
 import { hours, iso, minutes, seconds, span, type Time } from '../core/time.ts';
 import { usdPerMonthOf, usdPerMonthOfTask } from '../core/units.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
@@ -646,6 +646,13 @@ const effect = ({ step, reservedAt, effect: was }: Attempt<Step>, seen: Seen, { 
   return now - reservedAt < minutes(2) ? 'pending' : 'ineffective';
 };
 
+/** A group that only its name tells: its ARN has an id beside it, by which everybody else calls it. */
+const UNIDENTIFIED = typeOf(groupTarget({ account: '0'.repeat(12), region: 'any' }, 'any'));
+const identified = async (target: Target, { groups }: Ports): Promise<readonly Target[]> => {
+  const found = await groups.describe(idOf(target));
+  return found ? [targetOf(found.arn)] : [];
+};
+
 // ---- survey -----------------------------------------------------------------------------------------------------------------------------
 
 const survey = async ({ metrics, where }: Ports, { now, options: o, firing }: Scan<Options>) => {
@@ -685,7 +692,7 @@ empty. When the time is over, or it is calm, the floor is **lowered** to what it
 is left as it is. It asks Auto Scaling and ECS themselves, whatever state the CloudFormation stack is in. \`steward undo\` takes all of it back at once.`,
   answers: ['capacity.short', 'capacity.wanted'],
   risk: 'harmless',
-  targets: ['arn:*:autoscaling:*:*:autoScalingGroup:*', 'arn:*:ecs:*:*:service/*'],
+  targets: ['arn:*:autoscaling:*:*:autoScalingGroup:*-*-*-*-*:autoScalingGroupName/*', 'arn:*:ecs:*:*:service/*'],
   ladder: {
     hosts: 'instances below ECS tasks that have no room',
     raise: 'the floor, to what is wanted',
@@ -736,7 +743,7 @@ is left as it is. It asks Auto Scaling and ECS themselves, whatever state the Cl
   inStorms: false,
   adds: true,
   survey,
-  locate: { targetgroup: servicesBehind },
+  locate: { targetgroup: servicesBehind, [UNIDENTIFIED]: identified },
   observe,
   facts: ({ tags, group }) => ({ tags, group, zone: undefined }),
   describe,

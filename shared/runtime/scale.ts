@@ -4,7 +4,7 @@ import { InvalidInput, NotFound } from '../core/errors.ts';
 import type { Wish } from '../core/incident.ts';
 import { type Answer, pass } from '../core/pass.ts';
 import type { Signal } from '../core/signal.ts';
-import { matchesArn, type Target } from '../core/target.ts';
+import { groupTarget, matchesArn, type Target, typeOf } from '../core/target.ts';
 import { iso } from '../core/time.ts';
 import { openedByWish, withWish } from '../core/wish.ts';
 import { overload } from '../remediations/overload.ts';
@@ -13,14 +13,19 @@ import { again, Declined, lookNow, type Outcome, queued } from './replies.ts';
 import { namedTarget } from './why.ts';
 
 /** 'asg/web', 'service/shop/web', 'shop/web', or an ARN. */
-const scalableTarget = (what: string, deps: AnswerDeps): Target => {
-  const target = namedTarget(
-    /^(arn:|asg\/|service\/)/.test(what) || !what.includes('/') ? what : `service/${what}`,
-    deps,
-  );
-  if (!matchesArn(overload.targets, target.arn))
+const scalableTarget = async (what: string, deps: AnswerDeps): Promise<Target> => {
+  const [, group] = /^asg\/(.+)$/.exec(what) ?? [];
+  if (group === undefined) {
+    const isShort = !/^(arn:|service\/)/.test(what) && what.includes('/');
+    const target = namedTarget(isShort ? `service/${what}` : what, deps);
+    if (matchesArn(overload.targets, target.arn)) return target;
     throw new InvalidInput(`${what} cannot be scaled: give asg/<name>, service/<cluster>/<name> or the ARN of one`);
-  return target;
+  }
+  const unidentified = groupTarget({ account: deps.home, region: deps.region }, group);
+  const ports = await deps.reach(overload, unidentified, { phase: 'look', touched: [] });
+  const [found] = (await overload.locate?.[typeOf(unidentified)]?.(unidentified, ports)) ?? [];
+  if (!found) throw new NotFound(`there is no Auto Scaling group ${group}`);
+  return found;
 };
 
 /** What it waits for is gone sooner than one would ask again: the lease of another step, a cool-down. */
@@ -40,7 +45,7 @@ export const scale = async (
   deps: AnswerDeps,
 ): Promise<Outcome> => {
   const at = deps.now();
-  const target = scalableTarget(what, deps);
+  const target = await scalableTarget(what, deps);
   const wish: Wish = { by, at, to, why, ...(forMs === undefined ? {} : { until: at + forMs }) };
   const cause = `steward scale ${what} --to ${to}, by ${by}: ${why}`.slice(0, 400);
   const signal: Signal = { kind: 'capacity.wanted', target, at, cause, eventId: `scale@${at}`, askedBy: by };

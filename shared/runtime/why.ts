@@ -6,15 +6,7 @@ import { InvalidInput, NotFound, StewardError } from '../core/errors.ts';
 import type { Incident } from '../core/incident.ts';
 import type { Answer } from '../core/pass.ts';
 import type { Pause } from '../core/store.ts';
-import {
-  groupTarget,
-  instanceTarget,
-  matchesArn,
-  serviceTarget,
-  type Target,
-  targetOf,
-  volumeTarget,
-} from '../core/target.ts';
+import { instanceTarget, matchesArn, serviceTarget, type Target, targetOf, volumeTarget } from '../core/target.ts';
 import type { Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import { type ActivityRow, activityAround } from './activityQuestions.ts';
@@ -55,7 +47,7 @@ export const findIncident = async (id: string, deps: AnswerDeps): Promise<Incide
   return found;
 };
 
-/** An ARN, or in Steward's own account and region the id of an instance, asg/<name> or service/<cluster>/<name>. @throws InvalidInput for what no remediation looks at */
+/** An ARN, or in Steward's own account and region the id of an instance, or service/<cluster>/<name>. @throws InvalidInput for what no remediation looks at */
 export const namedTarget = (text: string, deps: AnswerDeps): Target => {
   const where = { account: deps.home, region: deps.region };
   const target = text.startsWith('arn:')
@@ -64,11 +56,9 @@ export const namedTarget = (text: string, deps: AnswerDeps): Target => {
       ? volumeTarget(where, text)
       : text.startsWith('i-')
         ? instanceTarget(where, text)
-        : scalable(text, where);
+        : serviceNamed(text, where);
   if (!target)
-    throw new InvalidInput(
-      `'${text}' is no target: give an instance id (i-…), asg/…, service/…, an ARN or an incident's id`,
-    );
+    throw new InvalidInput(`'${text}' is no target: give an instance id (i-…), service/…, an ARN or an incident's id`);
   if (!remediations.some((r) => matchesArn(r.targets, target.arn)))
     throw new InvalidInput(
       `no remediation looks at ${target.arn}: there are ${remediations.map((r) => `${r.name} (${r.targets})`).join(', ')}`,
@@ -76,11 +66,9 @@ export const namedTarget = (text: string, deps: AnswerDeps): Target => {
   return target;
 };
 
-/** 'asg/web' or 'service/shop/web', as they are shown. */
-const scalable = (text: string, where: { account: string; region: string }): Target | undefined => {
-  const [, group] = /^asg\/(.+)$/.exec(text) ?? [];
+/** 'service/shop/web', as it is shown. */
+const serviceNamed = (text: string, where: { account: string; region: string }): Target | undefined => {
   const [, cluster, name] = /^service\/([^/]+)\/([^/]+)$/.exec(text) ?? [];
-  if (group) return groupTarget(where, group);
   return cluster && name ? serviceTarget(where, cluster, name) : undefined;
 };
 

@@ -11,6 +11,7 @@ import type { Deps } from '../core/pass.ts';
 import { sessionPolicy } from '../core/permissions.ts';
 import type { Web } from '../core/ports.ts';
 import type { Common, Remediation } from '../core/remediation.ts';
+import { ACT_WITHIN } from '../core/step.ts';
 import { everythingIn, idOf, type Target, typeOf } from '../core/target.ts';
 import type { Config } from './config.ts';
 
@@ -85,7 +86,9 @@ export const reachAws = (options: ReachOptions): Required<Pick<Deps, 'reach' | '
         session.phase === 'look' ? fleet(remediation, target) : undefined,
         import('../aws/ports.ts'),
       ]);
-      return awsPorts(hostOptions(target, credentials), reads);
+      const began = now();
+      const isLate = session.phase === 'act' ? { isLate: () => now() - began > ACT_WITHIN } : {};
+      return awsPorts({ ...hostOptions(target, credentials), ...isLate }, reads);
     },
     place: async (remediation, target) => {
       if (typeOf(target) !== 'instance') return undefined;

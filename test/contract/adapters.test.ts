@@ -2,7 +2,9 @@
  * The adapters against our simulated account and against moto, which others wrote: one table of expectations. Where moto differs, the table
  * says how and why, and that too is expected: a model of ours that flatters our code is found out, and so is a difference that has gone.
  */
+
 import { createHash } from 'node:crypto';
+import { ApplicationAutoScalingClient, RegisterScalableTargetCommand } from '@aws-sdk/client-application-auto-scaling';
 import {
   CloudWatchClient,
   PutMetricAlarmCommand,
@@ -835,6 +837,42 @@ const expectations: readonly Expectation[] = [
       because: 'moto cannot launch at once, and fails by itself over an instance that is in no group',
       is: () => [[], 'Unavailable', 'Unavailable'],
     },
+  },
+  {
+    name: 'groups.resize: of one that is not there',
+    run: ({ ports }) =>
+      failure(ports.groups.resize('none', { from: { floor: 1, wanted: 1 }, to: { floor: 2, wanted: 2 } })),
+    is: () => 'NotFound',
+  },
+  {
+    name: 'serviceScaling: none, then one, whose minimum is raised from what was seen',
+    run: async ({ ports, client }) => {
+      const web = { cluster: 'contract', name: 'web' };
+      const arn = (await ports.containers.services('contract', ['web']))[0]?.arn ?? '';
+      const none = await ports.serviceScaling.describe(web);
+      const missing = await failure(ports.serviceScaling.setMin(arn, { from: 1, to: 2 }));
+      await new ApplicationAutoScalingClient(client).send(
+        new RegisterScalableTargetCommand({
+          ServiceNamespace: 'ecs',
+          ScalableDimension: 'ecs:service:DesiredCount',
+          ResourceId: 'service/contract/web',
+          MinCapacity: 1,
+          MaxCapacity: 4,
+        }),
+      );
+      const made = await ports.serviceScaling.describe(web);
+      await ports.serviceScaling.setMin(arn, { from: 1, to: 3 });
+      await ports.serviceScaling.setMin(arn, { from: 1, to: 3 });
+      const other = await failure(ports.serviceScaling.setMin(arn, { from: 1, to: 2 }));
+      return [none ?? 'none', missing, made, (await ports.serviceScaling.describe(web))?.min, other];
+    },
+    is: () => [
+      'none',
+      'NotFound',
+      { arn: expect.any(String), min: 1, max: 4, policies: [], cpuTarget: undefined, suspended: false },
+      3,
+      'Refused changed-meanwhile',
+    ],
   },
   {
     name: 'loadBalancers.health: no such target group',

@@ -177,12 +177,22 @@ describe('alarms', () => {
     ['StatusCheckFailed_Instance', id, 'instance.status-check-failed', 'instance'],
     ['StatusCheckFailed_System', id, 'instance.system-check-failed', 'instance'],
     ['FreeStorageSpace', { DBInstanceIdentifier: 'orders' }, 'database.storage-low', 'db:orders'],
+    ['CPUUtilization', { ClusterName: 'shop', ServiceName: 'web' }, 'capacity.short', 'service/shop/web'],
+    ['CPUUtilization', { AutoScalingGroupName: 'web' }, 'capacity.short', 'autoScalingGroupName/web'],
+    ['RequestCountPerTarget', { TargetGroup: 'targetgroup/web/1' }, 'capacity.short', 'targetgroup/web/1'],
     ['UnHealthyHostCount', { TargetGroup: 'targetgroup/web/1' }, 'load-balancer.unhealthy-hosts', 'targetgroup/web/1'],
   ])('%s names its trouble and its target', (metric, dimensions, kind, target) => {
     expect(signalsOfAlarm(alarm(metric, dimensions))).toMatchObject([
       { kind, target: { arn: expect.stringContaining(target) }, at: NOW },
     ]);
     expect(signalsOfAlarm(alarm(metric, dimensions, 'OK'))).toMatchObject([{ kind: 'target.changed' }]);
+  });
+  test('those of target tracking only make others look again', () => {
+    const own = alarm('CPUUtilization', { ClusterName: 'shop', ServiceName: 'web' });
+    for (const which of ['High', 'Low'])
+      expect(signalsOfAlarm({ ...own, name: `TargetTracking-service/shop/web-Alarm${which}-0b1` })).toMatchObject([
+        { kind: 'target.changed', target: { arn: expect.stringContaining('service/shop/web') } },
+      ]);
   });
   test.each([
     ['Sausages', id],

@@ -4,7 +4,7 @@
  */
 import { minutes } from '../../../shared/core/time.ts';
 import { instanceArn, logGroupArn, vpcArn } from '../../../world/arns.ts';
-import { addGroup } from '../../../world/autoscaling.ts';
+import { addGroup, groupArnOf } from '../../../world/autoscaling.ts';
 import {
   addService,
   breakEcsAgent,
@@ -613,7 +613,7 @@ const wanted = async (f: Field): Promise<Begun> => {
       tags: { 'aws:autoscaling:groupName': name },
     });
   const group = addGroup(world, name, { tags, min: 1, max: random.chance(0.2) ? size : size + 4 });
-  const arn = `arn:aws:autoscaling:${world.region}:${world.account}:autoScalingGroup:*:autoScalingGroupName/${name}`;
+  const arn = groupArnOf(world, name);
   await wish(arn, more, ms);
   return {
     arn,

@@ -239,7 +239,7 @@ export const mutants: readonly Mutant[] = [
     '  if (last && last.step.to.floor < 0)\n    return {\n',
   ]),
   mutant('what was added for a time is left', OVERLOAD, 'overload:3', [
-    '  if (!isInForce(wish, look)) return c.floor <= formerOf(seen, look).floor;',
+    '  if (!isInForce(wish, look)) return isBack;',
     '  if (!isInForce(wish, look)) return true;',
   ]),
   mutant('what is still being deleted is rebuilt', GONE, 'service-gone:21', [

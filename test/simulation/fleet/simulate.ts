@@ -74,6 +74,7 @@ const createAccount = (seed: string, note: FleetAccount['note'], schedule: Fleet
   const chances = random.fork('capacity');
   const patients: Patient[] = [];
   const witness = createFleetWitness({ schedule, world, policy, remediations, patients });
+  world.serviceScaling.listeners.add(witness.disturb);
   let quiet = false;
   let made = 0;
   let reach: FleetAccount extends { reach: () => infer R } ? R | undefined : never;
