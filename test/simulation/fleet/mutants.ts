@@ -230,15 +230,15 @@ export const mutants: readonly Mutant[] = [
     '(r) => r.deployment !== deployment && isProven(r) &&',
     '(r) => r.deployment !== deployment &&',
   ]),
-  mutant('what was added is taken back in one go', 'shared/core/capacity.ts', 'overload:3', [
+  mutant('what was added is taken back in one go', 'shared/core/capacity.ts', 'overload:2', [
     'const STEP = 10;',
     'const STEP = 1;',
   ]),
-  mutant('what somebody else has set is set again', OVERLOAD, 'overload:11', [
+  mutant('what somebody else has set is set again', OVERLOAD, 'overload:3', [
     '  if (last && last.step.to.floor !== c.floor)\n    return {\n',
     '  if (last && last.step.to.floor < 0)\n    return {\n',
   ]),
-  mutant('what was added for a time is left', OVERLOAD, 'overload:3', [
+  mutant('what was added for a time is left', OVERLOAD, 'overload:2', [
     '  if (!isInForce(wish, look)) return isBack;',
     '  if (!isInForce(wish, look)) return true;',
   ]),
