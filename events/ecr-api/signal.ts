@@ -12,7 +12,7 @@ const named = z.object({ repositoryName: text, registryId: z.nullish(text) });
 export const fromEventBridge = (event: Envelope): readonly Signal[] => {
   const call = apiCallOf(event);
   if (!call || call.own) return [];
-  const { repositoryName, registryId } = parsed(named, call.asked, 'the parameters of the call to ECR');
+  const { repositoryName, registryId } = parsed(named, call.asked, `the requestParameters of ${call.name}`);
   if (registryId && registryId !== event.account) return [];
   const did = `called ${call.name} for the repository ${repositoryName}`;
   return [signalOf(event, call, { kind: 'registry.changed', target: repositoryTarget(event, repositoryName), did })];

@@ -124,6 +124,7 @@ check('every other event from EventBridge is ignored by name, unless its envelop
   ours.push('aws.ec2/EC2 Instance Rebalance Recommendation');
   ours.push('aws.ecs/ECS Service Action', 'aws.ecs/ECS Task State Change', 'aws.ecs/ECS Deployment State Change');
   ours.push('aws.cloudtrail/AWS API Call via CloudTrail');
+  ours.push('aws.autoscaling/EC2 Instance Launch Successful', 'aws.autoscaling/EC2 Instance Launch Unsuccessful');
   ours.push('aws.ec2/EBS Volume Notification', 'aws.ssm/EC2 Command Invocation Status-change Notification');
   const others = all.filter(
     ({ event }) => 'detail-type' in event && !ours.includes(`${event.source}/${event['detail-type']}`),
@@ -170,9 +171,10 @@ const keysOf = (value: unknown, at = ''): string[] => {
   return [at, ...Object.entries(value).flatMap(([key, inner]) => keysOf(inner, `${at}.${key}`))];
 };
 
-/** Documented, and in no event of the corpus. Sources: "AWS Health event EventBridge schema", AWS Health User Guide; Task and Container, Amazon ECS API Reference. */
+/** Documented, and in no event of the corpus. Sources: "AWS Health event EventBridge schema", AWS Health User Guide; Task and Container, Amazon ECS API Reference; "Amazon EC2 Auto Scaling event reference". */
 const DOCUMENTED = [
   ...['eventScopeCode', 'statusCode', 'eventRegion'],
+  ...['Origin', 'Destination'],
   ...['healthStatus', 'stopCode', 'containers[].memory', 'containers[].healthStatus', 'containers[].reason'],
 ].map((key) => `.detail.${key}`);
 
