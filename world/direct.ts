@@ -23,6 +23,7 @@ export interface Asked {
   readonly operation: string;
   readonly input: object;
   readonly accessKeyId: string;
+  readonly region: string;
 }
 
 /** A transport for commands. What is no command, an SDK's client of another copy, goes over the wire. */
@@ -39,6 +40,7 @@ interface Client {
   readonly config: {
     readonly requestHandler: Partial<Direct>;
     readonly credentials: () => Promise<{ accessKeyId: string }>;
+    readonly region: () => Promise<string>;
     readonly maxAttempts: () => Promise<number>;
   };
 }
@@ -87,10 +89,11 @@ const direct = async (client: Client, command: Command): Promise<object> => {
   if (!service) throw new Error(`the world has no service behind ${client.constructor.name}`);
   const operation = command.constructor.name.replace(/Command$/, '');
   const attempts = await config.maxAttempts();
+  const region = await config.region();
   for (let attempt = 1; ; attempt++) {
     const { accessKeyId } = await config.credentials();
     try {
-      const asked = { service, operation, input: command.input, accessKeyId };
+      const asked = { service, operation, input: command.input, accessKeyId, region };
       return streamed((await config.requestHandler.command?.(asked, attempt)) ?? {});
     } catch (e) {
       const error = e instanceof AwsError ? asSdkError(e, service) : e;

@@ -5,7 +5,7 @@ import { fromTags, page, toTags } from './describe.ts';
 import { AwsError, type Call, defineService, jsonWords, type Operations, type Resource } from './service.ts';
 import type { World } from './world.ts';
 
-export type EcrImage = { readonly digest: string; tags: string[]; readonly pushedAt: number };
+export type EcrImage = { readonly digest: string; tags: string[]; readonly pushedAt: number; archivedAt?: number };
 export type Repository = {
   readonly name: string;
   readonly arn: string;
@@ -15,14 +15,30 @@ export type Repository = {
   /** Undefined: it has none, so only the account itself reaches it. */
   policy: string | undefined;
   tags: Record<string, string>;
+  images: EcrImage[];
+  lifecycle: string | undefined;
 };
-export type EcrState = { readonly repositories: Map<string, Repository> };
-export const createEcrState = (): EcrState => ({ repositories: new Map() });
+export type EcrState = {
+  readonly repositories: Map<string, Repository>;
+  /** What was replicated, by 'region/name'. */
+  readonly replicas: Map<string, EcrImage[]>;
+  /** The registry's replication rules. */
+  replication: api.ReplicationRule[];
+};
+export const createEcrState = (): EcrState => ({ repositories: new Map(), replicas: new Map(), replication: [] });
+
+/** An image that was pushed now; the tag is taken from the one that had it. */
+export const push = (world: World, repository: Repository, digest: string, ...tags: string[]): EcrImage => {
+  for (const other of repository.images) other.tags = other.tags.filter((t) => !tags.includes(t));
+  const image: EcrImage = { digest, tags, pushedAt: world.clock.now() };
+  repository.images = [...repository.images.filter((i) => i.digest !== digest), image];
+  return image;
+};
 
 export const makeRepository = (
   world: World,
   name: string,
-  given: Partial<Pick<Repository, 'immutable' | 'scanOnPush' | 'policy' | 'tags'>> = {},
+  given: Partial<Pick<Repository, 'immutable' | 'scanOnPush' | 'policy' | 'tags' | 'images' | 'lifecycle'>> = {},
 ): Repository => {
   const repository: Repository = {
     name,
@@ -32,6 +48,8 @@ export const makeRepository = (
     scanOnPush: true,
     policy: undefined,
     tags: {},
+    images: [],
+    lifecycle: undefined,
     ...given,
   };
   world.ecr.repositories.set(name, world.lag.create(repository));
@@ -45,6 +63,12 @@ const find = ({ world }: Pick<Call, 'world'>, name: string | undefined): Reposit
     'RepositoryNotFoundException',
     `The repository with name '${name}' does not exist in the registry with id '${world.account}'`,
   );
+};
+
+const replicated = (world: World, region: string, name: string): EcrImage[] => {
+  const found = world.ecr.replicas.get(`${region}/${name}`);
+  if (found) return found;
+  throw new AwsError('RepositoryNotFoundException', `The repository with name '${name}' does not exist in ${region}`);
 };
 
 const described = (r: Repository): api.Repository => ({
@@ -126,6 +150,57 @@ const operations: Operations<typeof api> = {
     });
     return { repositoryName: input.repositoryName, policyText: policy };
   },
+  DescribeImages: (input, { world, region }) => {
+    const { repositoryName = '', filter } = input;
+    const all =
+      region === world.region ? find({ world }, repositoryName).images : replicated(world, region, repositoryName);
+    // Without a filter it tells of those only that can be pulled.
+    const told = all.filter((i) => i.archivedAt === undefined || filter?.imageStatus === 'ANY');
+    const { items, nextToken } = page(told, {
+      max: input.maxResults,
+      token: input.nextToken,
+      otherwise: 100,
+      invalidToken: 'InvalidParameterException',
+    });
+    const imageDetails = items.map(
+      ({ digest, tags, pushedAt, archivedAt }): api.ImageDetail => ({
+        repositoryName,
+        registryId: world.account,
+        imageDigest: digest,
+        ...(tags.length > 0 ? { imageTags: tags } : {}),
+        imagePushedAt: new Date(pushedAt),
+        imageStatus: archivedAt === undefined ? 'ACTIVE' : 'ARCHIVED',
+        ...(archivedAt === undefined ? {} : { lastArchivedAt: new Date(archivedAt) }),
+      }),
+    );
+    return { imageDetails, ...(nextToken && { nextToken }) };
+  },
+  BatchDeleteImage: (input, call) => {
+    const digests = new Set(input.imageIds?.map((i) => i.imageDigest));
+    changing(call, 'BatchDeleteImage', { ...input }, (r) => {
+      r.images = r.images.filter((i) => !digests.has(i.digest));
+    });
+    return { imageIds: input.imageIds, failures: [] };
+  },
+  GetLifecyclePolicy: (input, { world }) => {
+    const { lifecycle } = find({ world }, input.repositoryName);
+    if (lifecycle === undefined)
+      throw new AwsError(
+        'LifecyclePolicyNotFoundException',
+        `Lifecycle policy does not exist for the repository with name '${input.repositoryName}'`,
+      );
+    return { registryId: world.account, repositoryName: input.repositoryName, lifecyclePolicyText: lifecycle };
+  },
+  PutLifecyclePolicy: (input, call) => {
+    changing(call, 'PutLifecyclePolicy', { ...input }, (r) => {
+      r.lifecycle = input.lifecyclePolicyText;
+    });
+    return { repositoryName: input.repositoryName, lifecyclePolicyText: input.lifecyclePolicyText };
+  },
+  DescribeRegistry: (_input, { world }) => ({
+    registryId: world.account,
+    replicationConfiguration: { rules: world.ecr.replication },
+  }),
   PutImageScanningConfiguration: (input, call) => {
     const scanOnPush = input.imageScanningConfiguration?.scanOnPush ?? false;
     changing(call, 'PutImageScanningConfiguration', { ...input }, (r) => {
@@ -166,6 +241,10 @@ export const ecrService = defineService<typeof api>({
     CreateRepository: repository,
     ListTagsForResource: (input, world) =>
       repository({ repositoryName: input.resourceArn?.split(':repository/')[1] }, world),
+    DescribeImages: repository,
+    BatchDeleteImage: repository,
+    GetLifecyclePolicy: repository,
+    PutLifecyclePolicy: repository,
     GetRepositoryPolicy: repository,
     SetRepositoryPolicy: repository,
     DeleteRepositoryPolicy: repository,

@@ -27,6 +27,8 @@ export type Call = {
   readonly at: number;
   readonly requestId: string;
   readonly principal: Principal;
+  /** Where it was sent to. */
+  readonly region: string;
 };
 
 /** A thing that a call touches, as IAM sees it. */

@@ -42,15 +42,21 @@ const schemasOf = ({ api, name: service }: Service, operation: string) => {
   return value;
 };
 
-/** Access key and service, from the signature's scope: `Credential=<key>/<date>/<region>/<service>/aws4_request`. */
-const scopeOf = ({ headers, path }: WireRequest): { accessKeyId: string; signingName: string } | undefined => {
-  const signed = /Credential=([^/]+)\/[^/]+\/[^/]+\/([^/,]+)\//.exec(headers['authorization'] ?? '');
+/** Access key, region and service, from the signature's scope: `Credential=<key>/<date>/<region>/<service>/aws4_request`. */
+const scopeOf = ({
+  headers,
+  path,
+}: WireRequest): { accessKeyId: string; region: string; signingName: string } | undefined => {
+  const signed = /Credential=([^/]+)\/[^/]+\/([^/]+)\/([^/,]+)\//.exec(headers['authorization'] ?? '');
   const presigned = signed
     ? undefined
     : new URLSearchParams(path.split('?')[1] ?? '').get('X-Amz-Credential')?.split('/');
   const accessKeyId = signed?.[1] ?? presigned?.[0];
-  const signingName = signed?.[2] ?? presigned?.[3];
-  return accessKeyId !== undefined && signingName !== undefined ? { accessKeyId, signingName } : undefined;
+  const region = signed?.[2] ?? presigned?.[2];
+  const signingName = signed?.[3] ?? presigned?.[3];
+  return accessKeyId !== undefined && region !== undefined && signingName !== undefined
+    ? { accessKeyId, region, signingName }
+    : undefined;
 };
 
 const plain = (status: number, message: string): WireResponse => ({
@@ -87,7 +93,7 @@ export const handle = async (world: World, received: WireRequest): Promise<WireR
     if (!operation) throw new AwsError('MissingAction', 'The request names no operation', 400);
     const operationSchemas = schemasOf(service, operation);
     const input = await protocol.read(operationSchemas, request, form, service);
-    const output = await perform(world, { service, operation, input, accessKeyId: scope.accessKeyId, requestId });
+    const output = await perform(world, { service, operation, input, requestId, ...scope });
     return protocol.write(operationSchemas, output, requestId, service);
   } catch (error) {
     if (error instanceof AwsError) return protocol.writeError(error, requestId, service);

@@ -192,12 +192,14 @@ export type CallRequest = {
   input: object;
   accessKeyId: string | undefined;
   requestId: string;
+  /** Where it is sent to, if not to the world's own. */
+  region?: string;
 };
 
 /** One API call from its caller to its effect: who, may it, does it fail on purpose, what does it do. */
 export const perform = async (
   world: World,
-  { service, operation, input, accessKeyId, requestId }: CallRequest,
+  { service, operation, input, accessKeyId, requestId, region = world.region }: CallRequest,
 ): Promise<object> => {
   const behaviour = service.operations[operation];
   if (!behaviour) {
@@ -223,10 +225,18 @@ export const perform = async (
   world.calls.push(record);
   for (const { action, resource, allowed } of verdict.required)
     world.calls.push({ ...record, action, resources: [resource], allowed });
-  const call: Call = { world, at: record.at, requestId, principal };
+  const call: Call = { world, at: record.at, requestId, principal, region };
   const recorded = (error?: AwsError) => world.recorder?.answered({ service, operation, input, call, error });
   try {
-    const output = await answer(world, { service, operation, input, principal, requestId, denial: verdict.denial });
+    const output = await answer(world, {
+      service,
+      operation,
+      input,
+      principal,
+      requestId,
+      region,
+      denial: verdict.denial,
+    });
     recorded();
     return output;
   } catch (error) {
@@ -237,11 +247,15 @@ export const perform = async (
   }
 };
 
-type Judged = Omit<CallRequest, 'accessKeyId'> & { principal: Principal; denial: AwsError | undefined };
+type Judged = Omit<CallRequest, 'accessKeyId' | 'region'> & {
+  region: string;
+  principal: Principal;
+  denial: AwsError | undefined;
+};
 
 const answer = async (
   world: World,
-  { service, operation, input, principal, requestId, denial }: Judged,
+  { service, operation, input, principal, requestId, region, denial }: Judged,
 ): Promise<object> => {
   const fault = world.faults.next(service, operation);
   if (fault?.delayMs) await world.clock.sleep(fault.delayMs);
@@ -251,7 +265,7 @@ const answer = async (
   if ('DryRun' in input && input.DryRun) {
     throw new AwsError('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
   }
-  const call: Call = { world, at: world.clock.now(), requestId, principal };
+  const call: Call = { world, at: world.clock.now(), requestId, principal, region };
   const output = await service.operations[operation]?.(input, call);
   if (error) throw error;
   return output ?? {};

@@ -1,16 +1,21 @@
 import {
   DeleteRepositoryPolicyCommand,
+  DescribeRegistryCommand,
   DescribeRepositoriesCommand,
   ECRClient,
   type Repository as EcrRepository,
+  GetLifecyclePolicyCommand,
   GetRepositoryPolicyCommand,
+  type ImageDetail,
   ListTagsForResourceCommand,
   PutImageScanningConfigurationCommand,
   PutImageTagMutabilityCommand,
+  paginateDescribeImages,
   paginateDescribeRepositories,
   SetRepositoryPolicyCommand,
 } from '@aws-sdk/client-ecr';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
+import type { RegistryImage } from '../core/lifecycle.ts';
 import type { Registry, Repository } from '../core/registry.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
@@ -29,14 +34,25 @@ const asRepository = (raw: EcrRepository | undefined): Repository => {
   };
 };
 
+const asImage = (raw: ImageDetail): RegistryImage => ({
+  digest: raw.imageDigest ?? '',
+  tags: raw.imageTags ?? [],
+  pushedAt: raw.imagePushedAt?.getTime() ?? 0,
+  pulledAt: raw.lastRecordedPullTime?.getTime(),
+  archivedAt:
+    raw.imageStatus === undefined || raw.imageStatus === 'ACTIVE' ? undefined : (raw.lastArchivedAt?.getTime() ?? 0),
+});
+
 const noneIfNone = (e: unknown): undefined => {
-  if (e instanceof Refused && e.code === 'RepositoryPolicyNotFoundException') return undefined;
+  if (e instanceof Refused && /^(Repository|Lifecycle)PolicyNotFoundException$/.test(e.code)) return undefined;
   throw e;
 };
 
 /** Every call names the end state, so the SDK may repeat each. */
 export const ecrRegistry = (options: ClientOptions): Registry => {
   const client = new ECRClient(clientConfig(options, 3));
+  const clientOf = (region: string): ECRClient =>
+    region === options.region ? client : new ECRClient(clientConfig({ ...options, region }, 3));
   return {
     list: () =>
       calling('cannot list the repositories', async () => {
@@ -68,6 +84,32 @@ export const ecrRegistry = (options: ClientOptions): Registry => {
         if (policy === undefined) await client.send(new DeleteRepositoryPolicyCommand({ repositoryName: name }));
         else await client.send(new SetRepositoryPolicyCommand({ repositoryName: name, policyText: policy }));
       }).catch(noneIfNone),
+    images: ({ region, name }) =>
+      calling(`cannot list the images of ${name} in ${region}`, async () => {
+        const found: RegistryImage[] = [];
+        for await (const { imageDetails = [] } of paginateDescribeImages(
+          { client: clientOf(region), pageSize: 1000 },
+          { repositoryName: name, filter: { imageStatus: 'ANY' } },
+        ))
+          found.push(...imageDetails.map(asImage));
+        return found;
+      }),
+    lifecycle: ({ region, name }) =>
+      calling(
+        `cannot read the lifecycle policy of ${name} in ${region}`,
+        async () =>
+          (await clientOf(region).send(new GetLifecyclePolicyCommand({ repositoryName: name }))).lifecyclePolicyText,
+      ).catch(noneIfNone),
+    replication: (region) =>
+      calling(`cannot read the replication rules of ${region}`, async () => {
+        const { replicationConfiguration: { rules = [] } = {} } = await clientOf(region).send(
+          new DescribeRegistryCommand({}),
+        );
+        return rules.map(({ destinations = [], repositoryFilters = [] }) => ({
+          prefixes: repositoryFilters.map((f) => f.filter ?? ''),
+          to: destinations.map((d) => ({ region: d.region ?? '', account: d.registryId ?? '' })),
+        }));
+      }),
     scanOnPush: (name, on) =>
       calling(
         `cannot set the scanning of ${name}`,

@@ -1,11 +1,23 @@
 /** A private registry (ECR): its repositories, and whom their policies let in. Pure. */
 import * as z from 'zod/mini';
+import type { RegistryImage } from './lifecycle.ts';
 
 export interface Repository {
   readonly name: string;
   readonly scanOnPush: boolean;
   /** A tag that was pushed stays what it was; `partly`: but for some. */
   readonly immutable: boolean | 'partly';
+}
+
+/** Where an image is: 'eu-central-1', 'shop/web'. */
+export interface Place {
+  readonly region: string;
+  readonly name: string;
+}
+/** What is pushed to repositories of these prefixes (none: to all) is copied to these registries. */
+export interface Replication {
+  readonly prefixes: readonly string[];
+  readonly to: readonly { readonly region: string; readonly account: string }[];
 }
 
 export interface Registry {
@@ -20,7 +32,22 @@ export interface Registry {
   setPolicy(name: string, policy: string | undefined): Promise<void>;
   scanOnPush(name: string, on: boolean): Promise<void>;
   immutable(name: string, on: boolean): Promise<void>;
+  /** All that are in it, the archived too. @throws NotFound */
+  images(of: Place): Promise<readonly RegistryImage[]>;
+  /** Its lifecycle policy, as text; undefined: it has none, and keeps all. @throws NotFound */
+  lifecycle(of: Place): Promise<string | undefined>;
+  /** The replication rules of a region's registry. */
+  replication(region: string): Promise<readonly Replication[]>;
 }
+
+/** '111122223333.dkr.ecr.eu-central-1.amazonaws.com/shop/web:1' → account and place; undefined: it is in another kind of registry. */
+export const placeOf = (image: string): (Place & { readonly account: string }) | undefined => {
+  const [, account, region, name] =
+    /^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.(?:aws|amazonwebservices\.com\.cn))\/([^:@]+)/.exec(
+      image,
+    ) ?? [];
+  return account && region && name ? { account, region, name } : undefined;
+};
 
 const many = z.union([z.string(), z.array(z.string())]);
 const statement = z.looseObject({

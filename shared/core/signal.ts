@@ -40,6 +40,8 @@ export type SignalKind =
   | 'container-service.uneven'
   /** It was deleted, or is missing where it must be. */
   | 'container-service.gone'
+  /** The registry may not keep the images of its releases. */
+  | 'container-service.unkept'
   /** A deployment has begun, or is over. */
   | 'container-service.deployed'
   /** It is busy, or requests are turned away before it. */

@@ -13,6 +13,7 @@ import { logGroupWeakened } from './logGroupWeakened.ts';
 import { memoryExhausted } from './memoryExhausted.ts';
 import { overload } from './overload.ts';
 import { registryExposed } from './registryExposed.ts';
+import { releaseUnkept } from './releaseUnkept.ts';
 import { releaseUnproven } from './releaseUnproven.ts';
 import { serviceFailing } from './serviceFailing.ts';
 import { serviceGone } from './serviceGone.ts';
@@ -40,6 +41,7 @@ export const remediations: readonly Remediation[] = [
   trailUndelivered,
   logGroupWeakened,
   registryExposed,
+  releaseUnkept,
   flowLogsMissing,
   channelSilent,
   drill,
