@@ -741,6 +741,20 @@ const expectations: readonly Expectation[] = [
     },
   },
   {
+    name: 'registry: no image and no lifecycle policy yet, and no replication; what is not there',
+    run: async ({ ports: { registry } }) => {
+      const of = (name: string) => ({ region: REGION, name });
+      return [
+        await registry.images(of('shop/web')),
+        await registry.lifecycle(of('shop/web')),
+        await registry.replication(REGION),
+        await failure(registry.images(of('none'))),
+        await failure(registry.lifecycle(of('none'))),
+      ];
+    },
+    is: () => [[], undefined, [], 'NotFound', 'NotFound'],
+  },
+  {
     name: 'registry: a policy comes, is replaced and goes, each as often as one likes; scanning and tags are set',
     run: async ({ ports: { registry } }) => {
       const policy = (Sid: string) =>

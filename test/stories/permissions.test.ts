@@ -25,7 +25,8 @@ import {
   runningTasks,
   setImage,
 } from '../../world/clusters.ts';
-import { makeRepository } from '../../world/ecr.ts';
+import { makeRepository, push } from '../../world/ecr.ts';
+import { imageOf } from '../../world/ecs.ts';
 import { deploy } from '../../world/ecsScheduler.ts';
 import { containerExits } from '../../world/ecsTasks.ts';
 import { registerDefinition } from '../../world/ecsWorkloads.ts';
@@ -454,6 +455,19 @@ const scaledThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** A service whose image is in a registry. */
+const keptWorkedThrough = async (): Promise<Account> => {
+  const remedies = { 'release-unproven': {}, 'release-unkept': {} };
+  const account = createAccount({ policy: { preset: 'automatic', remediations: remedies } });
+  const { world, run } = account;
+  const image = `${world.account}.dkr.ecr.${world.region}.amazonaws.com/web:1`;
+  const repository = makeRepository(world, 'web');
+  addService(world, makeCluster(world).cluster, 'web', { balanced: true, tags: MANAGED, image });
+  push(world, repository, imageOf(world, image).digest);
+  await run(minutes(90));
+  return account;
+};
+
 /** Three repositories: one lets in everyone and nobody else, one a stranger beside others and does not scan, of one the tags move. */
 const registryWorkedThrough = async (): Promise<Account> => {
   const remedies = { 'registry-exposed': { immutableTags: true } };
@@ -496,6 +510,7 @@ describe('declared = called', () => {
       await zonesWorkedThrough(),
       await releasesWorkedThrough(),
       await registryWorkedThrough(),
+      await keptWorkedThrough(),
       await scaledThrough(),
       await spotWorkedThrough(),
       ...(await flowLogsWorkedThrough()),

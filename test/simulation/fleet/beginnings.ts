@@ -18,8 +18,8 @@ import {
 } from '../../../world/clusters.ts';
 import { addHost, failHost, placeOn } from '../../../world/dedicatedHosts.ts';
 import type { Instance } from '../../../world/ec2.ts';
-import { makeRepository } from '../../../world/ecr.ts';
-import { type Cluster, type EcsService, type Image, imageOf } from '../../../world/ecs.ts';
+import { makeRepository, push } from '../../../world/ecr.ts';
+import { type Cluster, digestOf, type EcsService, type Image, imageOf } from '../../../world/ecs.ts';
 import { containerInstanceOf, registerInstance } from '../../../world/ecsInstances.ts';
 import { deploy } from '../../../world/ecsScheduler.ts';
 import { registerDefinition } from '../../../world/ecsWorkloads.ts';
@@ -390,7 +390,7 @@ const agentCutOff = (f: Field): Begun => {
 
 type Shop = FurnishedService & { cluster: Cluster };
 const SHOPS = new WeakMap<World, Map<string, Shop>>();
-const shopOf = ({ world, random }: Field, name: string): Shop => {
+const shopOf = ({ world, random }: Field, name: string, image = `${name}:1`): Shop => {
   const shops = SHOPS.get(world) ?? new Map<string, Shop>();
   SHOPS.set(world, shops);
   const known = shops.get(name);
@@ -399,6 +399,7 @@ const shopOf = ({ world, random }: Field, name: string): Shop => {
   const shop = addService(world, cluster, name, {
     desired: 2 + random.integer(3),
     balanced: true,
+    image,
     tags: { 'steward:managed': 'true' },
     launchType: random.pick(['EC2', 'FARGATE']),
     circuitBreaker: { enable: name === 'bazaar' && random.chance(0.3), rollback: true },
@@ -677,6 +678,46 @@ const BUILD = {
 };
 const REPOSITORY = (Statement: readonly object[]): string => JSON.stringify({ Version: '2012-10-17', Statement });
 
+/** Somebody deletes the image of a release, or sets a lifecycle policy that will take it. Steward only tells; mostly a person mends it. */
+const unkept = (f: Field): Begun => {
+  const { world, random, person } = f;
+  const image = `${world.account}.dkr.ecr.${world.region}.amazonaws.com/attic:1`;
+  const { service } = shopOf(f, 'attic', image);
+  const { digest } = imageOf(world, image);
+  const repository = world.ecr.repositories.get('attic') ?? makeRepository(world, 'attic');
+  push(world, repository, digest, '1');
+  const lifecycle = (countNumber: number) =>
+    person('ecr', 'PutLifecyclePolicy', {
+      repositoryName: 'attic',
+      lifecyclePolicyText: JSON.stringify({
+        rules: [
+          {
+            rulePriority: 1,
+            selection: { tagStatus: 'any', countType: 'imageCountMoreThan', countNumber },
+            action: { type: 'expire' },
+          },
+        ],
+      }),
+    });
+  const isDeleted = random.chance(0.5);
+  const lose = () => {
+    if (isDeleted)
+      return person('ecr', 'BatchDeleteImage', { repositoryName: 'attic', imageIds: [{ imageDigest: digest }] });
+    push(world, repository, digestOf('nightly'), 'nightly');
+    return lifecycle(1);
+  };
+  const begins = world.clock.now() + minutes(12);
+  world.clock.at(begins, () => void lose());
+  if (random.chance(0.6))
+    world.clock.at(begins + minutes(5 + random.integer(90)), () => {
+      push(world, repository, digest, '1');
+      void lifecycle(50);
+    });
+  const isIll = () =>
+    !repository.images.some((i) => i.digest === digest) || /"countNumber":1\}/.test(repository.lifecycle ?? '');
+  return { arn: service.arn, isWell: () => !isIll(), isIll, again: lose };
+};
+
 export const beginnings: Readonly<Record<string, Beginning>> = {
   'full-disk': { begin: fullDisk },
   'instance-impaired': { begin: impaired },
@@ -709,6 +750,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   overload: { settings: { costCapUsdPerMonth: 10_000, lowerEveryMinutes: 2 }, begin: wanted },
   'registry-exposed': { begin: exposed },
   'group-uneven-zones': { settings: { mode: 'act', patienceMinutes: 3 }, begin: unevenGroup },
+  'release-unkept': { begin: unkept },
   'service-gone': { settings: { mustExist: ['kiosk/kiosk'] }, begin: serviceDeleted },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },

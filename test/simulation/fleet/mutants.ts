@@ -28,6 +28,8 @@ const RELEASE = 'shared/remediations/releaseUnproven.ts';
 const RELEASES = 'shared/core/releases.ts';
 const GONE = 'shared/remediations/serviceGone.ts';
 const REGISTRY = 'shared/core/registry.ts';
+const LIFECYCLE = 'shared/core/lifecycle.ts';
+const UNKEPT = 'shared/remediations/releaseUnkept.ts';
 const JUDGE = 'shared/core/releaseJudge.ts';
 const OVERLOAD = 'shared/remediations/overload.ts';
 const GROUP = 'shared/remediations/groupUneven.ts';
@@ -257,6 +259,14 @@ export const mutants: readonly Mutant[] = [
   mutant('strangers take others along', REGISTRY, 'registry-exposed:1', [
     '...others, ...(kept.length > 0 ? { AWS: kept } : {}) };',
     '...others };',
+  ]),
+  mutant('what a lifecycle policy takes is kept', LIFECYCLE, 'release-unkept:1', [
+    'if (!seen.has(digest)) taken.set',
+    'if (seen.has(digest)) taken.set',
+  ]),
+  mutant('what is gone from the registry is there', UNKEPT, 'release-unkept:1', [
+    '.filter(({ digest }) => !there.has(digest))\n    .map',
+    '.filter(({ digest }) => !there.has(digest) && now < 0)\n    .map',
   ]),
   mutant('what is retired is replaced', 'shared/aws/groups.ts', 'group-uneven-zones:2', [
     'ShouldDecrementDesiredCapacity: true',
