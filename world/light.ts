@@ -1,6 +1,7 @@
 /** An SDK client that is given commands and never sends a request needs none of what its constructor prepares for one: nine tenths of its cost. */
 interface Config {
   readonly requestHandler?: { readonly command?: unknown };
+  readonly region?: unknown;
   readonly credentials?: unknown;
   readonly maxAttempts?: number;
 }
@@ -11,8 +12,13 @@ export const light = (Client: ClientClass): ClientClass =>
   new Proxy(Client, {
     construct: (Whole, [config]: [Config]) => {
       if (config.requestHandler?.command === undefined) return new Whole(config);
-      const { requestHandler, credentials, maxAttempts = 3 } = config;
-      const given = { requestHandler, credentials: async () => credentials, maxAttempts: async () => maxAttempts };
+      const { requestHandler, credentials, region, maxAttempts = 3 } = config;
+      const given = {
+        requestHandler,
+        credentials: async () => credentials,
+        region: async () => region,
+        maxAttempts: async () => maxAttempts,
+      };
       return Object.assign(Object.create(Whole.prototype), { config: given });
     },
   });
