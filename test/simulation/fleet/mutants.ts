@@ -260,11 +260,11 @@ export const mutants: readonly Mutant[] = [
     '...others, ...(kept.length > 0 ? { AWS: kept } : {}) };',
     '...others };',
   ]),
-  mutant('what a lifecycle policy takes is kept', LIFECYCLE, 'release-unkept:1', [
+  mutant('what a lifecycle policy takes is kept', LIFECYCLE, 'release-unkept:2', [
     'if (!seen.has(digest)) taken.set',
     'if (seen.has(digest)) taken.set',
   ]),
-  mutant('what is gone from the registry is there', UNKEPT, 'release-unkept:1', [
+  mutant('what is gone from the registry is there', UNKEPT, 'release-unkept:16', [
     '.filter(({ digest }) => !there.has(digest))\n    .map',
     '.filter(({ digest }) => !there.has(digest) && now < 0)\n    .map',
   ]),
