@@ -1,4 +1,6 @@
 /** Zones before and after as a picture: what stays ●, what goes ○, what comes +. */
+import { iso } from '../shared/core/time.ts';
+import type { Zone } from '../shared/core/zoneBounds.ts';
 import type { Plan } from '../shared/core/zones.ts';
 import type { Zones } from '../shared/runtime/zones.ts';
 import type { Paint } from './paint.ts';
@@ -61,8 +63,16 @@ export const showZones = (
   ];
 };
 
+const stateLine = ({ id, state, since, because }: Zone, p: Paint): string => {
+  const is = state === 'OK' ? p.green(state) : state === 'IMPAIRED' ? p.red(state) : p.yellow(state);
+  return `${id}  ${is}${since === undefined ? '' : ` since ${iso(since)}`}${because === undefined ? '' : `: ${because}`}`;
+};
+
 /** What the function answers. */
-export const showPicture = ({ plans, more }: Zones, p: Paint): string[] => [
-  ...(plans.length === 0 ? ['Nothing that the policy covers runs in zones.'] : showZones(plans, p)),
+export const showPicture = ({ plans, states, more }: Zones, p: Paint): string[] => [
+  ...(plans.length === 0
+    ? ['Nothing that the policy covers runs in zones.']
+    : showZones(plans, p, Object.fromEntries(states.map((x) => [x.id, x.state])))),
+  ...(states.length > 0 ? ['', ...states.map((x) => stateLine(x, p))] : []),
   ...(more ? [p.yellow('There are more than are shown: name one.')] : []),
 ];

@@ -5,6 +5,7 @@
 import * as z from 'zod/mini';
 import { InvalidInput } from '../shared/core/errors.ts';
 import type { Signal } from '../shared/core/signal.ts';
+import type { ShiftNews } from '../shared/core/zoneShifts.ts';
 import * as alarm from './alarm/signal.ts';
 import * as autoScaling from './auto-scaling/signal.ts';
 import * as cloudtrail from './cloudtrail/signal.ts';
@@ -24,10 +25,13 @@ import { jsonOf, parsed, text } from './parse.ts';
 import * as ssmCommand from './ssm-command/signal.ts';
 import { fromSteward, type LookAgain } from './steward/signal.ts';
 import * as trailNeeds from './trail-needs/signal.ts';
+import * as zonalAutoshift from './zonal-autoshift/shift.ts';
 
 export type Reading =
   | { readonly signals: readonly Signal[] }
   | { readonly look: LookAgain }
+  /** About a zone: kept, and nothing follows at once. */
+  | { readonly shift: ShiftNews }
   /** Understood, and nothing to us. */
   | { readonly ignored: string };
 
@@ -65,6 +69,8 @@ const fromSns = (raw: unknown): Reading => {
 
 const fromEventBridge = (raw: unknown): Reading => {
   const event = parsed(envelope, raw, 'the EventBridge event');
+  const shift = event.source === 'aws.arc-zonal-shift' ? zonalAutoshift.fromEventBridge(event) : undefined;
+  if (shift) return { shift };
   const name = `${event.source}/${event['detail-type']}`;
   const parse = Object.hasOwn(PARSERS, name) ? PARSERS[name] : undefined;
   if (!parse) return { ignored: `${event.source} "${event['detail-type']}" is not an event that Steward listens to` };

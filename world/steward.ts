@@ -52,7 +52,8 @@ export interface StewardOptions {
 /** The rules of the stack let only these through. */
 export const isListenedTo = (event: unknown): boolean => {
   try {
-    return 'signals' in read(event);
+    const reading = read(event);
+    return 'signals' in reading || 'shift' in reading;
   } catch (e) {
     if (e instanceof InvalidInput) return true;
     throw e;

@@ -19,7 +19,7 @@ import type { Signal } from './signal.ts';
 import { dozing, snoozeOf, woken } from './snooze.ts';
 import { nextLook, start } from './step.ts';
 import type { Breaker, Change, Chart, GroupRecord, Switches } from './store.ts';
-import { fraction, openStorm, readPlaces, turn, weatherAt } from './storm.ts';
+import { fraction, openStorm, readPlaces, shiftsIn, turn, weatherAt } from './storm.ts';
 import { idOf } from './target.ts';
 import { hours, iso, minutes, seconds, type Time } from './time.ts';
 import { afterUndo, undoing } from './undo.ts';
@@ -390,6 +390,7 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       tags: deps.policy.tags,
       signal: p.incident.signals,
       releases: p.releases,
+      shiftsOf: shiftsIn(deps.store),
       wish: p.incident.wish,
       atWork: atWork(p),
       declared: deps.policy,

@@ -10,6 +10,8 @@ import type { Target } from './target.ts';
 import type { Time } from './time.ts';
 import type { DeclaredTrail } from './trails.ts';
 import type { Json, Verdict } from './verdict.ts';
+import type { Zone } from './zoneBounds.ts';
+import type { Shift } from './zoneShifts.ts';
 import type { Plan } from './zones.ts';
 
 export type Risk = 'harmless' | 'interrupts' | 'destroys';
@@ -59,6 +61,8 @@ export interface Look<Options> {
   readonly declared: Declared;
   /** The record of the target's releases, for remediations that have `releases`. */
   readonly releases: Releases;
+  /** What ARC told of these zones, by id. */
+  readonly shiftsOf: ShiftsOf;
   /** What the latest signal said. A hint where to look, never proof. */
   readonly signal: { readonly kind: SignalKind; readonly cause: string; readonly author?: string };
   /** What a person commands to be there. */
@@ -88,9 +92,13 @@ export interface Known {
   readonly releasesOf: (services: readonly string[]) => Promise<Readonly<Record<string, Releases>>>;
 }
 
+export type ShiftsOf = (zones: readonly string[]) => Promise<Readonly<Record<string, readonly Shift[]>>>;
+
 /** Plans by name of what they are of: 'shop/web', 'asg/api'. */
 export interface ZonePicture {
   readonly plans: readonly Plan[];
+  /** Of the zones that they are about. */
+  readonly states: readonly Zone[];
   /** There were more than were looked into. */
   readonly more: boolean;
 }

@@ -1,13 +1,14 @@
 /** A service and its cluster as the zone planner takes them (`zones.ts`): who may move, where there is room, and why not elsewhere. Pure. */
 import type { ContainerInstance, ContainerTask, TaskShape } from './containers.ts';
 import type { ScalingGroup } from './groups.ts';
-import { type Issues, issueText } from './issues.ts';
+import type { Issues } from './issues.ts';
 import type { Subnet } from './ports.ts';
 import type { Picture, ServiceView } from './services.ts';
 import { iso, minutes, span, type Time } from './time.ts';
 import { plural } from './words.ts';
 import type { Replica, Workload, Zone } from './zoneBounds.ts';
 import type { Host, Pool, Resources } from './zoneRoom.ts';
+import { type Shift, zoneAt } from './zoneShifts.ts';
 import { closures, type Start } from './zoneSigns.ts';
 import type { Moved, Stack } from './zones.ts';
 
@@ -210,11 +211,19 @@ export const stackOf = (scene: Scene, own: Own, now: Time): Stack => {
   };
 };
 
-/** Zones by what AWS Health says alone. Not to know is no sign. */
-export const statesOf = (zones: ZoneIds, issues: Issues): Zone[] =>
+/** Zones by what ARC told of them and AWS Health says. @param waves how the workload's own into them ended: a zone that recovers is filled by them */
+export const statesOf = (
+  zones: ZoneIds,
+  {
+    issues,
+    shifts,
+    waves,
+  }: { issues: Issues; shifts: Readonly<Record<string, readonly Shift[]>>; waves: readonly Start[] },
+  now: Time,
+): Zone[] =>
   Object.entries(zones).map(([name, id]) => {
-    const issue = 'unknown' in issues ? undefined : issues.find((i) => i.zone === name || i.zone === id);
-    return issue ? { id, state: 'SUSPECT', because: issueText(issue) } : { id, state: 'OK' };
+    const issue = 'unknown' in issues ? null : issues.find((i) => i.zone === name || i.zone === id);
+    return zoneAt(id, { issue, waves, shifts: shifts[id] ?? [] }, now);
   });
 
 /** Whether its tasks are spread worse than they could be: what a survey asks. `zones`: of how many it may use. */

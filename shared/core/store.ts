@@ -6,6 +6,7 @@ import type { Incident } from './incident.ts';
 import type { ChannelBook, Notice } from './outbox.ts';
 import type { Releases } from './releases.ts';
 import type { Time } from './time.ts';
+import type { Shift } from './zoneShifts.ts';
 
 /** A stop: everything, or one remediation, group or target. */
 export interface Pause {
@@ -56,6 +57,8 @@ export interface GroupRecord {
   readonly breaker?: Breaker;
   /** Instances that run there, as the survey counted them: known of zones only. */
   readonly size?: number;
+  /** What ARC told of it, oldest first: known of zones only. */
+  readonly shifts?: readonly Shift[];
   /** The policy that the surveys went by last (a print of it), and since when. */
   readonly policy?: { readonly print: string; readonly since: Time };
 }

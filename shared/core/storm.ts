@@ -5,9 +5,10 @@
  */
 import { StewardError } from './errors.ts';
 import type { Policy } from './policy.ts';
-import type { Group } from './remediation.ts';
+import type { Group, ShiftsOf } from './remediation.ts';
 import { type Breaker, type GroupRecord, type Ill, NO_ZONE, type Store } from './store.ts';
 import { minutes, type Time } from './time.ts';
+import { type ShiftNews, shiftsAfter } from './zoneShifts.ts';
 
 /** A zone's record is a group's. */
 export const zoneGroup = (zone: string): string => `zone/${zone}`;
@@ -48,6 +49,21 @@ export const readPlaces = async (store: Store, group: string, zone: string | und
   const found = await store.read(...ids.map((id) => ({ kind: 'group' as const, id })));
   const [first = emptyGroup(group), second] = found;
   return { group: first, zone: zone === undefined ? undefined : (second ?? emptyGroup(zoneGroup(zone))) };
+};
+
+/** What ARC told of zones, by id: in the same records. */
+export const shiftsIn =
+  (store: Store): ShiftsOf =>
+  async (zones) => {
+    const found = await store.read(...zones.map((zone) => ({ kind: 'group' as const, id: zoneGroup(zone) })));
+    return Object.fromEntries(zones.map((zone, n) => [zone, found[n]?.shifts ?? []]));
+  };
+
+/** @throws Conflict: somebody else has just written the zone's record */
+export const noteShift = async (store: Store, news: ShiftNews): Promise<void> => {
+  const { group } = await readPlaces(store, zoneGroup(news.zone), undefined);
+  const shifts = shiftsAfter(group.shifts ?? [], news);
+  if (shifts !== group.shifts && shifts.length > 0) await store.write({ put: { ...group, shifts } });
 };
 
 /** The storm that is open in the zone or the group; the zone's first, for it is the wider cause. */

@@ -12,6 +12,10 @@ export interface Zone {
   readonly id: string;
   readonly state: ZoneState;
   readonly because?: string;
+  /** Since when. */
+  readonly since?: Time;
+  /** IMPAIRED: nothing starts there, and nothing there is moved. */
+  readonly left?: true;
   /** Free addresses of the stack's subnets there, for what takes one. */
   readonly addresses?: number;
   /** RECOVERING: how many the whole stack may start there now. */
@@ -116,6 +120,7 @@ const staysText = (reasons: readonly string[]): string => {
 /** Why the zone's number stays what it is, whatever room there is. */
 const frozenBecause = (zone: Zone | undefined): string | undefined => {
   if (!zone) return 'its state is not known';
+  if (zone.state === 'IMPAIRED' && zone.left) return `it is impaired: ${zone.because ?? 'no reason was given'}`;
   return zone.state === 'SUSPECT' ? `it is suspect: ${zone.because ?? 'no reason was given'}` : undefined;
 };
 const leaveBecause = (zone: Zone | undefined, { zones }: Workload): string | undefined => {

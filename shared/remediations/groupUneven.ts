@@ -21,6 +21,7 @@ import { idOf, type Target, targetOf } from '../core/target.ts';
 import { hours, iso, minutes, seconds, span, type Time } from '../core/time.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 import { plural } from '../core/words.ts';
+import type { Zone } from '../core/zoneBounds.ts';
 import type { Start } from '../core/zoneSigns.ts';
 import { type Moved, type Plan, planZones } from '../core/zones.ts';
 
@@ -150,7 +151,7 @@ const lookInto = async (bare: Seen, ports: Ports, look: Look<Options>): Promise<
   const [first] = scaling.instances;
   const unit = first && (await ports.containers.ofInstance(first.id));
   if (unit) return { ...bare, cluster: unit.cluster };
-  const { scene, issue } = await sceneOf(scaling, ports);
+  const { scene, issue } = await sceneOf(scaling, ports, look);
   const wave = openWave(look);
   const newcomers = wave ? await newcomersOf(wave, scene, ports) : [];
   const own = {
@@ -166,7 +167,11 @@ const lookInto = async (bare: Seen, ports: Ports, look: Look<Options>): Promise<
 
 const isSpread = ({ desired, instances, zones }: ScalingGroup): boolean => !isUneven(instances, desired, zones.length);
 
-const sceneOf = async (group: ScalingGroup, { groups, instances, loadBalancers, health }: Ports) => {
+const sceneOf = async (
+  group: ScalingGroup,
+  { groups, instances, loadBalancers, health }: Ports,
+  look: Look<Options>,
+) => {
   const [zones, subnets, refreshing, issues, targets] = await Promise.all([
     instances.zones(),
     instances.subnets(group.subnets),
@@ -174,6 +179,7 @@ const sceneOf = async (group: ScalingGroup, { groups, instances, loadBalancers, 
     health.issues(),
     Promise.all(group.targetGroups.map((arn) => loadBalancers.health(arn).catch(noneIfGone))),
   ]);
+  const shifts = await look.shiftsOf(Object.values(zones));
   const answering = servingTargets(targets);
   const serving = group.instances.filter(
     (i) => i.lifecycle === 'InService' && i.healthy && (group.targetGroups.length === 0 || answering.has(i.id)),
@@ -183,7 +189,7 @@ const sceneOf = async (group: ScalingGroup, { groups, instances, loadBalancers, 
     zones,
     subnets,
     serving: new Set(serving.map((i) => i.id)),
-    states: statesOf(zones, issues),
+    states: statesOf(zones, { issues, shifts, waves: launchesOf(look) }, look.now),
     refreshing,
   };
   return { scene, issue: 'unknown' in issues ? issues : issues.find((i) => i.zone === undefined) };
@@ -239,6 +245,8 @@ const progressOf = (wave: Attempt<LaunchStep>, { newcomers, scene }: Seen, look:
   const age = look.now - wave.reservedAt;
   const asked = (wave.receipt as Launched | undefined)?.instances.length ?? wave.step.count;
   if (newcomers.length < asked && age > minutes(1)) return { failed: 'what was launched is no member any more' };
+  const lost = scene?.states.find((z) => z.state === 'IMPAIRED' && z.id === wave.step.zone);
+  if (lost) return { failed: `${lost.id} is impaired now: ${lost.because}` };
   if (newcomers.length >= asked && newcomers.every((id) => scene?.serving.has(id))) return 'whole';
   if (scene?.refreshing) return { failed: 'an instance refresh has begun' };
   return age < minutes(look.options.startMinutes)
@@ -428,12 +436,14 @@ const zones = async (ports: Ports, look: Look<Options>, about: string | undefine
     (g) => look.uncovered(g.tags) === undefined && (asked === undefined || g.name === asked),
   );
   const plans: Plan[] = [];
+  let states: readonly Zone[] = [];
   for (const scaling of named.slice(0, MOST_PICTURED)) {
     const bare = { scaling, uncovered: undefined, scene: undefined, cluster: undefined, plan: undefined };
-    const { plan } = await lookInto({ ...bare, newcomers: [], issue: undefined }, ports, look);
+    const { plan, scene } = await lookInto({ ...bare, newcomers: [], issue: undefined }, ports, look);
+    states = scene?.states ?? states;
     if (plan) plans.push({ ...plan, workload: `asg/${scaling.name}` });
   }
-  return { plans, more: named.length > MOST_PICTURED };
+  return { plans, states, more: named.length > MOST_PICTURED };
 };
 
 export const groupUneven = defineRemediation<Seen, Step, Options>({
@@ -443,7 +453,7 @@ export const groupUneven = defineRemediation<Seen, Step, Options>({
   about: `A group whose instances are in too few zones is put right, the fewest moves first. Its own AZRebalance comes first where it is not suspended. Else, and where that does not do it, instances are **launched** in the thinnest
 zone (\`LaunchInstances\`: one zone a call, and no capacity is said at once), a fifth of the group at a time; once they are in service and healthy to its load balancers, as many are **retired** where there are most, through the group’s
 hooks, and it wants as many as before: never fewer serve than are wanted. What does not come to serve goes again (**settle**), and the zone is left alone for a quarter of an hour, doubled each time. Instances protected from scale-in stay; nothing is done
-during an instance refresh, while hooks hold some of it, or where Launch or Terminate is suspended. A wanted number that somebody changes meanwhile stays changed. Hosts of ECS clusters are \`service-uneven-zones\`’s.
+during an instance refresh, while hooks hold some of it, or where Launch or Terminate is suspended. A wanted number that somebody changes meanwhile stays changed. A zone that AWS shifts traffic away from (zonal autoshift) gets none and keeps those that it has; afterwards it is filled in steps. Hosts of ECS clusters are \`service-uneven-zones\`’s.
 Whoever allows the launch allows what is terminated for it.`,
   answers: ['instance-group.uneven'],
   risk: 'destroys',

@@ -41,6 +41,7 @@ import { hours, iso, minutes, seconds, span, type Time } from '../core/time.ts';
 import { usdPerMonthOf } from '../core/units.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 import { plural } from '../core/words.ts';
+import type { Zone } from '../core/zoneBounds.ts';
 import type { Start } from '../core/zoneSigns.ts';
 import { type Moved, type Plan, planZones, type Wave } from '../core/zones.ts';
 
@@ -272,6 +273,7 @@ const WINDOW = { window: minutes(30), patience: minutes(3) };
 const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Options>) => {
   const { containers, instances, health } = ports;
   const [view, zones, issues] = await Promise.all([viewOf(service, ports), instances.zones(), health.issues()]);
+  const shifts = await look.shiftsOf(Object.values(zones));
   const picture = pictureOf(view, look.now, WINDOW);
   const [shape, { source, hostUsd }] = await Promise.all([
     picture.primary ? containers.definition(picture.primary.definition).catch(undefinedIfGone) : undefined,
@@ -287,7 +289,7 @@ const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Optio
     source,
     shape,
     protections: {},
-    states: statesOf(zones, issues),
+    states: statesOf(zones, { issues, shifts, waves: [...startsOf(look), ...launchesOf(look)] }, look.now),
   };
   const issue = 'unknown' in issues ? issues : issues.find((i) => i.zone === undefined);
   return { scene, issue, hostUsd };
@@ -389,6 +391,8 @@ const progressOf = (wave: Attempt<StartStep>, seen: Seen, { now, options: o }: L
   const newcomers = newcomersOf(seen, wave);
   const [astray] = astrayOf(newcomers, into, scene);
   if (astray) return { failed: `ECS placed a task in ${zoneIdOf(scene.zones, astray.zone)}` };
+  const lost = scene.states.find((z) => z.state === 'IMPAIRED' && Object.hasOwn(into, z.id));
+  if (lost) return { failed: `${lost.id} is impaired now: ${lost.because}` };
   const whole = newcomers.filter((t) => serves.has(t)).length >= to - from;
   if (whole && scene.picture.serving.length >= to) return 'whole';
   const why = newcomers.length === 0 ? unplacedBecause(scene.view, scene.picture) : undefined;
@@ -496,7 +500,9 @@ const moving = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdic
       seen,
       look,
     );
-  const cannot = nativeNot(service);
+  // ECS knows nothing of the zones' states: it would move some into a bad one.
+  const unwell = scene.states.find((z) => z.state !== 'OK' && plan.zones.some((x) => x.zone === z.id));
+  const cannot = nativeNot(service) ?? (unwell && `${unwell.id} is ${unwell.state}`);
   const since = nativeSince(seen, look);
   if (since !== undefined && cannot === undefined && now - since < minutes(o.nativeMinutes))
     return { do: 'wait', until: now + minutes(1), because: `${is}; ECS evens it out itself, since ${iso(since)}` };
@@ -509,6 +515,19 @@ const moving = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdic
       because: `${is}; ${plan.because}`,
     };
   return starting(plan, plan.waves[0], seen, look, `${is}; ${plan.because}`);
+};
+
+/** Where it starts is ECS's choice: the zone with the fewest of it. A bad zone must never be that, as long as the wave goes on. */
+const strays = (plan: Plan, start: Wave['start'], { scene }: Seen): string | undefined => {
+  const before = (zone: string): number => plan.zones.find((x) => x.zone === zone)?.before ?? 0;
+  const fullest = Math.max(...Object.entries(start).map(([zone, n]) => before(zone) + n - 1));
+  const bad = scene?.states.find(
+    ({ id, state }) =>
+      (state === 'IMPAIRED' || state === 'SUSPECT') &&
+      scene.subnets.some((s) => s.zoneId === id) &&
+      before(id) <= fullest,
+  );
+  return bad && `${bad.id}, which is ${bad.state}: it has the fewest`;
 };
 
 const starting = (
@@ -524,6 +543,8 @@ const starting = (
     plan.zones.filter((x) => x.after > x.before).map((x) => [x.zone, x.after - x.before]),
   );
   if (count === 0) return waiting('more run than are wanted, and ECS stops those', seen, look);
+  const astray = strays(plan, wave?.start ?? {}, seen);
+  if (astray) return waiting(`ECS would place some of a wave in ${astray}; ${plan.because}`, seen, look);
   const [first] = service.placement;
   const after = service.placement;
   const swap =
@@ -813,11 +834,13 @@ const zones = async (ports: Ports, look: Look<Options>, about: string | undefine
       if (about === undefined || [name, `${cluster}/${name}`].includes(about))
         named.push(serviceTarget(where, cluster, name));
   const plans: Plan[] = [];
+  let states: readonly Zone[] = [];
   for (const target of named.slice(0, MOST_PICTURED)) {
-    const { plan, service } = await observe(target, ports, look);
+    const { plan, service, scene } = await observe(target, ports, look);
+    states = scene?.states ?? states;
     if (plan) plans.push({ ...plan, workload: `${service.cluster}/${service.name}` });
   }
-  return { plans, more: named.length > MOST_PICTURED };
+  return { plans, states, more: named.length > MOST_PICTURED };
 };
 
 /** How many zones each of them may use. */
@@ -851,7 +874,7 @@ export const serviceUneven = defineRemediation<Seen, Step, Options>({
 Balancer) its availability zone rebalancing is turned on (**native**) and awaited. A zone that lacks only a host gets one from the hosts’ Auto Scaling group (**hosts**), where that lets more tasks survive. What is left Steward moves itself, in
 waves of a fifth: it wants more (**start**), placed by zone meanwhile, waits until they serve in the right zones, and only then wants as many as before (**stop**), while \`UpdateTaskProtection\` keeps those that stay: never
 fewer serve than are wanted. What does not come to serve, or lands elsewhere, is taken back (**settle**) and the zone is left alone for a quarter of an hour, doubled each time. It waits for deployments, and takes its wave back if one begins; a count that
-somebody else has changed is theirs, and so is a task protected by its owner. The same wave again within a day is not made: something else undoes it, and a person is told. What cannot be evened out says why.`,
+somebody else has changed is theirs, and so is a task protected by its owner. The same wave again within a day is not made: something else undoes it, and a person is told. A zone that AWS shifts traffic away from (zonal autoshift) gets none and keeps those that it has; afterwards it is filled in steps. What cannot be evened out says why.`,
   answers: ['container-service.uneven'],
   risk: 'interrupts',
   targets: 'arn:*:ecs:*:*:service/*',

@@ -8,8 +8,10 @@ import { Conflict, InvalidInput, messageOf } from '../core/errors.ts';
 import { type Answer, pass, type Work } from '../core/pass.ts';
 import type { Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
+import { noteShift } from '../core/storm.ts';
 import { matchesArn, type Target, targetOf, typeOf } from '../core/target.ts';
 import { minutes } from '../core/time.ts';
+import type { ShiftNews } from '../core/zoneShifts.ts';
 import { remediations } from '../remediations/index.ts';
 import type { Wired } from './wire.ts';
 
@@ -25,10 +27,10 @@ export interface Outcome {
 /** A pass that lost a race is run again at once, so often; then the queue brings the message again. */
 const PASS_TRIES = 3;
 
-const passWithRetry = async (work: Work, deps: Wired): Promise<Answer> => {
+const onceMore = async <T>(work: () => Promise<T>): Promise<T> => {
   for (let tries = 1; ; tries++) {
     try {
-      return await pass(work, deps);
+      return await work();
     } catch (e) {
       if (!(e instanceof Conflict) || tries >= PASS_TRIES) throw e;
     }
@@ -126,7 +128,7 @@ const answersTo = async (given: Signal, deps: Wired, { explain, waited }: How): 
 };
 
 const runWork = async (work: Work, deps: Wired): Promise<Answer> => {
-  const answer = await passWithRetry(work, deps);
+  const answer = await onceMore(() => pass(work, deps));
   if (!work.explain) await lookAgain(work, answer, deps);
   return answer;
 };
@@ -138,8 +140,19 @@ const byName = (name: string): Remediation => {
   return found;
 };
 
+/** Kept in the zone's record; who plans with the zone goes by it. */
+const shifted = async (news: ShiftNews, { store }: Wired, { explain }: How): Promise<Outcome> => {
+  if (!explain) await onceMore(() => noteShift(store, news));
+  const what = news.kind === 'practice' ? 'a practice run' : `an ${news.kind}`;
+  return {
+    answers: [],
+    ignored: `${what} of ${news.zone} ${news.begins ? 'is under way' : 'is over'}: kept with the zone`,
+  };
+};
+
 const answersOf = async (reading: Reading, deps: Wired, how: How): Promise<Outcome> => {
   if ('ignored' in reading) return { answers: [], ignored: reading.ignored };
+  if ('shift' in reading) return shifted(reading.shift, deps, how);
   if ('look' in reading) {
     const { target, remediation, incident, due } = reading.look;
     const work = {

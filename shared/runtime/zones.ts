@@ -2,8 +2,10 @@
 import { NotFound } from '../core/errors.ts';
 import { uncoveredBy } from '../core/guards.ts';
 import { noReleases } from '../core/releases.ts';
+import { shiftsIn } from '../core/storm.ts';
 import { everythingIn } from '../core/target.ts';
 import type { Time } from '../core/time.ts';
+import type { Zone } from '../core/zoneBounds.ts';
 import type { Plan } from '../core/zones.ts';
 import { remediations } from '../remediations/index.ts';
 import type { AnswerDeps } from './answer.ts';
@@ -11,6 +13,8 @@ import type { AnswerDeps } from './answer.ts';
 export interface Zones {
   readonly at: Time;
   readonly plans: readonly Plan[];
+  /** Of the zones that they are about. */
+  readonly states: readonly Zone[];
   /** There were more than are shown: name one. */
   readonly more: boolean;
 }
@@ -22,7 +26,7 @@ export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Prom
   const pictures = await Promise.all(
     remediations.map(async (r) => {
       const settings = deps.policy.remediations[r.name];
-      if (!r.zones || !settings) return { plans: [], more: false };
+      if (!r.zones || !settings) return { plans: [], states: [], more: false };
       const ports = await deps.reach(r, everything, { phase: 'look', touched: [] });
       const look = {
         now,
@@ -32,6 +36,7 @@ export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Prom
         tags: deps.policy.tags,
         signal: { kind: r.answers[0] ?? 'target.changed', cause: 'a person looks at the zones' },
         releases: noReleases(everything.arn),
+        shiftsOf: shiftsIn(deps.store),
         wish: undefined,
         atWork: undefined,
         declared: deps.policy,
@@ -45,5 +50,12 @@ export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Prom
   const plans = pictures.flatMap((p) => p.plans);
   if (about !== undefined && plans.length === 0)
     throw new NotFound(`no service or Auto Scaling group that the policy covers is called ${about}`);
-  return { at: now, plans, more: pictures.some((p) => p.more) };
+  const used = new Set(plans.flatMap((p) => p.zones.map((x) => x.zone)));
+  const states = new Map(pictures.flatMap((p) => p.states).map((x) => [x.id, x]));
+  return {
+    at: now,
+    plans,
+    states: [...states.values()].filter((x) => used.has(x.id)),
+    more: pictures.some((p) => p.more),
+  };
 };

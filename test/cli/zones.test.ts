@@ -1,12 +1,13 @@
 /** The picture of the zones, as text; and `steward zones`, which asks for it with no more than the rights to look. */
 import { paintOf } from '../../cli/paint.ts';
 import { showZones } from '../../cli/zones.ts';
-import { minutes } from '../../shared/core/time.ts';
+import { minutes, seconds } from '../../shared/core/time.ts';
 import { planZones } from '../../shared/core/zones.ts';
 import { addGroup } from '../../world/autoscaling.ts';
 import { addService, makeCluster } from '../../world/clusters.ts';
 import { makeInstance } from '../../world/instances.ts';
 import { type Cell, replicasOf, stackOf } from '../core/zoneStack.ts';
+import { sample } from '../events/samples.ts';
 import { createDesk } from './desk.ts';
 
 test('before and after, with states, hosts that come first and the reason', () => {
@@ -59,6 +60,19 @@ describe('steward zones', () => {
     expect(out).not.toContain('shop/theirs');
     const changing = desk.account.world.calls.filter(({ action }) => !/:(Describe|List|Get|Assume)/.test(action));
     expect(changing).toEqual([]);
+  });
+
+  test('the state of each zone, since when, and why', async () => {
+    const desk = await asked();
+    const { source, 'detail-type': detailType, resources, detail } = sample('zonal-autoshift/begun');
+    desk.account.world.events.emit({ source, detailType, resources, detail });
+    await desk.account.run(seconds(5));
+    const { out, code } = await desk.steward('alice')('zones');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^euc1-az2 {2}IMPAIRED since 2026-\S+: AWS shifted traffic away from it$/m);
+    expect(out).toMatch(/^euc1-az3 {2}OK: no sign of trouble$/m);
+    const { json } = await desk.steward('alice')('zones', 'asg/api', '--json');
+    expect(json.states).toContainEqual(expect.objectContaining({ id: 'euc1-az2', state: 'IMPAIRED', left: true }));
   });
 
   test('of one, and of one that is not there', async () => {

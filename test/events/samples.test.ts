@@ -478,6 +478,27 @@ describe('changes', () => {
 
 /** Calls that the parser would take, and the rule leaves out. */
 const outside = ['logs-api/of-no-interest', 'ec2-api/flow-log-deleted'];
+/** What ARC tells of a zone: [name, kind, whether it begins]. */
+const shifts = [
+  ['zonal-autoshift/begun', 'autoshift', true],
+  ['zonal-autoshift/begun-for-a-resource', 'autoshift', true],
+  ['zonal-autoshift/completed', 'autoshift', false],
+  ['zonal-autoshift/experiment', 'experiment', true],
+  ['zonal-autoshift/practice-started', 'practice', true],
+  ['zonal-autoshift/practice-interrupted', 'practice', false],
+] as const;
+test.each(shifts)('%s is of a zone, and signals nothing', (name, kind, begins) => {
+  const event = sample(name);
+  expect(readAll(event)).toStrictEqual([{ shift: { kind, begins, zone: 'euc1-az2', at: AT } }]);
+  expect(rulesFor(event)).toEqual(['zonal-autoshift']);
+});
+test('a shift that a person began, or of no zone, is none', () => {
+  const event = sample('zonal-autoshift/begun');
+  expect(readAll({ ...event, 'detail-type': 'Manual Shift Started' })).toEqual([{ ignored: expect.anything() }]);
+  const odd = { ...event, detail: { ...event.detail, metadata: { awayFrom: 'TARGET#x' } } };
+  expect(() => readAll(odd)).toThrow(InvalidInput);
+});
+
 test.each(outside)('%s is not listened to', (name) => expect(rulesFor(sample(name))).toEqual([]));
 
 const ASG = `arn:aws:autoscaling:${HOME}:autoScalingGroup:2a3b4c5d-6e7f-4a8b-9c0d-1e2f3a4b5c6d:autoScalingGroupName/web`;
@@ -584,6 +605,7 @@ test('every sample is in one of the tables above', () => {
     ...trailCalls.map(([name]) => name),
     ...quiet,
     ...outside,
+    ...shifts.map(([name]) => name),
     ...Object.keys(ignored),
     ...Object.keys(unreadable),
     ...own,
@@ -611,11 +633,19 @@ test('what a rule lets through is never ignored, but for calls that changed noth
     'logs-api',
     'ssm-command',
     'trail-needs',
+    'zonal-autoshift',
   ]);
   for (const name of sampleNames.filter(
     (n) => rulesFor(sample(n)).length > 0 && !(n in unreadable) && !quiet.includes(n),
   ))
-    expect([name, readAll(sample(name))]).toEqual([name, [{ signals: expect.arrayContaining([expect.anything()]) }]]);
+    expect([name, readAll(sample(name))]).toEqual([
+      name,
+      [
+        name.startsWith('zonal-autoshift/')
+          ? { shift: expect.anything() }
+          : { signals: expect.arrayContaining([expect.anything()]) },
+      ],
+    ]);
 });
 
 /** Which keys there are and of which type, in any order. */

@@ -5,6 +5,7 @@ import { addGroup, type ScalingGroup } from '../../world/autoscaling.ts';
 import { addService, makeCluster } from '../../world/clusters.ts';
 import { makeTargetGroup, registerTarget } from '../../world/elb.ts';
 import { makeInstance } from '../../world/instances.ts';
+import { sample } from '../events/samples.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type AccountOptions, createAccount, following } from './account.ts';
 
@@ -183,4 +184,83 @@ test('hosts of a cluster are not its business', async () => {
   addService(account.world, cluster, 'web', { tags: {} });
   await account.run(hours(1));
   expect(account.incidents().filter((i) => i.remediation === NAME)).toEqual([]);
+});
+
+describe('ARC tells of a zone', () => {
+  const told = async (s: Awaited<ReturnType<typeof started>>, name: string, zone = 'euc1-az3', begun = 0) => {
+    const { source, 'detail-type': detailType, resources, detail } = sample(`zonal-autoshift/${name}`);
+    s.world.events.emit({ source, detailType, resources, detail: { ...detail, metadata: { awayFrom: zone } } });
+    await s.run(seconds(5) + begun);
+  };
+  const launched = (s: Awaited<ReturnType<typeof started>>, zone: string) => s.counts()[zone] ?? 0;
+
+  test('an autoshift has begun: nothing into that zone, the reason is said, and nothing leaves it', async () => {
+    const s = await started({ zones: [A, A, A, A, A, B] });
+    await told(s, 'begun');
+    await s.run(hours(3));
+    expect(s.counts()).toEqual({ [A]: 3, [B]: 1, [C]: 2 });
+    expect(s.calls('LaunchInstances').length).toBe(2);
+    expect(s.last()?.because).toContain(
+      'euc1-az3 gets no more than 1: it is impaired: AWS shifted traffic away from it',
+    );
+  });
+
+  test('it is over: the zone is clear for half an hour, then filled one by one, and more with each good wave', async () => {
+    const s = await started();
+    await told(s, 'begun', 'euc1-az3');
+    await told(s, 'begun-for-a-resource', 'euc1-az3');
+    await s.run(hours(2));
+    expect(launched(s, B)).toBe(0);
+    await told(s, 'completed', 'euc1-az3');
+    await s.run(minutes(28));
+    expect(launched(s, B)).toBe(0);
+    await s.run(hours(3), () => s.last()?.state === 'closed');
+    expect(s.last()).toMatchObject({ end: 'healthy' });
+    expect(s.counts()).toEqual(even);
+  });
+
+  test('it begins while a wave into the zone is under way: what was launched goes again, and nothing else', async () => {
+    const s = await started({ zones: [A, A, A, C, C], group: { launchHook: minutes(4) } });
+    await s.run(hours(1), () => s.calls('LaunchInstances').length === 1);
+    await told(s, 'begun');
+    await s.run(minutes(20));
+    expect(s.rungs()?.map(([rung, effect]) => [rung?.split(' ')[0], effect])).toEqual([
+      ['launch', 'ineffective'],
+      ['settle', 'effective'],
+    ]);
+    expect(s.counts()).toEqual({ [A]: 3, [C]: 2 });
+    expect(s.asg.desired).toBe(5);
+  });
+
+  test('a practice run: nothing is other than without it', async () => {
+    const [without, during] = [await started(), await started()];
+    await told(during, 'practice-started', 'euc1-az3');
+    for (const s of [without, during]) await s.run(hours(3), s.over);
+    expect(during.counts()).toEqual(even);
+    expect(during.rungs()).toEqual(without.rungs());
+    expect(await during.store.read({ kind: 'group', id: 'zone/euc1-az3' })).toMatchObject([
+      { shifts: [{ kind: 'practice' }] },
+    ]);
+  });
+
+  test('its end is never told: after a day it counts as over, and that is said', async () => {
+    const s = await started({ zones: [A, A, A, B, C, C] });
+    await told(s, 'begun');
+    await s.run(hours(23));
+    expect(launched(s, B)).toBe(1);
+    await s.run(hours(1) + minutes(20));
+    expect(s.last()?.because).toMatch(/no end of the shift of \S+ was told: after 24 h it counts as over/);
+    await s.run(hours(3), () => s.last()?.state === 'closed');
+    expect(s.counts()).toEqual(even);
+  });
+
+  test('no word gets lost to another write of the zone, and none is written twice', async () => {
+    const s = await started();
+    await told(s, 'begun');
+    const [first] = await s.store.read({ kind: 'group', id: 'zone/euc1-az3' });
+    await told(s, 'completed');
+    const [second] = await s.store.read({ kind: 'group', id: 'zone/euc1-az3' });
+    expect(second).toMatchObject({ version: (first?.version ?? 0) + 1, shifts: [{ kind: 'autoshift' }] });
+    expect(second?.shifts?.[0]?.until).toBeDefined();
+  });
 });

@@ -12,6 +12,7 @@ import {
 import { stopTask } from '../../world/ecsTasks.ts';
 import { registerDefinition } from '../../world/ecsWorkloads.ts';
 import { createDesk } from '../cli/desk.ts';
+import { sample } from '../events/samples.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type AccountOptions, createAccount, following } from './account.ts';
 
@@ -333,4 +334,50 @@ test('many services in one cluster: a fifth of them at a time, all even in the e
   expect(uneven().length).toBe(0);
   expect([...new Set(incidents().map((i) => i.end ?? `${i.state}: ${i.because}`))]).toEqual(['healthy']);
   expect(incidents().flatMap((i) => i.attempts)).toHaveLength(60);
+});
+
+describe('ARC tells of a zone', () => {
+  const told = async (s: Awaited<ReturnType<typeof started>>, name: string) => {
+    const { source, 'detail-type': detailType, resources, detail } = sample(`zonal-autoshift/${name}`);
+    s.world.events.emit({ source, detailType, resources, detail: { ...detail, metadata: { awayFrom: 'euc1-az3' } } });
+    await s.run(seconds(5));
+  };
+
+  test('an autoshift: ECS’s own rebalancing is not turned on, and no wave goes there until it is over', async () => {
+    const s = await started({ web: { launchType: 'FARGATE', balanced: false } });
+    await told(s, 'begun');
+    await s.run(hours(3));
+    // ECS would take the emptiest zone for whatever is started, and that is the bad one.
+    expect(s.rungs()).toEqual([]);
+    expect(s.counts()).toEqual({ [A]: 6 });
+    expect(s.last()?.because).toContain('ECS would place some of a wave in euc1-az3, which is IMPAIRED');
+    expect(s.last()?.because).toContain('it is impaired: AWS shifted traffic away from it');
+    await told(s, 'completed');
+    await s.run(minutes(28));
+    expect(s.counts()[B]).toBeUndefined();
+    await s.run(hours(4), () => s.last()?.state === 'closed');
+    expect(s.counts()).toEqual({ [A]: 2, [B]: 2, [C]: 2 });
+  });
+
+  test('another zone is the emptiest: waves go there, and the bad one keeps what it has', async () => {
+    const s = await started({ web: { launchType: 'FARGATE' }, without: [C] });
+    await told(s, 'begun');
+    await s.run(hours(3));
+    expect(s.rungs()?.map(([rung]) => rung?.split(' ')[0])).toEqual(['start', 'stop']);
+    expect(s.counts()).toEqual({ [A]: 2, [B]: 3, [C]: 1 });
+    expect(s.least.serving).toBeGreaterThanOrEqual(6);
+  });
+
+  test('it begins while a wave into the zone is under way: the wave is taken back', async () => {
+    const s = await started({ web: { launchType: 'FARGATE' }, without: [B], settings: { native: false } });
+    await s.run(hours(1), () => s.rungs()?.length === 1);
+    await told(s, 'begun');
+    await s.run(minutes(20));
+    expect(s.rungs()?.map(([rung, effect]) => [rung?.split(' ')[0], effect])).toEqual([
+      ['start', 'ineffective'],
+      ['settle', 'effective'],
+    ]);
+    expect(s.counts()).toEqual({ [A]: 3, [C]: 3 });
+    expect(s.least.serving).toBeGreaterThanOrEqual(6);
+  });
 });
