@@ -162,12 +162,13 @@ const neverBelow: Rule = ({ input, target, remediation }, { world }) => {
   return open <= go || running.length - open >= desiredCount ? undefined : `${open} are not kept from it, and ${go} go`;
 };
 /** One goes only while so many as are wanted without it serve beside it. */
-const othersServeFor: Rule = (sent, { world, isUnsettled }) => {
+const othersServeFor: Rule = (sent, { world, isUnsettled, arnOf }) => {
   const [id = ''] = instancesOf(sent);
   const group = groupOf(world, id);
   if (!(sent.input as { ShouldDecrementDesiredCapacity?: boolean }).ShouldDecrementDesiredCapacity)
     return `another one would be launched for ${id}`;
-  if (!group || isUnsettled(sent.target) || group.members.get(id)?.lifecycle !== 'InService') return undefined;
+  if (group?.members.get(id)?.lifecycle !== 'InService') return undefined;
+  if ([sent.target, ...[...group.members.keys()].map(arnOf)].some(isUnsettled)) return undefined;
   const others = [...group.members].filter(([m, { lifecycle }]) => m !== id && lifecycle === 'InService');
   return others.length >= group.desired - 1
     ? undefined
