@@ -9,7 +9,7 @@ import { reports } from '../../../shared/core/documents.ts';
 import { rolePolicy } from '../../../shared/core/permissions.ts';
 import { defaultPolicy, type Policy } from '../../../shared/core/policy.ts';
 import { targetOf } from '../../../shared/core/target.ts';
-import { iso, minutes } from '../../../shared/core/time.ts';
+import { iso, minutes, seconds } from '../../../shared/core/time.ts';
 import { remediations } from '../../../shared/remediations/index.ts';
 import { addRole, addUser } from '../../../world/iam.ts';
 import { memoryStore } from '../../../world/memoryStore.ts';
@@ -183,7 +183,11 @@ const replayed = async (a: FleetAccount, queue: MessageQueue, told: readonly str
     ['watch', 'unwatch', 'deregister'].includes(rung);
   a.note(() => `${told.length} messages come again`);
   for (const body of told.slice(-60)) queue.take(body, 0);
-  await a.schedule.run(end + minutes(6));
+  for (let until = end + seconds(10); until <= end + minutes(6); until += seconds(10)) {
+    await a.schedule.run(until);
+    // A leak that has come back meanwhile is a new trouble.
+    for (const p of a.patients) if (!p.isWell()) unwell.add(p.arn);
+  }
   const done = [...a.witness.reservations.values()].find((r) => isAgain(r) && !isTidying(r));
   a.witness.check(
     !done,
