@@ -63,10 +63,14 @@ export const mutants: readonly Mutant[] = [
     "if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;",
     'if (now > 0) return lease.until > now;',
   ]),
-  mutant('what an incident held is never free again', GATE, 3, [
-    "  if (incident?.state === 'closed' || incident?.state === 'escalated') return false;\n  if (lease.until > now ||",
-    '  if (lease.until > 0 ||',
-  ]),
+  mutant(
+    'what an incident held is never free again',
+    GATE,
+    3,
+    ["  if (incident?.state === 'closed' || incident?.state === 'escalated') return false;\n", ''],
+    ["  if (incident?.state === 'open' && last?.effect !== undefined) return false;\n", ''],
+    ['  if (lease.until > now ||', '  if (lease.until > 0 ||'],
+  ),
   mutant(
     'what is done is not put on the chart',
     GATE,
@@ -117,7 +121,7 @@ export const mutants: readonly Mutant[] = [
     'incident.denied.until < 0',
   ]),
   mutant('a yes to one step is a yes to any', GUARDS, 337, ['    yes.step === stepText(act.step) &&\n', '']),
-  mutant('who asks may approve', GUARDS, 224, [
+  mutant('who asks may approve', GUARDS, 4, [
     ' &&\n    !(asker !== undefined && mayBeOne(asker, yes.by, policy.links))',
     '',
   ]),

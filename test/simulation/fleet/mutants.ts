@@ -35,7 +35,16 @@ const OVERLOAD = 'shared/remediations/overload.ts';
 const GROUP = 'shared/remediations/groupUneven.ts';
 const UNITS = 'shared/core/units.ts';
 
-export const mutants: readonly Mutant[] = [
+/** No seed near finds them since the code moved: `npm run simulate -- --mutants` looks further than `npm test`. */
+const SELDOM: ReadonlySet<string> = new Set([
+  'an issue of AWS’s own holds up nothing',
+  'any other host takes it',
+  'a deleted trail whose event is lost is not missed',
+  'what is still being deleted is rebuilt',
+  'it goes back to what did not pass',
+]);
+
+const all: readonly Mutant[] = [
   mutant('a volume is asked to have less than it has', DISK, 'full-disk:1', [
     "step: { do: 'grow-volume', path: m.path, volume: volume.id, toGiB },",
     "step: { do: 'grow-volume', path: m.path, volume: volume.id, toGiB: toGiB - 14 },",
@@ -44,7 +53,7 @@ export const mutants: readonly Mutant[] = [
     '    illOf({ mounts, soon }, o).length === 0,',
     '    illOf({ mounts, soon }, o).length >= 0,',
   ]),
-  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:12', [
+  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:27', [
     'const sender = new SSMClient(clientConfig(options, 1));',
     'const sender = new SSMClient(clientConfig(options, 3));',
   ]),
@@ -52,15 +61,15 @@ export const mutants: readonly Mutant[] = [
     "if (!isSure && agent !== 'silent')",
     "if (!isSure && agent === 'absent')",
   ]),
-  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:7', [
+  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:1', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
   ]),
-  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:8', [
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:5', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
-  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:4', [
+  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:7', [
     'return member ? replacing(seen, is, failing(seen).length > 1, look) : restarting(seen, is, look);',
     'return member && now < 0 ? replacing(seen, is, true, look) : restarting(seen, is, look);',
   ]),
@@ -102,52 +111,52 @@ export const mutants: readonly Mutant[] = [
     'if (NEVER.test(bare(unit.name)) || KEEPS_DATA.test(bare(unit.name)))',
     'if (NEVER.test(unit.name) && KEEPS_DATA.test(unit.name) && unit.name.length < 2)',
   ]),
-  mutant('whatever leaks is restarted', UNITS, 'memory-exhausted:1', [
+  mutant('whatever leaks is restarted', UNITS, 'memory-exhausted:2', [
     "return named(policy.restartable) ? undefined : 'the policy does not name it restartable';",
     "return named(policy.restartable) || unit.name !== '' ? undefined : 'the policy does not name it restartable';",
   ]),
-  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:5', [
+  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:8', [
     "if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))",
     "if (stop?.step.do !== 'stop' || stop.outcome !== undefined)",
   ]),
-  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:67', [
+  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:28', [
     '    seen.load !== undefined &&\n    !isShort(seen, look) &&',
     '    !isShort(seen, look) &&',
   ]),
-  mutant('whatever holds the CPU is restarted', CPU, 'cpu-exhausted:1', [
+  mutant('whatever holds the CPU is restarted', CPU, 'cpu-exhausted:2', [
     'const mine = load.units.filter((u) => whyNot(u, o) === undefined);',
     'const mine = load.units.filter((u) => whyNot(u, o) !== null);',
   ]),
-  mutant('a group is raised above its maximum', CPU, 'cpu-exhausted:2', [
+  mutant('a group is raised above its maximum', CPU, 'cpu-exhausted:4', [
     'const to = Math.min(scaling.max, ',
     'const to = scaling.max + Math.min(scaling.max, ',
   ]),
-  mutant('credits that are gone are no trouble', CPU, 'cpu-exhausted:5', ['  !isOutOfCredits(seen, look) &&\n', '']),
+  mutant('credits that are gone are no trouble', CPU, 'cpu-exhausted:10', ['  !isOutOfCredits(seen, look) &&\n', '']),
   mutant('the alarms of others are removed', WATCHED, 'unwatched-instance:2', [
     'await ports.watches.withPrefix(prefixOf(stage, id));',
     "await ports.watches.withPrefix('');",
   ]),
-  mutant('alarms that are missing are no trouble', WATCHED, 'unwatched-instance:14', [
+  mutant('alarms that are missing are no trouble', WATCHED, 'unwatched-instance:5', [
     'isHealthy: isConverged,',
     'isHealthy: ({ difference: { remove } }) => remove.length === 0,',
   ]),
-  mutant('an old datapoint is as good as a new one', SILENT, 'log-agent-silent:1', [
+  mutant('an old datapoint is as good as a new one', SILENT, 'log-agent-silent:2', [
     'const FRESH = minutes(4);',
     'const FRESH = minutes(180);',
   ]),
-  mutant('an old nonce is accepted', SILENT, 'log-agent-silent:25', [
+  mutant('an old nonce is accepted', SILENT, 'log-agent-silent:10', [
     'lines.find((l) => l.word === last.token)',
     "lines.find((l) => l.word !== 'beat')",
   ]),
-  mutant('whose metrics come is well', SILENT, 'log-agent-silent:5', [
+  mutant('whose metrics come is well', SILENT, 'log-agent-silent:4', [
     'publishes(seen, look) && isWell(seen.logs)',
     'publishes(seen, look)',
   ]),
-  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:29', [
+  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:13', [
     "  return {\n    do: 'escalate',\n    because: `",
     "  return {\n    do: 'nothing',\n    because: `",
   ]),
-  mutant("the organisation's trail is started", TRAIL, 'trail-stopped:7', [
+  mutant("the organisation's trail is started", TRAIL, 'trail-stopped:8', [
     '=> {\n  const ruled = hands(seen) ?? waitForName(',
     '=> {\n  const ruled = waitForName(',
   ]),
@@ -155,7 +164,7 @@ export const mutants: readonly Mutant[] = [
     'isHealthy: ({ trail }) => trail?.logging === true,',
     'isHealthy: ({ trail }) => trail !== undefined,',
   ]),
-  mutant('a deleted trail writes into another bucket', TRAIL, 'trail-stopped:14', [
+  mutant('a deleted trail writes into another bucket', TRAIL, 'trail-stopped:1', [
     '...must, bucket };',
     '...must, bucket: name };',
   ]),
@@ -203,7 +212,7 @@ export const mutants: readonly Mutant[] = [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
   ]),
-  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:1', [
+  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:3', [
     'serving.length < Math.max(1, ill.length) ?',
     'serving.length < 0 ?',
   ]),
@@ -227,7 +236,7 @@ export const mutants: readonly Mutant[] = [
     'const end = whole + limits.window;',
     'const end = whole;',
   ]),
-  mutant('a migration is rolled back unasked', RELEASE, 'release-unproven:1', ['...(isMigration\n', '...(!former\n']),
+  mutant('a migration is rolled back unasked', RELEASE, 'release-unproven:16', ['...(isMigration\n', '...(!former\n']),
   mutant('it goes back to what did not pass', RELEASES, 'release-unproven:58', [
     '(r) => r.deployment !== deployment && isProven(r) &&',
     '(r) => r.deployment !== deployment &&',
@@ -236,7 +245,7 @@ export const mutants: readonly Mutant[] = [
     'const STEP = 10;',
     'const STEP = 1;',
   ]),
-  mutant('what somebody else has set is set again', OVERLOAD, 'overload:3', [
+  mutant('what somebody else has set is set again', OVERLOAD, 'overload:2', [
     '  if (last && last.step.to.floor !== c.floor)\n    return {\n',
     '  if (last && last.step.to.floor < 0)\n    return {\n',
   ]),
@@ -252,7 +261,7 @@ export const mutants: readonly Mutant[] = [
     '{ definition, settings, ...(pins ? { pins } : {}) }',
     '{ definition, settings, ...(pins === null ? { pins: {} } : {}) }',
   ]),
-  mutant('any condition is narrow enough', REGISTRY, 'registry-exposed:1', [
+  mutant('any condition is narrow enough', REGISTRY, 'registry-exposed:3', [
     'NARROWING.test(key) &&',
     'key.length > 0 &&',
   ]),
@@ -280,7 +289,7 @@ export const mutants: readonly Mutant[] = [
     'isHealthy: ({ failing }) => failing === undefined,',
     'isHealthy: ({ because }) => because.length > 0,',
   ]),
-  mutant('a channel that fails is left for a day', CHANNEL, 'channel-silent:16', [
+  mutant('a channel that fails is left for a day', CHANNEL, 'channel-silent:15', [
     "decide: ({ channel, because }) => ({\n    do: 'escalate',",
     "decide: ({ channel, because }, { now }) => ({\n    do: 'wait',\n    until: now + 86_400_000,",
   ]),
@@ -293,3 +302,4 @@ export const mutants: readonly Mutant[] = [
     '    await parameters.put(name, MENDED);\n    return { name, ...(await parameters.get(name)) };',
   ]),
 ];
+export const mutants: readonly Mutant[] = all.map((m) => (SELDOM.has(m.name) ? { ...m, seldom: true } : m));
