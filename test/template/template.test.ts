@@ -458,6 +458,8 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'logs:DeleteLogDelivery': 'AWS gives it no resource; DeleteFlowLogs asks for it',
   'logs:DescribeLogGroups': 'a survey lists all of them',
   'logs:DescribeSubscriptionFilters': 'a survey lists those of all declared groups',
+  'application-autoscaling:DescribeScalableTargets': 'AWS gives it no resource',
+  'application-autoscaling:DescribeScalingPolicies': 'AWS gives it no resource',
   'autoscaling:DescribeAutoScalingGroups': 'AWS gives it no resource',
   'autoscaling:DescribeAutoScalingInstances': 'AWS gives it no resource',
   'autoscaling:DescribeInstanceRefreshes': 'AWS gives it no resource',
