@@ -14,14 +14,22 @@ const BIN = path.join(PROJECT, 'node_modules/.bin');
 /** Where jest leaves its results. */
 const WORK = mkdtempSync(path.join(tmpdir(), 'steward-test-'));
 
-/** The quick ones share the cores; what starts processes of its own has the machine for itself. */
-const GROUPS: readonly { readonly name: string; readonly args: readonly string[] }[] = [
-  { name: 'rules, world, stories', args: ['--selectProjects', 'rules'] },
-  { name: 'simulation', args: ['test/simulation', '--runInBand'] },
-  { name: 'contract', args: ['test/contract'] },
-  { name: 'template', args: ['test/template'] },
-  { name: 'host scripts', args: ['test/host', '--runInBand'] },
-  { name: 'sandbox', args: ['test/sandbox', '--runInBand'] },
+interface Group {
+  readonly name: string;
+  readonly args: readonly string[];
+}
+/** Lanes of a row run side by side: a host's kernel takes one core, and waits much; emulators and packaging take the other. All else has the machine for itself. */
+const ROWS: readonly (readonly (readonly Group[])[])[] = [
+  [[{ name: 'rules, world, stories', args: ['--selectProjects', 'rules'] }]],
+  [[{ name: 'simulation', args: ['test/simulation', '--runInBand'] }]],
+  [
+    [{ name: 'host scripts', args: ['test/host', '--runInBand'] }],
+    [
+      { name: 'contract', args: ['test/contract', '--runInBand'] },
+      { name: 'template', args: ['test/template', '--runInBand'] },
+    ],
+  ],
+  [[{ name: 'sandbox', args: ['test/sandbox', '--runInBand'] }]],
 ];
 /** Not a limit on any test: after so long, in ms, a group hangs, and counts as failed. */
 const HANGS = 900_000;
@@ -43,7 +51,7 @@ interface Results {
 
 const say = (text: string): boolean => process.stderr.write(`${text}\n`);
 const reasons = new Set<string>();
-let current: ChildProcess | undefined;
+const running = new Set<ChildProcess>();
 
 /** What a test file says with `console.warn('skipped: …')` is kept, to be said once at the end. */
 const heed = (chunk: Buffer): void => {
@@ -60,7 +68,7 @@ const run = async (command: string, args: readonly string[]): Promise<number> =>
     env: { ...process.env, ...colors, NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  current = child;
+  running.add(child);
   for (const stream of [child.stdout, child.stderr]) stream.on('data', heed);
   const hangs = setTimeout(() => {
     say(`${command} ${args.join(' ')} did not end within ${HANGS / 60_000} minutes, and was ended`);
@@ -68,6 +76,7 @@ const run = async (command: string, args: readonly string[]): Promise<number> =>
   }, HANGS);
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(hangs);
+  running.delete(child);
   return code ?? 1;
 };
 
@@ -98,7 +107,7 @@ const tests = async (name: string, args: readonly string[]): Promise<Count> => {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => {
-    current?.kill(signal);
+    for (const child of running) child.kill(signal);
     process.exit(130);
   });
 
@@ -107,7 +116,10 @@ const counts: [string, Count][] = [
   ['lint', await check('biome', ['ci', '.'])],
   ['types', await check('tsc', [])],
 ];
-for (const { name, args } of GROUPS) counts.push([name, await tests(name, args)]);
+const laneOf = async (groups: readonly Group[]): Promise<void> => {
+  for (const { name, args } of groups) counts.push([name, await tests(name, args)]);
+};
+for (const lanes of ROWS) await Promise.all(lanes.map(laneOf));
 rmSync(WORK, { recursive: true });
 
 say('');
