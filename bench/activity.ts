@@ -355,11 +355,16 @@ const reading = async (): Promise<Figures> => {
   };
   const shares = [await share({ actor: RARE.user }), await share({ resource: RARE.resource })];
 
-  const verified = await coreMs(async () => {
-    const report = await verify({ ...memory, keys: KEYS });
-    if (report.findings.length > 0 || report.events !== EVENTS)
-      throw new Error(`verify: ${JSON.stringify(report).slice(0, 500)}`);
-  });
+  const verifying: number[] = [];
+  for (let n = 0; n < 3; n++)
+    verifying.push(
+      await coreMs(async () => {
+        const report = await verify({ ...memory, keys: KEYS });
+        if (report.findings.length > 0 || report.events !== EVENTS)
+          throw new Error(`verify: ${JSON.stringify(report).slice(0, 500)}`);
+      }),
+    );
+  const verified = median(verifying);
 
   /** Milliseconds to the first page of one actor, the median of nine. */
   const firstPage = async (table: LogTable): Promise<number> => {
