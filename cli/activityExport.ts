@@ -161,7 +161,7 @@ export const exportActivity = async (s: Session, o: ExportOptions): Promise<bool
       { ...coverage, gaps: coverage.gaps.slice(0, 10), moreGaps: Math.max(0, coverage.gaps.length - 10) },
       p,
     ),
-    `Anyone checks it, without Steward: python3 docs/check-proof.py --export ${names.manifest} ${names.key}`,
+    `Anyone checks it, without Steward: python3 docs/check-export.py ${names.manifest} ${names.key}`,
   ]);
   return sums.absent.length === 0;
 };

@@ -1,6 +1,6 @@
 /**
  * A part of the log for whoever has no access to it: its events, each once, in order of time, from the table and the archive; and for each segment that they are of what proves that
- * they are in the log: its link's header, the hashes of all its events, the path to a checkpoint. `docs/check-proof.py` checks it with nothing but Python and openssl.
+ * they are in the log: its link's header, the hashes of all its events, the path to a checkpoint. `docs/check-export.py` checks it with nothing but Python and openssl.
  */
 import { InvalidInput } from '../core/errors.ts';
 import { hours, type Time } from '../core/time.ts';

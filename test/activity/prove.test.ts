@@ -1,6 +1,6 @@
 /** Proofs, as a stranger checks them. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lastCheckpoint, type Numbered, numbered } from '../../shared/activity/checkpoint.ts';
@@ -88,6 +88,13 @@ test('each older log is the beginning of the newest', async () => {
     expect(() => checkContinuation({ ...proof, old: foreign.note }, KEYS)).toThrow('does not begin with');
   }
   expect((await lastCheckpoint(log.table))?.number).toBe(log.last.number);
+});
+
+test('whoever checks a proof has no more than 60 lines to read', () => {
+  const lines = readFileSync(new URL('../../docs/check-proof.py', import.meta.url), 'utf8')
+    .trimEnd()
+    .split('\n');
+  expect(lines.length).toBeLessThanOrEqual(60);
 });
 
 test('a proof is under 2 KB at 100 million events', async () => {

@@ -48,7 +48,7 @@ const begin = async () => {
   return { anna: desk.steward('anna'), events, began, log };
 };
 const check = (manifest: string, key: string) => {
-  const { status, stdout } = spawnSync('python3', ['docs/check-proof.py', '--export', manifest, key], {
+  const { status, stdout } = spawnSync('python3', ['docs/check-export.py', manifest, key], {
     encoding: 'utf8',
   });
   return { status, said: stdout };
@@ -61,7 +61,7 @@ test('each event once, in order, and a stranger finds it right', async () => {
   const { anna, events } = await begin();
   const out = join(folder, 'all');
   const said = await anna('activity', 'export', '--from', '2025-11-01', '--out', out);
-  expect([said.code, said.out]).toEqual([0, expect.stringContaining('docs/check-proof.py --export')]);
+  expect([said.code, said.out]).toEqual([0, expect.stringContaining('docs/check-export.py')]);
   const lines = linesOf(join(out, 'events.ndjson')).map((l) => JSON.parse(l));
   const own = lines.filter((l) => !l.what.startsWith('steward:'));
   expect(own.map(eventOf).sort()).toEqual(events.map((e) => e.toString('latin1')).sort());

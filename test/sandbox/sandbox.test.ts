@@ -213,7 +213,7 @@ test('a day that is over goes to the archive, by its own role; then it is search
   expect([verified.code, verified.out]).toEqual([0, expect.stringContaining('3 of them in the archive alone')]);
   const to = join(mkdtempSync(join(tmpdir(), 'steward-export-')), 'all');
   expect((await steward('activity', 'export', '--from', '120d', '--out', to)).code).toBe(0);
-  await exec('python3', ['docs/check-proof.py', '--export', join(to, 'manifest.json'), join(to, 'key.pem')]);
+  await exec('python3', ['docs/check-export.py', join(to, 'manifest.json'), join(to, 'key.pem')]);
 });
 
 test('what needs a person is posted to its channel, signed, each message once; and when it is over, that it is', async () => {
