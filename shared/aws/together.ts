@@ -70,11 +70,11 @@ const loader = <V>(
   };
 };
 
-/** What looks ask of the fleet. */
 /** What has one answer for all of the region, or for one question about it. */
 const whole = <V>(how: Together, keep: number, read: (asked: string) => Promise<V>) =>
   loader<V>(how, { most: 1, keep }, async ([asked = '']) => new Map([[asked, await read(asked)]]));
 
+/** What looks ask of the fleet. */
 export interface FleetReads {
   readonly instances: Pick<Ports['instances'], 'describe' | 'checks' | 'traits' | 'members' | 'countByZone'>;
   readonly groups: Pick<Ports['groups'], 'memberOf' | 'describe'>;

@@ -44,36 +44,29 @@ const OWN_SILENT = /^steward\/[^/]+\/(i-[0-9a-f]+)\/agent silent$/;
 /** Application Auto Scaling's own, high and low: by these it does its work, and one of the two nearly always fires. */
 const TRACKING = /^TargetTracking-/;
 
-type Meaning = readonly [SignalKind, Namer];
-
-/** Metric → trouble and target. Names: CloudWatch agent (`CWAgent`), AWS/EC2, AWS/RDS, AWS/ApplicationELB, ECS/ContainerInsights. */
-const METRICS: Readonly<Record<string, Meaning>> = {
-  disk_used_percent: ['disk.space-low', instance],
-  disk_free: ['disk.space-low', instance],
-  disk_inodes_free: ['disk.inodes-low', instance],
-  disk_inodes_used: ['disk.inodes-low', instance],
-  mem_used_percent: ['memory.low', instance],
-  mem_available_percent: ['memory.low', instance],
-  CPUUtilization: ['cpu.high', instance],
-  CPUCreditBalance: ['cpu.credits-low', instance],
-  StatusCheckFailed: ['instance.status-check-failed', instance],
-  StatusCheckFailed_Instance: ['instance.status-check-failed', instance],
-  StatusCheckFailed_AttachedEBS: ['instance.ebs-check-failed', instance],
-  StatusCheckFailed_System: ['instance.system-check-failed', instance],
-  RunningTaskCount: ['container-service.failing', service],
-  RestartCount: ['container-service.failing', service],
-  FreeStorageSpace: ['database.storage-low', named('rds', 'db:', 'DBInstanceIdentifier')],
-  RequestCountPerTarget: ['capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
-  TargetConnectionErrorCount: ['capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
-  UnHealthyHostCount: ['load-balancer.unhealthy-hosts', named('elasticloadbalancing', '', 'TargetGroup')],
-};
-
-/** Of other things than an instance the same metric names another trouble. */
-const OF_OTHERS: Readonly<Record<string, Meaning>> = {
-  CPUUtilization: ['capacity.short', (where, d) => service(where, d) ?? scalingGroup(where, d)],
-};
-const meaningsOf = (name: string): readonly Meaning[] =>
-  [METRICS, OF_OTHERS].flatMap((of) => (Object.hasOwn(of, name) && of[name] ? [of[name]] : []));
+/** Metric, trouble and target. Names: CloudWatch agent (`CWAgent`), AWS/EC2, AWS/RDS, AWS/ECS, AWS/ApplicationELB, ECS/ContainerInsights. One name may mean several things, each with dimensions of its own. */
+const METRICS: readonly (readonly [metric: string, SignalKind, Namer])[] = [
+  ['disk_used_percent', 'disk.space-low', instance],
+  ['disk_free', 'disk.space-low', instance],
+  ['disk_inodes_free', 'disk.inodes-low', instance],
+  ['disk_inodes_used', 'disk.inodes-low', instance],
+  ['mem_used_percent', 'memory.low', instance],
+  ['mem_available_percent', 'memory.low', instance],
+  ['CPUUtilization', 'cpu.high', instance],
+  ['CPUCreditBalance', 'cpu.credits-low', instance],
+  ['StatusCheckFailed', 'instance.status-check-failed', instance],
+  ['StatusCheckFailed_Instance', 'instance.status-check-failed', instance],
+  ['StatusCheckFailed_AttachedEBS', 'instance.ebs-check-failed', instance],
+  ['StatusCheckFailed_System', 'instance.system-check-failed', instance],
+  ['RunningTaskCount', 'container-service.failing', service],
+  ['RestartCount', 'container-service.failing', service],
+  ['FreeStorageSpace', 'database.storage-low', named('rds', 'db:', 'DBInstanceIdentifier')],
+  ['RequestCountPerTarget', 'capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
+  ['TargetConnectionErrorCount', 'capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
+  ['UnHealthyHostCount', 'load-balancer.unhealthy-hosts', named('elasticloadbalancing', '', 'TargetGroup')],
+  ['CPUUtilization', 'capacity.short', (where, d) => service(where, d) ?? scalingGroup(where, d)],
+];
+const MEANINGS = Map.groupBy(METRICS, ([metric]) => metric);
 
 /**
  * The signals of an alarm in ALARM: one for each target that its metrics name. An alarm that names nothing (composite, metric math over
@@ -87,7 +80,7 @@ export const signalsOfAlarm = (alarm: Alarm): readonly Signal[] => {
   const known =
     own ??
     alarm.metrics.flatMap((m) =>
-      meaningsOf(m.name).flatMap(([kind, name]) => {
+      (MEANINGS.get(m.name) ?? []).flatMap(([, kind, name]) => {
         const target = name(where, m.dimensions);
         return target ? [{ kind, target }] : [];
       }),
@@ -106,7 +99,7 @@ export const signalsOfAlarm = (alarm: Alarm): readonly Signal[] => {
   }));
 };
 
-const KINDS: readonly string[] = [...new Set(Object.values(METRICS).map(([kind]) => kind))];
+const KINDS: readonly string[] = [...new Set(METRICS.map(([, kind]) => kind))];
 
 /** What an unnamed alarm's tags say. `steward:signal` is one of the kinds above, `steward:target` an ARN or an instance id. */
 export const signalOfTags = (unnamed: Signal, tags: Readonly<Record<string, string>>): Signal | undefined => {
