@@ -32,6 +32,16 @@ export interface Attempt<Step = Json> {
   readonly effect?: 'effective' | 'ineffective' | 'harmful';
 }
 
+/** It did something, or may have, and a look can judge what came of it. Putting back is not a step of the ladder: it has no effect of its own. */
+export const hasRun = ({ outcome, undoes }: Pick<Attempt, 'outcome' | 'undoes'>): boolean =>
+  undoes === undefined && (outcome?.kind === 'done' || outcome?.kind === 'ambiguous');
+
+/** The last attempt, where it has run and what came of it does not show yet. */
+export const unjudged = (attempts: readonly Attempt[]): Attempt | undefined => {
+  const last = attempts.at(-1);
+  return last && hasRun(last) && last.effect === undefined ? last : undefined;
+};
+
 export type State =
   /** Seen, nothing decided that holds for longer. */
   | 'open'

@@ -1,6 +1,6 @@
 /** One known way to end one kind of trouble: observe, judge, decide, act. Everything Steward does is one of these. */
 import type * as z from 'zod/mini';
-import type { Attempt, Wish } from './incident.ts';
+import { type Attempt, hasRun, type Wish } from './incident.ts';
 import type { Issue } from './issues.ts';
 import type { Permission } from './permissions.ts';
 import type { Ports, Running } from './ports.ts';
@@ -209,13 +209,6 @@ export interface Remediation
   readonly undo: ((attempt: Attempt, ports: Ports, token: string) => Promise<Json>) | undefined;
 }
 
-/** The last attempt, where it ran to an outcome that a look can judge. Putting back is not a step of the ladder: it has no effect of its own. */
-const judged = (attempts: readonly Attempt[]): Attempt | undefined => {
-  const last = attempts.at(-1);
-  const ran = last?.outcome && last.outcome.kind !== 'permanent' && last.outcome.kind !== 'transient';
-  return ran && last.undoes === undefined ? last : undefined;
-};
-
 export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<Seen, Step, Options>): Remediation => {
   const {
     observe,
@@ -242,8 +235,8 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
     zones: zones ? (ports, look, about) => zones(ports, asLook(look), about) : undefined,
     assess: async (target, ports, raw) => {
       const seen = await observe(target, ports, asLook(raw));
-      const last = judged(raw.attempts);
-      const judgement = last ? effect(last as Attempt<Step>, seen, asLook(raw)) : 'pending';
+      const last = raw.attempts.at(-1);
+      const judgement = last && hasRun(last) ? effect(last as Attempt<Step>, seen, asLook(raw)) : 'pending';
       // The verdict already knows what the attempt before it came to.
       const attempts = raw.attempts.map((a) =>
         a === last && judgement !== 'pending' ? { ...a, effect: judgement } : a,

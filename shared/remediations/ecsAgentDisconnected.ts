@@ -14,7 +14,7 @@ import { NotFound, Refused } from '../core/errors.ts';
 import { ASG_TAG, groupOfInstance } from '../core/group.ts';
 import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
 import { commandIdOf, inspected, isGone } from '../core/hosts.ts';
-import type { Attempt } from '../core/incident.ts';
+import { type Attempt, unjudged } from '../core/incident.ts';
 import { issueAt } from '../core/issues.ts';
 import type { TargetHealth } from '../core/loadBalancers.ts';
 import { onHosts } from '../core/permissions.ts';
@@ -250,11 +250,9 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { instance, unit, uncovered } = seen;
   const { now } = look;
   if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
-  const last = look.attempts.at(-1) as Attempt<Step> | undefined;
   const is = describe(seen, look);
-  const ran = last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous';
-  if (ran && last.effect === undefined && last.undoes === undefined)
-    return { do: 'wait', until: now + seconds(20), because: `${is}: ${last.plan} is not over yet` };
+  const running = unjudged(look.attempts);
+  if (running) return { do: 'wait', until: now + seconds(20), because: `${is}: ${running.plan} is not over yet` };
   if (isGone(instance)) return leftBehind(seen, look, is);
   if (!unit) return { do: 'nothing', because: is };
   if (unit.connected) return activating(instance, unit, look);

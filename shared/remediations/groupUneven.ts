@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { NotFound, Refused } from '../core/errors.ts';
 import type { Launched, ScalingGroup } from '../core/groups.ts';
-import type { Attempt } from '../core/incident.ts';
+import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import type { Issue } from '../core/issues.ts';
 import { servingTargets, type TargetHealth } from '../core/loadBalancers.ts';
 import { option } from '../core/policy.ts';
@@ -83,10 +83,7 @@ interface Seen {
 // ---- what was done ------------------------------------------------------------------------------------------------------------------------
 
 type Past = Attempt<Step>;
-const ranOf = (look: Look<Options>): readonly Past[] =>
-  (look.attempts as readonly Past[]).filter(
-    (a) => a.undoes === undefined && (a.outcome?.kind === 'done' || a.outcome?.kind === 'ambiguous'),
-  );
+const ranOf = (look: Look<Options>): readonly Past[] => (look.attempts as readonly Past[]).filter(hasRun);
 const isLaunch = (a: Past): a is Attempt<LaunchStep> => a.step.do === 'launch';
 const isRetire = (a: Past): a is Attempt<RetireStep> => a.step.do !== 'launch';
 
@@ -265,10 +262,8 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
   const is = describe(seen);
   if (cluster !== undefined) return { do: 'nothing', because: `${is}: service-uneven-zones sees to the tasks on them` };
-  const last = look.attempts.at(-1) as Past | undefined;
-  const ran = last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous';
-  if (ran && last.effect === undefined && last.undoes === undefined)
-    return { do: 'wait', until: now + seconds(30), because: `${is}: ${last.plan} is not over yet` };
+  const running = unjudged(look.attempts);
+  if (running) return { do: 'wait', until: now + seconds(30), because: `${is}: ${running.plan} is not over yet` };
   if (!scene || !plan) return { do: 'nothing', because: is };
   const wave = openWave(look);
   if (wave) return endOfWave(wave, seen, look, is);

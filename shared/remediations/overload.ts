@@ -3,7 +3,7 @@ import { type Capacity, type Level, levelOf, lowered, raised, stepsDown } from '
 import { type ContainerService, clusterOf, homeless, type TaskShape } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import { groupArn, type ScalingGroup } from '../core/groups.ts';
-import type { Attempt, Wish } from '../core/incident.ts';
+import { type Attempt, unjudged, type Wish } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Metric, Ports, Traits } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Group, type Look, type Scan } from '../core/remediation.ts';
@@ -278,11 +278,6 @@ const moves = ({ attempts }: Look<Options>): readonly Moved[] =>
 const made = (look: Look<Options>): readonly Moved[] =>
   moves(look).filter((a) => a.step.do !== 'start' && a.effect === 'effective');
 const formerOf = ({ capacity }: Seen, look: Look<Options>): Level => made(look)[0]?.step.former ?? levelOf(capacity);
-const isJudged = ({ attempts }: Look<Options>): boolean => {
-  const last = attempts.at(-1);
-  const ran = last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous';
-  return !ran || last.effect !== undefined || last.undoes !== undefined;
-};
 
 /** What is to be there, and until when. `since` tells one time from another. */
 interface Aim {
@@ -307,7 +302,7 @@ const moreOf = (seen: Seen, look: Look<Options>): number => {
 const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
   const { capacity: c, uncovered, cpu } = seen;
   const { wish } = look;
-  if (uncovered !== undefined || !isJudged(look)) return false;
+  if (uncovered !== undefined || unjudged(look.attempts)) return false;
   const isBack = c.floor <= formerOf(seen, look).floor;
   if (!wish) return isBack && cpu.length > 0 && !isBusy(seen, look);
   if (made(look).length === 0) return !isInForce(wish, look) || (c.floor >= wish.to && c.wanted >= wish.to);
@@ -366,8 +361,8 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { now, wish } = look;
   if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
   const is = describe(seen, look);
-  if (!isJudged(look))
-    return { do: 'wait', until: now + seconds(20), because: `${is}: ${look.attempts.at(-1)?.plan} does not show yet` };
+  const running = unjudged(look.attempts);
+  if (running) return { do: 'wait', until: now + seconds(20), because: `${is}: ${running.plan} does not show yet` };
   const last = made(look).at(-1);
   if (last && last.step.to.floor !== c.floor && look.atWork !== undefined)
     return { do: 'wait', idle: true, until: now + minutes(1), because: `${is}; ${look.atWork} is at work on it` };

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { type ContainerService, clusterOf, type Deployment, type TaskShape } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
-import type { Attempt } from '../core/incident.ts';
+import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { option, said } from '../core/option.ts';
 import type { Ports } from '../core/ports.ts';
 import {
@@ -257,12 +257,7 @@ const ratesOf = async (
 
 type RollBack = Attempt<Extract<Step, { do: 'roll-back' }>>;
 const rollBacks = ({ attempts }: Look<Options>): readonly RollBack[] =>
-  (attempts as readonly Attempt<Step>[]).filter(
-    (a): a is RollBack =>
-      a.step.do === 'roll-back' &&
-      a.undoes === undefined &&
-      (a.outcome?.kind === 'done' || a.outcome?.kind === 'ambiguous'),
-  );
+  (attempts as readonly Attempt<Step>[]).filter((a): a is RollBack => a.step.do === 'roll-back' && hasRun(a));
 
 /** Only ECS makes an old deployment the primary one again; else it says so while it does it. */
 const isBackByEcs = (
@@ -344,13 +339,12 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (seen.uncovered !== undefined) return { do: 'nothing', because: seen.uncovered };
   const { primary } = seen.picture;
   if (!isDeployedByEcs(service) || !primary || !seen.judged) return { do: 'nothing', because: is };
-  const last = look.attempts.at(-1) as Attempt<Step> | undefined;
-  const ran = last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous';
-  if (ran && last.effect === undefined && last.undoes === undefined)
+  const running = unjudged(look.attempts);
+  if (running)
     return {
       do: 'wait',
       until: Math.max(now + seconds(5), Math.min(seen.judged.until, now + seconds(30))),
-      because: `${is}: ${last.plan} is not over yet`,
+      because: `${is}: ${running.plan} is not over yet`,
     };
   const wanted = recordOf(seen, look).wanted;
   if (seen.judged.is !== 'bad' && !wanted) return { do: 'wait', until: seen.judged.until, because: is };

@@ -10,7 +10,7 @@ import {
   type TaskShape,
 } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
-import type { Attempt } from '../core/incident.ts';
+import { type Attempt, unjudged } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
 import { crossesMigration, releaseOf } from '../core/releases.ts';
@@ -267,10 +267,8 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const is = describe(seen, look);
   if (seen.is === 'task') return ofTask(seen, look, is);
   if (seen.view.service.status !== 'ACTIVE') return { do: 'nothing', because: `${is}: it is being deleted` };
-  const last = look.attempts.at(-1) as Attempt<Step> | undefined;
-  const ran = last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous';
-  if (ran && last.effect === undefined && last.undoes === undefined)
-    return { do: 'wait', until: now + seconds(20), because: `${is}: ${last.plan} is not over yet` };
+  const running = unjudged(look.attempts);
+  if (running) return { do: 'wait', until: now + seconds(20), because: `${is}: ${running.plan} is not over yet` };
   if (!seen.closely)
     return {
       do: 'wait',

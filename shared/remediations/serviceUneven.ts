@@ -8,7 +8,7 @@ import {
 } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import { groupArn, type Launched } from '../core/groups.ts';
-import type { Attempt } from '../core/incident.ts';
+import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import type { Issue } from '../core/issues.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
@@ -145,10 +145,7 @@ const KEPT = minutes(5);
 // ---- what was done ------------------------------------------------------------------------------------------------------------------------
 
 type Past = Attempt<Step>;
-const ranOf = (look: Look<Options>): readonly Past[] =>
-  (look.attempts as readonly Past[]).filter(
-    (a) => a.undoes === undefined && (a.outcome?.kind === 'done' || a.outcome?.kind === 'ambiguous'),
-  );
+const ranOf = (look: Look<Options>): readonly Past[] => (look.attempts as readonly Past[]).filter(hasRun);
 const isStart = (a: Past): a is Attempt<StartStep> => a.step.do === 'start';
 const isStop = (a: Past): a is Attempt<StopStep> => a.step.do === 'stop' || a.step.do === 'settle';
 
@@ -412,10 +409,8 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (uncovered !== undefined) return { do: 'nothing', because: uncovered };
   const is = describe(seen);
   if (service.status !== 'ACTIVE') return { do: 'nothing', because: `${is}: it is being deleted` };
-  const last = look.attempts.at(-1) as Past | undefined;
-  const ran = last?.outcome?.kind === 'done' || last?.outcome?.kind === 'ambiguous';
-  if (ran && last.effect === undefined && last.undoes === undefined)
-    return { do: 'wait', until: now + seconds(20), because: `${is}: ${last.plan} is not over yet` };
+  const running = unjudged(look.attempts);
+  if (running) return { do: 'wait', until: now + seconds(20), because: `${is}: ${running.plan} is not over yet` };
   const wave = openWave(seen, look);
   if (wave) return endOfWave(wave, seen, look, is);
   const swap = leftPlacement(seen, look);

@@ -168,8 +168,8 @@ export const mutants: readonly Mutant[] = [
     "const healthy = isHealthy(seen, look) || attempts.at(-1)?.outcome?.kind === 'done';",
   ]),
   mutant('putting back is judged as a step', REMEDIATION, 69, [
-    'return ran && last.undoes === undefined ? last',
-    'return ran ? last',
+    'last && hasRun(last)',
+    'last && hasRun({ ...last, undoes: undefined })',
   ]),
   mutant('what was put back is put back again', UNDO, 5, [
     "a.undoes === n && a.outcome?.kind !== 'transient'",
