@@ -139,11 +139,13 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
             RetryStrategy: 'none',
           }),
         );
+        const instances = Instances.flatMap((i) => i.InstanceIds ?? []);
         const [error] = Errors;
-        return {
-          instances: Instances.flatMap((i) => i.InstanceIds ?? []),
-          ...(error ? { failed: `${error.ErrorCode ?? 'error'}: ${error.ErrorMessage ?? 'no reason was given'}` } : {}),
-        };
+        const failed = error && `${error.ErrorCode ?? 'error'}: ${error.ErrorMessage ?? 'no reason was given'}`;
+        // AWS answers 200 and says here that it did not.
+        if (instances.length === 0)
+          throw new Refused('no-capacity', failed ?? 'none was launched, and no reason given');
+        return { instances, ...(failed ? { failed } : {}) };
       }),
     terminate: (id) =>
       calling(`cannot let ${id} go from its group`, async () => {

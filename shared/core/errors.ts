@@ -19,6 +19,12 @@ export class NotFound extends StewardError {
   readonly retry = 'never';
 }
 
+/** For what may be gone meanwhile, and then has none. */
+export const noneIfGone = (e: unknown): readonly never[] => {
+  if (e instanceof NotFound) return [];
+  throw e;
+};
+
 /** Someone else wrote first. The next pass sees the truth. */
 export class Conflict extends StewardError {
   override readonly name = 'Conflict';

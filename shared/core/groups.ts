@@ -19,7 +19,7 @@ export interface GroupInstance {
 /** What came of asking for hosts in one zone. Plain JSON: a receipt. */
 export type Launched = {
   readonly instances: readonly string[];
-  /** AWS's reason, where it launched none, or fewer. */
+  /** AWS's reason, where it launched fewer. */
   readonly failed?: string;
 };
 export interface ScalingGroup {
@@ -78,7 +78,7 @@ export interface Groups {
   /** Has the group replace it, with its hooks. Naming the state makes a repetition harmless. */
   markUnhealthy(instanceId: string): Promise<void>;
   setDesired(name: string, desired: number): Promise<void>;
-  /** Instances in one zone, by its id, or none: asked once for each token, and not again behind our back. The group wants so many more then. */
+  /** Instances in one zone, by its id, or none: asked once for each token, and not again behind our back. The group wants so many more then. @throws Refused 'no-capacity' with AWS's reason: none */
   launch(
     name: string,
     ask: { readonly zone: string; readonly count: number; readonly token: string },

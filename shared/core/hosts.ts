@@ -1,5 +1,5 @@
 /** An EC2 instance and the host in it: what its remediations ask alike. */
-import { NotFound } from './errors.ts';
+import { NotFound, noneIfGone } from './errors.ts';
 import type { Attempt } from './incident.ts';
 import type { HostRun, Instance, Ports, Volume } from './ports.ts';
 
@@ -13,10 +13,6 @@ export const livingInstance = async (id: string, { instances }: Pick<Ports, 'ins
   return instance;
 };
 
-const noneIfGone = (e: unknown): readonly Volume[] => {
-  if (e instanceof NotFound) return [];
-  throw e;
-};
 /** None, where one was detached and deleted meanwhile: the instance is still there. */
 export const volumesThere = async (
   ids: readonly string[],

@@ -1,6 +1,6 @@
 /** An instance that AWS is about to take: what it still does for others, which must be elsewhere before it goes. */
 import type { ContainerInstance } from './containers.ts';
-import { NotFound } from './errors.ts';
+import { noneIfGone } from './errors.ts';
 import type { ScalingGroup } from './groups.ts';
 import type { TargetHealth } from './loadBalancers.ts';
 import type { Ports } from './ports.ts';
@@ -23,11 +23,6 @@ export type Leave = {
 
 const serves = (targets: readonly TargetHealth[], isIt: (id: string) => boolean): boolean =>
   targets.some((t) => isIt(t.id) && t.state === 'healthy');
-
-const noneIfGone = (e: unknown): readonly TargetHealth[] => {
-  if (e instanceof NotFound) return [];
-  throw e;
-};
 
 export const dutiesOf = async (
   id: string,

@@ -10,7 +10,7 @@ import {
   isStiff,
   movable,
 } from '../core/containers.ts';
-import { NotFound, Refused } from '../core/errors.ts';
+import { NotFound, noneIfGone, Refused } from '../core/errors.ts';
 import { ASG_TAG, groupOfInstance } from '../core/group.ts';
 import { groupArn, heldUp, type Member, type ScalingGroup } from '../core/groups.ts';
 import { commandIdOf, inspected, isGone } from '../core/hosts.ts';
@@ -159,10 +159,6 @@ const askHost = async (
   return { agent: report?.agents.find((a) => a.name === 'ecs'), blind, command };
 };
 
-const noneIfGone = (e: unknown): readonly TargetHealth[] => {
-  if (e instanceof NotFound) return [];
-  throw e;
-};
 /** By address, or by the host and a port that is its task's. */
 const targetsOf = async (
   id: string,

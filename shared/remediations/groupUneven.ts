@@ -1,9 +1,9 @@
 import * as z from 'zod/mini';
-import { NotFound, Refused } from '../core/errors.ts';
+import { NotFound, noneIfGone, Refused } from '../core/errors.ts';
 import type { Launched, ScalingGroup } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import type { Issue } from '../core/issues.ts';
-import { servingTargets, type TargetHealth } from '../core/loadBalancers.ts';
+import { servingTargets } from '../core/loadBalancers.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
 import {
@@ -191,10 +191,6 @@ const sceneOf = async (
   };
   return { scene, issue: 'unknown' in issues ? issues : issues.find((i) => i.zone === undefined) };
 };
-const noneIfGone = (e: unknown): readonly TargetHealth[] => {
-  if (e instanceof NotFound) return [];
-  throw e;
-};
 
 /** By the receipt; where no answer came, those of the zone that are younger than the call. */
 const newcomersOf = async (
@@ -361,12 +357,7 @@ const retiring = (
 // ---- act and effect -----------------------------------------------------------------------------------------------------------------------
 
 const act = async (step: Step, { groups }: Ports, token: string): Promise<Json> => {
-  if (step.do === 'launch') {
-    const launched = await groups.launch(step.group, { zone: step.zone, count: step.count, token });
-    if (launched.instances.length === 0)
-      throw new Refused('no-capacity', launched.failed ?? 'none was launched, and no reason given');
-    return launched;
-  }
+  if (step.do === 'launch') return groups.launch(step.group, { zone: step.zone, count: step.count, token });
   return letGo(step, groups);
 };
 

@@ -21,7 +21,14 @@ import {
   type Scan,
   type ZonePicture,
 } from '../core/remediation.ts';
-import { pictureOf, shortOf, unplacedBecause, viewOf } from '../core/services.ts';
+import {
+  clustersWithServices,
+  pictureOf,
+  shortOf,
+  undefinedIfRefused,
+  unplacedBecause,
+  viewOf,
+} from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import {
   type HostSource,
@@ -273,7 +280,7 @@ const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Optio
   const shifts = await look.shiftsOf(Object.values(zones));
   const picture = pictureOf(view, look.now, WINDOW);
   const [shape, { source, hostUsd }] = await Promise.all([
-    picture.primary ? containers.definition(picture.primary.definition).catch(undefinedIfGone) : undefined,
+    picture.primary ? containers.definition(picture.primary.definition).catch(undefinedIfRefused) : undefined,
     sourceOf(hostsOf(view), ports, look),
   ]);
   const ids = service.subnets.length > 0 || !('group' in source) ? service.subnets : source.group.subnets;
@@ -290,10 +297,6 @@ const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Optio
   };
   const issue = 'unknown' in issues ? issues : issues.find((i) => i.zone === undefined);
   return { scene, issue, hostUsd };
-};
-const undefinedIfGone = (e: unknown): undefined => {
-  if (e instanceof NotFound || e instanceof Refused) return undefined;
-  throw e;
 };
 /** Hosts of no group, or of several: the zones that they are in. */
 const withoutSubnets = (hosts: readonly ContainerInstance[], zones: ZoneIds) =>
@@ -651,7 +654,7 @@ const act = async (step: Step, { containers, groups }: Ports, token: string): Pr
       await containers.setRebalancing(step.service, true);
       return { rebalancing: true };
     case 'hosts':
-      return launch(await groups.launch(step.group, { zone: step.zone, count: step.count, token }));
+      return groups.launch(step.group, { zone: step.zone, count: step.count, token });
     case 'start': {
       const { from, to, placement } = step;
       await containers.scale(step.service, {
@@ -665,11 +668,6 @@ const act = async (step: Step, { containers, groups }: Ports, token: string): Pr
     case 'settle':
       return scaleIn(step, containers);
   }
-};
-const launch = (launched: Launched): Json => {
-  const { instances, failed } = launched;
-  if (instances.length === 0) throw new Refused('no-capacity', failed ?? 'none was launched, and no reason given');
-  return launched;
 };
 
 const readKeepers = async (
@@ -785,17 +783,11 @@ const undo = async ({ step, reservedAt }: Past, { containers }: Ports): Promise<
 
 // ---- survey -------------------------------------------------------------------------------------------------------------------------------
 
-/** The survey describes no more services than this. */
-const MOST_SERVICES = 1_000;
-
 const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
   const { containers, where } = ports;
   const found: Signal[] = [];
-  let left = MOST_SERVICES;
-  for (const cluster of await containers.clusters()) {
-    const names = (await containers.serviceNames(cluster)).slice(0, left);
-    left -= names.length;
-    const services = (await containers.services(cluster, names)).filter(
+  for await (const { cluster, services: all } of clustersWithServices(containers)) {
+    const services = all.filter(
       (s) =>
         !isIdle(s) && s.desired > 1 && untouchable({ service: s }) === undefined && at.uncovered(s.tags) === undefined,
     );
