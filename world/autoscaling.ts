@@ -163,8 +163,13 @@ const sayLaunch = (world: World, group: ScalingGroup, zone: string, instance: In
 const likeOf = (world: World, group: ScalingGroup): Instance | undefined =>
   [...group.members.keys()].flatMap((id) => world.ec2.instances.get(id) ?? [])[0];
 
-/** Through the hook, then terminated: nobody takes its place. */
-const letGo = (world: World, group: ScalingGroup, id: string, then: (member: GroupMember, was: Instance) => void) => {
+/** Through the hook, then terminated. @param then what the group does after that */
+const letGo = (
+  world: World,
+  group: ScalingGroup,
+  id: string,
+  then: (member: GroupMember, was: Instance) => void = () => {},
+) => {
   const member = group.members.get(id);
   const instance = world.ec2.instances.get(id);
   if (!member || !instance || !['InService', 'Pending'].includes(member.lifecycle)) return;
@@ -191,7 +196,7 @@ const evenOut = (world: World, group: ScalingGroup) => {
     over: 1,
     arrived: () => {
       const [first] = own.find(([, m]) => !m.protected) ?? [];
-      if (first !== undefined && group.members.size > group.desired) letGo(world, group, first, () => {});
+      if (first !== undefined && group.members.size > group.desired) letGo(world, group, first);
     },
   });
 };

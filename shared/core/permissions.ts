@@ -35,6 +35,14 @@ export const onHosts = (inspection: Inspection, changes: readonly Change[]): rea
   ];
 };
 
+/** What `LaunchInstances` of a group calls in the name of whoever asks it to. */
+export const launchingHosts: Permission = {
+  for: 'act',
+  actions: ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'],
+  resources: ['*'],
+  viaService: true,
+};
+
 export interface Statement {
   readonly Effect: 'Allow';
   readonly Action: readonly string[];

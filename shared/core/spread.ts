@@ -15,6 +15,18 @@ import type { Moved, Stack } from './zones.ts';
 /** Names of zones → their ids: names differ between accounts. */
 export type ZoneIds = Readonly<Record<string, string>>;
 export const zoneIdOf = (zones: ZoneIds, name: string): string => zones[name] ?? name;
+/** How many there are in each zone that has any, by id. */
+export const countByZone = (
+  placed: readonly { readonly zone: string }[],
+  zones: ZoneIds,
+): Readonly<Record<string, number>> => {
+  const counts: Record<string, number> = {};
+  for (const { zone } of placed) {
+    const id = zoneIdOf(zones, zone);
+    counts[id] = (counts[id] ?? 0) + 1;
+  }
+  return counts;
+};
 
 /** The Auto Scaling group that a cluster's hosts are of, or why none can be asked for more of them. */
 export type HostSource = { readonly group: ScalingGroup } | { readonly none: string };
@@ -128,11 +140,11 @@ export const foughtOver = (
   usable: Iterable<string>,
 ): Record<string, string> => {
   if (suspended.includes('AZRebalance')) return {};
-  const counts = new Map([...usable].map((zone) => [zone, 0]));
-  for (const { zone } of instances) counts.set(zoneIdOf(zones, zone), (counts.get(zoneIdOf(zones, zone)) ?? 0) + 1);
-  const least = Math.min(...counts.values());
+  const none = Object.fromEntries([...usable].map((zone) => [zone, 0]));
+  const counts = { ...none, ...countByZone(instances, zones) };
+  const least = Math.min(...Object.values(counts));
   return Object.fromEntries(
-    [...counts]
+    Object.entries(counts)
       .filter(([, n]) => n > least)
       .map(([zone]) => [zone, `AZRebalance of ${name} would take a host there away again`]),
   );
@@ -229,9 +241,7 @@ export const statesOf = (
 /** Whether its tasks are spread worse than they could be: what a survey asks. `zones`: of how many it may use. */
 export const isUneven = (tasks: readonly Pick<ContainerTask, 'zone'>[], desired: number, zones: number): boolean => {
   if (zones < 2 || desired < 2) return false;
-  const counts = new Map<string, number>();
-  for (const { zone } of tasks) counts.set(zone, (counts.get(zone) ?? 0) + 1);
-  return Math.max(0, ...counts.values()) > Math.ceil(desired / zones);
+  return Math.max(0, ...Object.values(countByZone(tasks, {}))) > Math.ceil(desired / zones);
 };
 
 // ---- Auto Scaling groups ------------------------------------------------------------------------------------------------------------------

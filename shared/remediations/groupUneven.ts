@@ -1,9 +1,10 @@
 import * as z from 'zod/mini';
 import { NotFound, noneIfGone, Refused } from '../core/errors.ts';
+import { spreadText, tellOf, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
 import type { Launched, ScalingGroup } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
-import type { Issue } from '../core/issues.ts';
 import { servingTargets } from '../core/loadBalancers.ts';
+import { launchingHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
 import {
@@ -16,9 +17,9 @@ import {
   type ZonePicture,
 } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { type GroupScene, groupBusy, groupStackOf, isUneven, statesOf, zoneIdOf } from '../core/spread.ts';
+import { countByZone, type GroupScene, groupBusy, groupStackOf, isUneven, zoneIdOf } from '../core/spread.ts';
 import { idOf, type Target, targetOf } from '../core/target.ts';
-import { hours, iso, minutes, seconds, span, type Time } from '../core/time.ts';
+import { iso, minutes, seconds, span, type Time } from '../core/time.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 import { plural } from '../core/words.ts';
 import type { Zone } from '../core/zoneBounds.ts';
@@ -77,7 +78,7 @@ interface Seen {
   readonly plan: Plan | undefined;
   /** What the last launch has brought. */
   readonly newcomers: readonly string[];
-  readonly issue: Issue | { readonly unknown: string } | undefined;
+  readonly issue: ZonesNow['issue'];
 }
 
 // ---- what was done ------------------------------------------------------------------------------------------------------------------------
@@ -164,19 +165,14 @@ const lookInto = async (bare: Seen, ports: Ports, look: Look<Options>): Promise<
 
 const isSpread = ({ desired, instances, zones }: ScalingGroup): boolean => !isUneven(instances, desired, zones.length);
 
-const sceneOf = async (
-  group: ScalingGroup,
-  { groups, instances, loadBalancers, health }: Ports,
-  look: Look<Options>,
-) => {
-  const [zones, subnets, refreshing, issues, targets] = await Promise.all([
-    instances.zones(),
+const sceneOf = async (group: ScalingGroup, ports: Ports, look: Look<Options>) => {
+  const { groups, instances, loadBalancers } = ports;
+  const [{ zones, states, issue }, subnets, refreshing, targets] = await Promise.all([
+    zonesNow(ports, look, launchesOf(look)),
     instances.subnets(group.subnets),
     groups.refreshing(group.name),
-    health.issues(),
     Promise.all(group.targetGroups.map((arn) => loadBalancers.health(arn).catch(noneIfGone))),
   ]);
-  const shifts = await look.shiftsOf(Object.values(zones));
   const answering = servingTargets(targets);
   const serving = group.instances.filter(
     (i) => i.lifecycle === 'InService' && i.healthy && (group.targetGroups.length === 0 || answering.has(i.id)),
@@ -186,10 +182,10 @@ const sceneOf = async (
     zones,
     subnets,
     serving: new Set(serving.map((i) => i.id)),
-    states: statesOf(zones, { issues, shifts, waves: launchesOf(look) }, look.now),
+    states,
     refreshing,
   };
-  return { scene, issue: 'unknown' in issues ? issues : issues.find((i) => i.zone === undefined) };
+  return { scene, issue };
 };
 
 /** By the receipt; where no answer came, those of the zone that are younger than the call. */
@@ -219,18 +215,12 @@ const describe = ({ uncovered, scaling, cluster, plan }: Seen): string => {
   if (cluster !== undefined) return `the instances of ${name} are hosts of the cluster ${cluster}`;
   if (!plan)
     return `${name} wants ${plural(scaling.desired, 'instance')}, spread evenly over ${plural(scaling.zones.length, 'zone')}`;
-  const counts = plan.zones.map((x) => `${x.zone} ${x.before}`).join(', ');
-  return `${name}: ${counts}, so losing any zone leaves ${plan.survivors.before} of ${plan.desired}`;
+  return `${name}: ${spreadText(plan)}`;
 };
 
 const countsOf = ({ scene }: Seen): Counts => {
-  const counts: Record<string, number> = {};
-  for (const i of scene?.group.instances ?? []) {
-    if (!scene?.serving.has(i.id)) continue;
-    const zone = zoneIdOf(scene.zones, i.zone);
-    counts[zone] = (counts[zone] ?? 0) + 1;
-  }
-  return counts;
+  const serving = scene?.group.instances.filter((i) => scene.serving.has(i.id)) ?? [];
+  return countByZone(serving, scene?.zones ?? {});
 };
 
 type Progress = 'whole' | 'coming' | { readonly failed: string };
@@ -248,9 +238,6 @@ const progressOf = (wave: Attempt<LaunchStep>, { newcomers, scene }: Seen, look:
 };
 
 // ---- decide -------------------------------------------------------------------------------------------------------------------------------
-
-const WAITS = hours(1);
-const LOOK = 'steward zones shows what stands in the way of each';
 
 const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { now, options: o } = look;
@@ -277,18 +264,14 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     case 'move':
       return launching(plan, seen, look, is);
     case 'stop':
-      return { do: 'escalate', because: `${scaling.name}: ${plan.because}`, remedy: plan.remedy ?? LOOK };
+      return tellOf(plan);
     default:
       return waiting(plan.because, seen, look);
   }
 };
 
-const waiting = (because: string, { scaling }: Seen, look: Look<Options>): Verdict<Step> => {
-  const said = `${scaling.name}: ${because}`;
-  return look.now - look.openedAt < WAITS
-    ? { do: 'wait', until: look.now + minutes(2), because: said }
-    : { do: 'escalate', because: `${said}, for ${span(look.now - look.openedAt)}`, remedy: LOOK };
-};
+const waiting = (because: string, { scaling }: Seen, look: Look<Options>): Verdict<Step> =>
+  waitOrTell(`${scaling.name}: ${because}`, look);
 
 const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
   const [first] = Object.entries(plan.waves[0]?.start ?? {}).sort(([, a], [, b]) => b - a);
@@ -383,11 +366,7 @@ const effect = (attempt: Past, seen: Seen, look: Look<Options>): Effect => {
 };
 
 const factsOf = ({ scaling, scene, issue }: Seen): Facts => {
-  const zones: Record<string, number> = {};
-  for (const { zone } of scaling.instances) {
-    const id = zoneIdOf(scene?.zones ?? {}, zone);
-    zones[id] = (zones[id] ?? 0) + 1;
-  }
+  const zones = countByZone(scaling.instances, scene?.zones ?? {});
   const group: Group = { id: `asg/${scaling.name}`, size: Math.max(1, scaling.instances.length), zones };
   return {
     tags: scaling.tags,
@@ -474,12 +453,7 @@ Whoever allows the launch allows what is terminated for it.`,
       resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
       whenTagged: 'aws:ResourceTag',
     },
-    {
-      for: 'act',
-      actions: ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'],
-      resources: ['*'],
-      viaService: true,
-    },
+    launchingHosts,
   ],
   options,
   attemptsPerDay: 24,

@@ -7,9 +7,10 @@ import {
   type Placement,
 } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
+import { spreadText, tellOf, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
 import { groupArn, type Launched } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
-import type { Issue } from '../core/issues.ts';
+import { launchingHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
 import {
@@ -31,6 +32,7 @@ import {
 } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import {
+  countByZone,
   type HostSource,
   hostsOf,
   isDeploying,
@@ -38,13 +40,12 @@ import {
   type Own,
   type Scene,
   stackOf,
-  statesOf,
   untouchable,
   type ZoneIds,
   zoneIdOf,
 } from '../core/spread.ts';
 import { partitionOf, serviceTarget, type Target } from '../core/target.ts';
-import { hours, iso, minutes, seconds, span, type Time } from '../core/time.ts';
+import { iso, minutes, seconds, span, type Time } from '../core/time.ts';
 import { usdPerMonthOf } from '../core/units.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
 import { plural } from '../core/words.ts';
@@ -140,8 +141,7 @@ interface Seen {
   readonly scene: Scene | undefined;
   readonly plan: Plan | undefined;
   readonly group: Group | undefined;
-  /** An issue of AWS's own that is not of one zone. */
-  readonly issue: Issue | { readonly unknown: string } | undefined;
+  readonly issue: ZonesNow['issue'];
   /** What one host more costs a month. US dollars. */
   readonly hostUsd: number;
 }
@@ -275,9 +275,9 @@ const planOf = (scene: Scene, own: Own, now: Time): Plan => {
 const WINDOW = { window: minutes(30), patience: minutes(3) };
 
 const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Options>) => {
-  const { containers, instances, health } = ports;
-  const [view, zones, issues] = await Promise.all([viewOf(service, ports), instances.zones(), health.issues()]);
-  const shifts = await look.shiftsOf(Object.values(zones));
+  const { containers, instances } = ports;
+  const waves = [...startsOf(look), ...launchesOf(look)];
+  const [view, { zones, states, issue }] = await Promise.all([viewOf(service, ports), zonesNow(ports, look, waves)]);
   const picture = pictureOf(view, look.now, WINDOW);
   const [shape, { source, hostUsd }] = await Promise.all([
     picture.primary ? containers.definition(picture.primary.definition).catch(undefinedIfRefused) : undefined,
@@ -293,9 +293,8 @@ const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Optio
     source,
     shape,
     protections: {},
-    states: statesOf(zones, { issues, shifts, waves: [...startsOf(look), ...launchesOf(look)] }, look.now),
+    states,
   };
-  const issue = 'unknown' in issues ? issues : issues.find((i) => i.zone === undefined);
   return { scene, issue, hostUsd };
 };
 /** Hosts of no group, or of several: the zones that they are in. */
@@ -350,19 +349,10 @@ const describe = ({ uncovered, service, plan }: Seen): string => {
   if (service.status !== 'ACTIVE') return `${name} is ${service.status}`;
   if (service.desired === 0) return `${name} wants no tasks`;
   if (!plan) return `${name} has one task for each host, whatever the zones`;
-  const counts = plan.zones.map((x) => `${x.zone} ${x.before}`).join(', ');
-  return `${name}: ${counts}, so losing any zone leaves ${plan.survivors.before} of ${plan.desired}`;
+  return `${name}: ${spreadText(plan)}`;
 };
 
-const countsOf = (seen: Seen): Counts => {
-  const counts: Record<string, number> = {};
-  if (seen.scene)
-    for (const t of seen.scene.picture.serving) {
-      const zone = zoneIdOf(seen.scene.zones, t.zone);
-      counts[zone] = (counts[zone] ?? 0) + 1;
-    }
-  return counts;
-};
+const countsOf = ({ scene }: Seen): Counts => (scene ? countByZone(scene.picture.serving, scene.zones) : {});
 
 /** What a wave has started. */
 const newcomersOf = ({ scene }: Seen, { reservedAt }: Pick<Past, 'reservedAt'>): readonly ContainerTask[] =>
@@ -403,9 +393,6 @@ const progressOf = (wave: Attempt<StartStep>, seen: Seen, { now, options: o }: L
 
 // ---- decide -------------------------------------------------------------------------------------------------------------------------------
 
-/** What nothing can be done about is told after so long. */
-const WAITS = hours(1);
-
 const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const { now } = look;
   const { service, plan, uncovered } = seen;
@@ -432,21 +419,15 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     case 'move':
       return moving(plan, seen, look, is);
     case 'stop':
-      return { do: 'escalate', because: `${service.name}: ${plan.because}`, remedy: plan.remedy ?? LOOK };
+      return tellOf(plan);
     case 'nothing':
     case 'wait':
       return waiting(plan.because, seen, look);
   }
 };
 
-const LOOK = 'steward zones shows what stands in the way of each';
-
-const waiting = (because: string, { service }: Seen, look: Look<Options>): Verdict<Step> => {
-  const said = `${service.name}: ${because}`;
-  return look.now - look.openedAt < WAITS
-    ? { do: 'wait', until: look.now + minutes(2), because: said }
-    : { do: 'escalate', because: `${said}, for ${span(look.now - look.openedAt)}`, remedy: LOOK };
-};
+const waiting = (because: string, { service }: Seen, look: Look<Options>): Verdict<Step> =>
+  waitOrTell(`${service.name}: ${because}`, look);
 
 const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
   const [ask] = plan.hosts;
@@ -910,12 +891,7 @@ somebody else has changed is theirs, and so is a task protected by its owner. Th
       actions: ['autoscaling:LaunchInstances'],
       resources: ['arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*'],
     },
-    {
-      for: 'act',
-      actions: ['ec2:CreateFleet', 'ec2:DescribeLaunchTemplateVersions'],
-      resources: ['*'],
-      viaService: true,
-    },
+    launchingHosts,
   ],
   options,
   attemptsPerDay: 24,
