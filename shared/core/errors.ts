@@ -88,3 +88,14 @@ export const messageOf = (e: unknown): string => (e instanceof Error ? e.message
 export const onlyConflict = (e: unknown): void => {
   if (!(e instanceof Conflict)) throw e;
 };
+
+/** Someone else wrote first: decide anew on what is so now, at most so often. */
+export const again = async <T>(change: () => Promise<T>, most = 5): Promise<T> => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await change();
+    } catch (e) {
+      if (!(e instanceof Conflict) || tries >= most) throw e;
+    }
+  }
+};

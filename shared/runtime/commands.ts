@@ -1,6 +1,6 @@
 /** What a person commands, carried out: one transaction each, with version checks, decided anew when someone else wrote first. */
 import { approve, deny, pause, pausesOf, type Ruling, resume } from '../core/answers.ts';
-import { Conflict, InvalidInput, NotFound } from '../core/errors.ts';
+import { again, Conflict, InvalidInput, NotFound } from '../core/errors.ts';
 import { type Incident, logged } from '../core/incident.ts';
 import { snooze } from '../core/snooze.ts';
 import type { Parked, Pause, Switches } from '../core/store.ts';
@@ -11,7 +11,7 @@ import { testChannel } from './channelHealth.ts';
 import { startDrill } from './doctor.ts';
 import { COUNTED, PARKED_LIMIT } from './questions.ts';
 import { promoteRelease, rollBackTo } from './releases.ts';
-import { again, change, granted, lookNow, type Outcome, putBack, type Rule } from './replies.ts';
+import { change, granted, lookNow, type Outcome, putBack, type Rule } from './replies.ts';
 import { findIncident, namedTarget } from './why.ts';
 
 export const carryOut = (c: Command, by: string, deps: AnswerDeps): Promise<Outcome> => {

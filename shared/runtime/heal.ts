@@ -4,7 +4,7 @@
 import { type Reading, readAll } from '../../events/read.ts';
 import { type LookAgain, lookMessage } from '../../events/steward/signal.ts';
 import { signalOfTags } from '../core/alarm.ts';
-import { Conflict, InvalidInput, messageOf } from '../core/errors.ts';
+import { again, InvalidInput, messageOf } from '../core/errors.ts';
 import { type Answer, pass, type Work } from '../core/pass.ts';
 import type { Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
@@ -26,16 +26,6 @@ export interface Outcome {
 
 /** A pass that lost a race is run again at once, so often; then the queue brings the message again. */
 const PASS_TRIES = 3;
-
-const onceMore = async <T>(work: () => Promise<T>): Promise<T> => {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work();
-    } catch (e) {
-      if (!(e instanceof Conflict) || tries >= PASS_TRIES) throw e;
-    }
-  }
-};
 
 /** SQS delays up to 15 minutes; what is later is the sweep's. */
 const DELAY_LIMIT = minutes(15);
@@ -128,7 +118,7 @@ const answersTo = async (given: Signal, deps: Wired, { explain, waited }: How): 
 };
 
 const runWork = async (work: Work, deps: Wired): Promise<Answer> => {
-  const answer = await onceMore(() => pass(work, deps));
+  const answer = await again(() => pass(work, deps), PASS_TRIES);
   if (!work.explain) await lookAgain(work, answer, deps);
   return answer;
 };
@@ -142,7 +132,7 @@ const byName = (name: string): Remediation => {
 
 /** Kept in the zone's record; who plans with the zone goes by it. */
 const shifted = async (news: ShiftNews, { store }: Wired, { explain }: How): Promise<Outcome> => {
-  if (!explain) await onceMore(() => noteShift(store, news));
+  if (!explain) await again(() => noteShift(store, news), PASS_TRIES);
   const what = news.kind === 'practice' ? 'a practice run' : `an ${news.kind}`;
   return {
     answers: [],

@@ -9,7 +9,7 @@ import {
   TRAITS,
   whatOf,
 } from '../core/channels.ts';
-import { Conflict, Forbidden, messageOf, StewardError, Throttled, Unavailable } from '../core/errors.ts';
+import { again, Conflict, Forbidden, messageOf, StewardError, Throttled, Unavailable } from '../core/errors.ts';
 import type { Incident } from '../core/incident.ts';
 import type { Channel, Links } from '../core/letter.ts';
 import {
@@ -61,17 +61,6 @@ export interface Told {
 
 /** So many incidents are read for a storm or a digest's day. */
 const MANY = 10_000;
-const TRIES = 5;
-/** Someone else wrote first: decide anew on what is so now. */
-const again = async <T>(change: () => Promise<T>): Promise<T> => {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await change();
-    } catch (e) {
-      if (!(e instanceof Conflict) || tries >= TRIES) throw e;
-    }
-  }
-};
 const hash = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22);
 const same = (a: object, b: object): boolean => JSON.stringify(a) === JSON.stringify(b);
 

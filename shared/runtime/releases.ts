@@ -1,14 +1,14 @@
 /** What `steward release` asks and commands. */
 import { signalMessage } from '../../events/steward/signal.ts';
 import type { Ruling } from '../core/answers.ts';
-import { InvalidInput, NotFound } from '../core/errors.ts';
+import { again, InvalidInput, NotFound } from '../core/errors.ts';
 import { isNamed, noReleases, promote, type Release, type Releases, wantBack } from '../core/releases.ts';
 import { shortOf } from '../core/services.ts';
 import { serviceTarget, type Target, targetOf, typeOf } from '../core/target.ts';
 import { iso, type Time } from '../core/time.ts';
 import type { Json } from '../core/verdict.ts';
 import type { AnswerDeps, Command, Question } from './answer.ts';
-import { again, granted, lookNow, type Outcome } from './replies.ts';
+import { granted, lookNow, type Outcome } from './replies.ts';
 
 const REMEDIATION = 'release-unproven';
 

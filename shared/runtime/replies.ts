@@ -2,7 +2,7 @@
 import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
 import type { Queue } from '../aws/queue.ts';
 import { isNo, type No, type Ruling, undo } from '../core/answers.ts';
-import { Conflict, messageOf, NotFound, StewardError } from '../core/errors.ts';
+import { again, messageOf, NotFound, StewardError } from '../core/errors.ts';
 import type { Incident } from '../core/incident.ts';
 import type { Store } from '../core/store.ts';
 import type { Time } from '../core/time.ts';
@@ -35,18 +35,6 @@ export class Declined extends StewardError {
 export const granted = <T extends object>(ruling: Ruling<T>): T => {
   if (isNo(ruling)) throw new Declined(ruling);
   return ruling;
-};
-
-/** Someone else wrote first: decide anew on what is so now, a few times. */
-const TRIES = 5;
-export const again = async <T>(change: () => Promise<T>): Promise<T> => {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await change();
-    } catch (e) {
-      if (!(e instanceof Conflict) || tries >= TRIES) throw e;
-    }
-  }
 };
 
 type Messages = Parameters<Queue['send']>[0];

@@ -1,6 +1,6 @@
 /** `steward scale`: what it would come to is looked at first; then the wish is written down, and the passes carry it out. */
 import { lookMessage } from '../../events/steward/signal.ts';
-import { InvalidInput, NotFound } from '../core/errors.ts';
+import { again, InvalidInput, NotFound } from '../core/errors.ts';
 import type { Wish } from '../core/incident.ts';
 import { type Answer, pass } from '../core/pass.ts';
 import type { Signal } from '../core/signal.ts';
@@ -9,7 +9,7 @@ import { iso } from '../core/time.ts';
 import { openedByWish, withWish } from '../core/wish.ts';
 import { overload } from '../remediations/overload.ts';
 import type { AnswerDeps, Command } from './answer.ts';
-import { again, Declined, lookNow, type Outcome, queued } from './replies.ts';
+import { Declined, lookNow, type Outcome, queued } from './replies.ts';
 import { namedTarget } from './why.ts';
 
 /** 'asg/web', 'service/shop/web', 'shop/web', or an ARN. */

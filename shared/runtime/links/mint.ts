@@ -1,13 +1,13 @@
 /** Makes links and Slack buttons: each for one answer of one recipient to what an incident asks now. */
 import { isNo, type Ruling } from '../../core/answers.ts';
-import { InvalidInput, NotFound } from '../../core/errors.ts';
+import { again, InvalidInput, NotFound } from '../../core/errors.ts';
 import { type Incident, logged } from '../../core/incident.ts';
 import { mayBeOne } from '../../core/people.ts';
 import { ANSWERS, type Links, type Policy, type Recipient } from '../../core/policy.ts';
 import { type Risk, riskOf } from '../../core/remediation.ts';
 import { hours, iso, minutes, type Time } from '../../core/time.ts';
 import { remediations } from '../../remediations/index.ts';
-import { again, Declined, type Desk } from '../replies.ts';
+import { Declined, type Desk } from '../replies.ts';
 import { askedNow, type LinkAnswer, type Mac, sealed, type Ticket } from './ticket.ts';
 
 /** How long one click snoozes. */
