@@ -1,11 +1,12 @@
 /**
  * What a person may change: yes, no, stop, go on, put back. Pure: each rule answers with the records to write, or says no with what it would take.
  */
-import { type Attempt, type Incident, logged, stepText } from './incident.ts';
+import { type Attempt, type Incident, logged, openedBy, stepText } from './incident.ts';
 import { mayBeOne } from './people.ts';
 import type { Links } from './policy.ts';
 import type { Pause, Switches } from './store.ts';
-import { iso, minutes, type Time } from './time.ts';
+import { targetOf } from './target.ts';
+import { iso, type Time } from './time.ts';
 
 /** A no: who or what cannot be done and why, and what to do about it. */
 export interface No {
@@ -171,9 +172,6 @@ export interface UndoRequest {
   readonly others: readonly Incident[];
 }
 
-/** How long after its opening the sweep looks at an undo whose message was lost. */
-const UNDO_DUE = minutes(3);
-
 /**
  * Asks that the last effective attempt be put back. An open incident does it itself; for one that is over, a new incident is opened, and both
  * are returned: first the one that does it.
@@ -213,28 +211,22 @@ export const undo = (
     );
   return [
     {
-      kind: 'incident',
-      id: newId,
-      version: 0,
-      target: incident.target,
-      remediation: incident.remediation,
-      state: 'open',
+      ...openedBy(
+        {
+          kind: incident.signals.kind,
+          target: targetOf(incident.target),
+          at: now,
+          cause: `steward undo ${incident.id}, by ${by}`,
+          eventId: `undo@${incident.id}`,
+          askedBy: by,
+        },
+        newId,
+        incident.remediation,
+        now,
+      ),
       because: `${by} asked to put back what incident ${incident.id} did`,
-      signals: {
-        count: 1,
-        kind: incident.signals.kind,
-        cause: `steward undo ${incident.id}, by ${by}`,
-        firstAt: now,
-        lastAt: now,
-        lastEventId: `undo@${incident.id}`,
-      },
-      looks: 0,
-      openedAt: now,
-      attempts: [],
       undoWanted: wanted,
-      askedBy: by,
       log: [{ at: now, what: 'answer', say: `${line} in incident ${incident.id}` }],
-      dueAt: now + UNDO_DUE,
     },
     logged(incident, now, 'answer', `${line}: incident ${newId} does it`),
   ];

@@ -1,6 +1,6 @@
 /** The durable record of ending one trouble of one target. Pure: every function returns a new record. */
-import type { SignalKind } from './signal.ts';
-import type { Time } from './time.ts';
+import type { Signal, SignalKind } from './signal.ts';
+import { minutes, type Time } from './time.ts';
 import type { Json } from './verdict.ts';
 
 export type OutcomeKind =
@@ -159,6 +159,34 @@ export interface Incident {
 /** An incident's log is bounded, so that an item stays small: the first lines and the latest are kept. */
 const LOG_HEAD = 10;
 const LOG_TAIL = 40;
+
+/** The sweep looks so much after the time at which a message should have, at once or delayed. */
+export const DUE_SLACK = minutes(3);
+
+export const openedBy = (signal: Signal, id: string, remediation: string, now: Time): Incident => ({
+  kind: 'incident',
+  id,
+  version: 0,
+  target: signal.target.arn,
+  remediation,
+  state: 'open',
+  because: signal.cause,
+  signals: {
+    count: 1,
+    kind: signal.kind,
+    cause: signal.cause,
+    ...(signal.author === undefined ? {} : { author: signal.author }),
+    firstAt: signal.at,
+    lastAt: signal.at,
+    lastEventId: signal.eventId,
+  },
+  looks: 0,
+  openedAt: now,
+  attempts: [],
+  ...(signal.askedBy === undefined ? {} : { askedBy: signal.askedBy }),
+  log: [{ at: now, what: 'signal', say: signal.cause }],
+  dueAt: now + DUE_SLACK,
+});
 
 /** Adds a line unless it says what the last of its kind already said: looking again and seeing the same is not news. */
 export const logged = (incident: Incident, at: Time, what: string, text: string): Incident => {

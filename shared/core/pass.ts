@@ -9,7 +9,7 @@ import { Conflict, Forbidden, InvalidInput, NotFound, onlyConflict, StewardError
 import { commitOutcome, propose, type Reservation, reserve, stormChange } from './gate.ts';
 import { groupIdOf } from './group.ts';
 import { type Finding, isRefusal, type Refusal, uncoveredBy } from './guards.ts';
-import { type Attempt, type Incident, logged, stepText, withAttempt } from './incident.ts';
+import { type Attempt, DUE_SLACK, type Incident, logged, openedBy, stepText, withAttempt } from './incident.ts';
 import type { Settings } from './policy.ts';
 import type { Ports } from './ports.ts';
 import { trusts } from './principal.ts';
@@ -18,7 +18,7 @@ import type { Assessment, Facts } from './remediation.ts';
 import type { Signal } from './signal.ts';
 import { dozing, snoozeOf, woken } from './snooze.ts';
 import { nextLook, start } from './step.ts';
-import type { Breaker, Change, Chart, GroupRecord, Switches } from './store.ts';
+import { type Breaker, type Change, type Chart, type GroupRecord, noChart, type Switches } from './store.ts';
 import { fraction, openStorm, readPlaces, shiftsIn, turn, weatherAt } from './storm.ts';
 import { idOf } from './target.ts';
 import { hours, iso, minutes, seconds, type Time } from './time.ts';
@@ -34,8 +34,6 @@ export const PASS_LIMIT = minutes(3);
 const BLIND_LIMIT = minutes(15);
 /** How often an incident that waits for a person is looked at. */
 const IDLE_LOOK = minutes(15);
-/** The sweep looks so much after the time at which a delayed message should have. */
-const DUE_SLACK = minutes(3);
 /** A signal that waited so long has many behind it: then the first look is the cheap one. */
 const BUSY = seconds(10);
 /** So many proofs that AWS did nothing, and a person is told. */
@@ -77,31 +75,6 @@ const answer = (p: Pass, incident: Incident, verdict: Verdict, rest: Partial<Ans
   },
   ...(incident.end ? { end: incident.end } : {}),
   ...rest,
-});
-
-const openedBy = (signal: Signal, id: string, remediation: string, now: Time): Incident => ({
-  kind: 'incident',
-  id,
-  version: 0,
-  target: signal.target.arn,
-  remediation,
-  state: 'open',
-  because: signal.cause,
-  signals: {
-    count: 1,
-    kind: signal.kind,
-    cause: signal.cause,
-    ...(signal.author === undefined ? {} : { author: signal.author }),
-    firstAt: signal.at,
-    lastAt: signal.at,
-    lastEventId: signal.eventId,
-  },
-  looks: 0,
-  openedAt: now,
-  attempts: [],
-  ...(signal.askedBy === undefined ? {} : { askedBy: signal.askedBy }),
-  log: [{ at: now, what: 'signal', say: signal.cause }],
-  dueAt: now + DUE_SLACK,
 });
 
 /** The same event twice changes nothing; another one is counted. */
@@ -168,7 +141,7 @@ const known = async ({ target: { arn: target }, remediation }: Work, { store }: 
     ...(remediation.readsReleases ? [{ kind: 'releases' as const, target }] : []),
   );
   return {
-    chart: chart ?? { kind: 'chart' as const, target, version: 0, open: {}, recent: [] },
+    chart: chart ?? noChart(target),
     switches: switches ?? { kind: 'switches' as const, version: 0, pauses: [] },
     releases: more[0] ?? noReleases(target),
   };
@@ -686,6 +659,7 @@ const asking = (
   const text = stepText(act.step);
   const open = incident.ask && stepText(incident.ask.step) === text && incident.ask.until > now;
   const { approval: _, ...rest } = incident;
+  const asker = incident.undoWanted?.by ?? act.askedBy ?? incident.askedBy;
   const ask = open
     ? incident.ask
     : {
@@ -695,13 +669,7 @@ const asking = (
         because: act.because,
         since: now,
         until: now + hours(settings.askForHours),
-        ...(incident.undoWanted
-          ? { askedBy: incident.undoWanted.by }
-          : act.askedBy
-            ? { askedBy: act.askedBy }
-            : incident.askedBy
-              ? { askedBy: incident.askedBy }
-              : {}),
+        ...(asker === undefined ? {} : { askedBy: asker }),
       };
   return { ...rest, state: 'asking', because: refusal.because, remedy: refusal.remedy, ...(ask ? { ask } : {}) };
 };

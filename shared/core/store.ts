@@ -47,6 +47,7 @@ export interface Chart {
   readonly lease?: Lease;
   readonly recent: readonly Done[];
 }
+export const noChart = (target: string): Chart => ({ kind: 'chart', target, version: 0, open: {}, recent: [] });
 
 export interface GroupRecord {
   readonly kind: 'group';

@@ -1,13 +1,10 @@
 /** What a person commands to be there, written down: on the incident that is open, or a new one. Pure. */
-import { type Incident, logged, type Wish } from './incident.ts';
+import { type Incident, logged, openedBy, type Wish } from './incident.ts';
 import type { Signal } from './signal.ts';
-import { days, iso, minutes } from './time.ts';
+import { days, iso } from './time.ts';
 
 /** For longer than this it is no surge. */
 export const SCALE_LIMIT = days(31);
-
-/** How long after its opening the sweep looks at what no message reached. */
-const DUE = minutes(3);
 
 /** A repetition, and another number or time, replace the wish: nothing adds up. */
 export const withWish = (incident: Incident, wish: Wish): Incident => {
@@ -25,25 +22,6 @@ export const withWish = (incident: Incident, wish: Wish): Incident => {
   };
 };
 
-export const openedByWish = (id: string, remediation: string, signal: Signal, { at }: Wish): Incident => ({
-  kind: 'incident',
-  id,
-  version: 0,
-  target: signal.target.arn,
-  remediation,
-  state: 'open',
-  because: signal.cause,
-  signals: {
-    count: 1,
-    kind: signal.kind,
-    cause: signal.cause,
-    firstAt: at,
-    lastAt: at,
-    lastEventId: signal.eventId,
-  },
-  looks: 0,
-  openedAt: at,
-  attempts: [],
-  log: [],
-  dueAt: at + DUE,
-});
+/** Its log begins with the wish. */
+export const openedByWish = (id: string, remediation: string, signal: Signal, wish: Wish): Incident =>
+  withWish({ ...openedBy(signal, id, remediation, wish.at), log: [] }, wish);

@@ -4,7 +4,7 @@ import type { Queue } from '../aws/queue.ts';
 import { isNo, type No, type Ruling, undo } from '../core/answers.ts';
 import { again, messageOf, NotFound, StewardError } from '../core/errors.ts';
 import type { Incident } from '../core/incident.ts';
-import type { Store } from '../core/store.ts';
+import { noChart, type Store } from '../core/store.ts';
 import type { Time } from '../core/time.ts';
 import { remediations } from '../remediations/index.ts';
 import type { Done } from './answer.ts';
@@ -101,7 +101,7 @@ export const putBack = async (
     const claimed = granted(claim(incident));
     const changed = granted(undo(claimed, { by, now: desk.now(), newId, remediation: rule, others }));
     const isNew = changed[0].version === 0;
-    const base = chart ?? { kind: 'chart' as const, target, version: 0, open: {}, recent: [] };
+    const base = chart ?? noChart(target);
     await desk.store.write(
       ...changed.map((put) => ({ put: dueNow(put, desk) })),
       ...(isNew ? [{ put: { ...base, open: { ...base.open, [name]: newId } } }] : []),

@@ -4,7 +4,8 @@ import { again, InvalidInput, NotFound } from '../core/errors.ts';
 import type { Wish } from '../core/incident.ts';
 import { type Answer, pass } from '../core/pass.ts';
 import type { Signal } from '../core/signal.ts';
-import { groupTarget, matchesArn, type Target, typeOf } from '../core/target.ts';
+import { noChart } from '../core/store.ts';
+import { groupTarget, matchesArn, type Target, targetOf } from '../core/target.ts';
 import { iso } from '../core/time.ts';
 import { openedByWish, withWish } from '../core/wish.ts';
 import { overload } from '../remediations/overload.ts';
@@ -21,11 +22,11 @@ const scalableTarget = async (what: string, deps: AnswerDeps): Promise<Target> =
     if (matchesArn(overload.targets, target.arn)) return target;
     throw new InvalidInput(`${what} cannot be scaled: give asg/<name>, service/<cluster>/<name> or the ARN of one`);
   }
-  const unidentified = groupTarget({ account: deps.home, region: deps.region }, group);
-  const ports = await deps.reach(overload, unidentified, { phase: 'look', touched: [] });
-  const [found] = (await overload.locate?.[typeOf(unidentified)]?.(unidentified, ports)) ?? [];
+  const where = { account: deps.home, region: deps.region };
+  const ports = await deps.reach(overload, groupTarget(where, group), { phase: 'look', touched: [] });
+  const found = await ports.groups.describe(group);
   if (!found) throw new NotFound(`there is no Auto Scaling group ${group}`);
-  return found;
+  return targetOf(found.arn);
 };
 
 /** What it waits for is gone sooner than one would ask again: the lease of another step, a cool-down. */
@@ -75,8 +76,7 @@ const written = (wish: Wish, signal: Signal, deps: AnswerDeps): Promise<{ id: st
   const newId = deps.newId();
   const target = signal.target.arn;
   return again(async () => {
-    const [known] = await deps.store.read({ kind: 'chart', target });
-    const chart = known ?? { kind: 'chart' as const, target, version: 0, open: {}, recent: [] };
+    const [chart = noChart(target)] = await deps.store.read({ kind: 'chart', target });
     const open = chart.open[overload.name];
     const [incident] = open === undefined ? [] : await deps.store.read({ kind: 'incident', target, id: open });
     if (incident && incident.state !== 'closed') {
@@ -84,7 +84,7 @@ const written = (wish: Wish, signal: Signal, deps: AnswerDeps): Promise<{ id: st
       return { id: incident.id, isNew: false };
     }
     await deps.store.write(
-      { put: withWish(openedByWish(newId, overload.name, signal, wish), wish) },
+      { put: openedByWish(newId, overload.name, signal, wish) },
       { put: { ...chart, open: { ...chart.open, [overload.name]: newId } } },
     );
     return { id: newId, isNew: true };

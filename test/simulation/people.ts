@@ -1,10 +1,10 @@
 /** People: they stop and resume, say yes and no (late, at times), and want something undone. */
 import { lookMessage } from '../../events/steward/signal.ts';
 import { type Incident, stepText } from '../../shared/core/incident.ts';
-import type { Pause } from '../../shared/core/store.ts';
+import { noChart, type Pause } from '../../shared/core/store.ts';
 import { targetOf } from '../../shared/core/target.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
-import { openedByWish, withWish } from '../../shared/core/wish.ts';
+import { openedByWish } from '../../shared/core/wish.ts';
 import type { Engine, MessageQueue } from './engine.ts';
 
 /** What they deal with, and who is told of it. */
@@ -90,10 +90,9 @@ export const askMore = async (
     cause: 'a wish',
     eventId: `wish@${at}`,
   };
-  const [known] = await a.store.read({ kind: 'chart', target: arn });
-  const chart = known ?? { kind: 'chart' as const, target: arn, version: 0, open: {}, recent: [] };
+  const [chart = noChart(arn)] = await a.store.read({ kind: 'chart', target: arn });
   if (chart.open['overload'] !== undefined) return;
-  const incident = withWish(openedByWish(a.newId(), 'overload', signal, wish), wish);
+  const incident = openedByWish(a.newId(), 'overload', signal, wish);
   await a.store.write({ put: incident }, { put: { ...chart, open: { ...chart.open, overload: incident.id } } });
   a.witness.committed([{ put: incident }], { id: 0, what: 'person', since: 0, dead: false, die: () => {} });
   a.note(() => `${by} wants ${to} of ${arn}`);
