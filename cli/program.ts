@@ -73,14 +73,11 @@ type Options = Common & {
   readonly quick?: boolean;
   readonly remediation?: string;
   readonly reason?: string;
-  readonly because?: string;
-  readonly to?: number | string;
   /** Milliseconds; of `link`, a name. */
   readonly for?: number | string;
   readonly yes?: boolean;
   readonly all?: boolean;
   readonly drill?: boolean;
-  readonly checkpoint?: string;
   readonly out?: string;
   readonly account?: string;
 };
@@ -115,14 +112,26 @@ const reply = async (s: Session, wish: 'approve' | 'deny', id: string, o: Option
   await s.obey(command);
 };
 
-const scale = (s: Session, o: Options, what: string): Promise<void> =>
-  s.obey({
-    do: 'scale',
-    what,
-    to: Number(o.to),
-    why: o.because ?? '',
-    ...(o.for === undefined ? {} : { forMs: Number(o.for) }),
-  });
+interface Because {
+  readonly because: string;
+}
+interface ScaleOptions extends Because {
+  readonly to: number;
+  /** Milliseconds. */
+  readonly for?: number;
+}
+const scale = (s: Session, o: ScaleOptions, what: string): Promise<void> =>
+  s.obey({ do: 'scale', what, to: o.to, why: o.because, ...(o.for === undefined ? {} : { forMs: o.for }) });
+
+interface RollBackOptions extends Because {
+  readonly to?: string;
+  readonly yes?: boolean;
+}
+const rollBack = async (s: Session, o: RollBackOptions, serviceName: string): Promise<void> => {
+  if (!(await s.isMeant(`Roll ${serviceName} back${o.to ? ` to ${o.to}` : ''}?`, o.yes)))
+    throw new Failure('refused', 'nothing was done: you did not say yes');
+  await s.obey({ do: 'roll-back', serviceName, why: o.because, ...(o.to ? { to: o.to } : {}) });
+};
 
 const undo = async (s: Session, id: string, o: Options): Promise<void> => {
   if (!(await s.isMeant(`Put back what incident ${id} did?`, o.yes)))
@@ -150,12 +159,9 @@ const doctor = async (s: Session, o: Options, run: Run): Promise<void> => {
   await s.show(found, showDiagnosis);
 };
 
-type Add = (
-  on: Command,
-  words: string,
-  about: string,
-  work: (s: Session, o: Options, ...words: never[]) => Promise<void>,
-) => Command;
+type Work<O> = (s: Session, o: O, ...words: never[]) => Promise<void>;
+/** `O`: what the options give that are added to the command. */
+type Add = <O extends object = Options>(on: Command, words: string, about: string, work: Work<O>) => Command;
 
 /** '2026-11-01', '2026-11-01T12:00:00Z', or '30d': so long ago. */
 const moment = (text: string): number => {
@@ -164,14 +170,21 @@ const moment = (text: string): number => {
   return at;
 };
 
+interface VerifyOptions {
+  readonly checkpoint?: string;
+  readonly hot?: true;
+  readonly trail?: true;
+  readonly from?: number;
+  readonly to?: number;
+}
+
 const addActivity = (root: Command, add: Add, run: Run): void => {
   const activity = root
     .command('activity')
     .description('who did what: AWS calls, in a log that cannot be altered unnoticed');
-  add(activity, 'search', 'newest first; all words must fit', async (s, o) => {
+  add(activity, 'search', 'newest first; all words must fit', async (s, o: SearchOptions) => {
     const { follow, search } = await import('./activity.ts');
-    const asked = o as unknown as SearchOptions;
-    await (asked.follow ? follow(s, asked, run.io.sleep) : search(s, asked));
+    await (o.follow ? follow(s, o, run.io.sleep) : search(s, o));
   })
     .option(
       '--actor <name>',
@@ -198,7 +211,7 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     activity,
     'sessions',
     'who was on which host: by ssh, on a console, by Session Manager; what they ran, and whether it was recorded',
-    async (s, o) => (await import('./sessions.ts')).listSessions(s, o as unknown as SessionsOptions),
+    async (s, o: SessionsOptions) => (await import('./sessions.ts')).listSessions(s, o),
   )
     .option('--host <id>', 'of one host: i-…')
     .option('--session <id>', 'one of them, with all that was run')
@@ -210,10 +223,9 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     activity,
     'verify',
     'reads the whole log with your own credentials and names whatever was changed, deleted, added or cut off',
-    async (s, o) => {
+    async (s, { trail, hot, checkpoint, ...range }: VerifyOptions) => {
       const { verifyLog, verifyTrailFiles } = await import('./activity.ts');
-      const { trail, hot, ...range } = o as unknown as { trail?: true; hot?: true; from?: number; to?: number };
-      const isWhole = trail ? await verifyTrailFiles(s, range) : await verifyLog(s, o.checkpoint, hot);
+      const isWhole = trail ? await verifyTrailFiles(s, range) : await verifyLog(s, checkpoint, hot);
       if (!isWhole) run.exit = EXIT.failed;
     },
   )
@@ -229,9 +241,9 @@ const addActivity = (root: Command, add: Add, run: Run): void => {
     activity,
     'export',
     'events as files, in order, each once, from the table and the archive, with what proves that they are in the log',
-    async (s, o) => {
+    async (s, o: ExportOptions) => {
       const { exportActivity } = await import('./activityExport.ts');
-      if (!(await exportActivity(s, o as unknown as ExportOptions))) run.exit = EXIT.failed;
+      if (!(await exportActivity(s, o))) run.exit = EXIT.failed;
     },
   )
     .option('--from <time>', 'from then on; without it a day', moment)
@@ -272,18 +284,13 @@ export const program = (run: Run): Command => {
     .configureOutput({ writeOut: (t) => io.out(t.trimEnd()), writeErr: (t) => io.err(t.trimEnd()) })
     .showSuggestionAfterError(true);
 
-  const add = (
-    on: Command,
-    words: string,
-    about: string,
-    work: (s: Session, o: Options, ...words: never[]) => Promise<void>,
-  ): Command =>
+  const add: Add = <O extends object>(on: Command, words: string, about: string, work: Work<O>) =>
     on
       .command(words)
       .description(about)
       .action(async (...given: unknown[]) => {
         const command = given.at(-1) as Command;
-        const o = command.optsWithGlobals<Options>();
+        const o = command.optsWithGlobals<O & Common>();
         await work(await session(run, o), o, ...(given.slice(0, -2) as never[]));
       });
   const yes = (c: Command): Command => c.option('-y, --yes', 'do not ask');
@@ -387,18 +394,14 @@ export const program = (run: Run): Command => {
     release,
     'promote <service>',
     'what is deployed is the current release, whatever was measured; takes back a wish to roll back',
-    (s, o, serviceName: string) => s.obey({ do: 'promote', serviceName, why: o.because ?? '' }),
+    (s, o: Because, serviceName: string) => s.obey({ do: 'promote', serviceName, why: o.because }),
   ).requiredOption('--because <why>', 'kept in the record', reason);
   yes(
     add(
       release,
       'rollback <service>',
       'deploy the digests of the last release that passed, or of another one; the guards are asked, and where they ask, somebody else approves',
-      async (s, o, serviceName: string) => {
-        if (!(await s.isMeant(`Roll ${serviceName} back${o.to ? ` to ${o.to}` : ''}?`, o.yes)))
-          throw new Failure('refused', 'nothing was done: you did not say yes');
-        await s.obey({ do: 'roll-back', serviceName, why: o.because ?? '', ...(o.to ? { to: String(o.to) } : {}) });
-      },
+      rollBack,
     )
       .option('--to <revision>', 'web:7, or the beginning of a digest')
       .requiredOption('--because <why>', 'kept in the record', reason),
@@ -407,7 +410,7 @@ export const program = (run: Run): Command => {
     root,
     'scale <what>',
     'more of it at once, within its maximum and the cost cap: asg/web, service/shop/web or an ARN',
-    (s, o, what: string) => scale(s, o, what),
+    scale,
   )
     .requiredOption('--to <n>', 'so many at least', number)
     .requiredOption('--because <why>', 'said wherever it is shown', reason)
