@@ -16,7 +16,20 @@ export interface Steward {
 }
 
 /** Who may read what of the activity log, steward.yml says: such a question is signed like a command. */
-export const READS_ACTIVITY: ReadonlySet<Question['do']> = new Set(['activity', 'activity-sessions', 'why']);
+const READS_ACTIVITY: ReadonlySet<Question['do']> = new Set(['activity', 'activity-sessions', 'why']);
+/** What is asked of the function, and what of it is signed: by `prove`, with the caller's credentials. */
+export const stewardBy = (
+  stage: string,
+  invoke: (request: object) => Promise<Reply>,
+  prove: (what: Command | Question) => Promise<Proof>,
+): Steward => ({
+  ask: async (question) =>
+    invoke(
+      READS_ACTIVITY.has(question.do) ? { ask: question, stage, proof: await prove(question) } : { ask: question },
+    ),
+  command: async (command) => invoke({ command, stage, proof: await prove(command) }),
+});
+
 /** A look at a host takes up to 20 s, and a plan may make several. Milliseconds. */
 const TIMEOUT = 90_000;
 
@@ -50,13 +63,7 @@ export const lambdaSteward = async ({ stage, region, profile }: Where): Promise<
       throw failureOf(e, { stage, region: region ?? 'this region' });
     }
   };
-  return {
-    ask: async (question) =>
-      invoke(
-        READS_ACTIVITY.has(question.do) ? { ask: question, stage, proof: await proofOf(question) } : { ask: question },
-      ),
-    command: async (command) => invoke({ command, stage, proof: await proofOf(command) }),
-  };
+  return stewardBy(stage, invoke, proofOf);
 };
 
 const crashed = (name: string, message: string): Failure =>

@@ -34,8 +34,9 @@ export const settledAt = (wanted: number, { from, to }: { readonly from: Level; 
   return Math.max(wanted, to.wanted > from.wanted ? to.wanted : to.floor);
 };
 
-/** A tenth of it at once, and at least one. */
 const STEP = 10;
+/** A tenth of it at once, and at least one. */
+const below = (floor: number): number => floor - Math.max(1, Math.floor(floor / STEP));
 
 /**
  * One step down to a floor of `to`. What stands on the floor goes with it, slowly, and not below what was wanted before; what something else holds above the floor
@@ -46,7 +47,7 @@ export const lowered = (
   former: Level,
   to: number,
 ): Level => {
-  const next = floor - Math.max(1, Math.floor(floor / STEP));
+  const next = below(floor);
   if (scaled) return { floor: Math.max(to, next), wanted };
   if (wanted > floor) return { floor: to, wanted };
   const bottom = Math.max(to, former.wanted);
@@ -56,6 +57,6 @@ export const lowered = (
 /** How many steps that takes at most. */
 export const stepsDown = (from: number, to: number): number => {
   let steps = 1;
-  for (let n = from; n > to; n -= Math.max(1, Math.floor(n / STEP))) steps++;
+  for (let n = from; n > to; n = below(n)) steps++;
   return steps;
 };

@@ -227,6 +227,9 @@ export interface Containers {
   deregister(arn: string): Promise<void>;
 }
 
+export const isServerless = ({ launchType, providers }: ContainerService): boolean =>
+  launchType === 'FARGATE' || providers.some((p) => p.startsWith('FARGATE'));
+
 /** 'arn:…:container-instance/shop/0123…' → 'shop'. The same of a service or a task. */
 export const clusterOf = (arn: string): string => arn.split('/').at(-2) ?? '';
 
@@ -246,10 +249,10 @@ export const movable = (
  * The tasks for which the others have no room: largest first, each onto the instance with the most memory left. ECS places one by one too, and
  * knows constraints that are not counted here: an empty answer means "it seems so".
  */
-export const homeless = (
-  tasks: readonly ContainerTask[],
+export const homeless = <T extends Pick<ContainerTask, 'room'>>(
+  tasks: readonly T[],
   others: readonly ContainerInstance[],
-): readonly ContainerTask[] => {
+): readonly T[] => {
   const left = others.filter((i) => i.status === 'ACTIVE' && i.connected).map((i) => ({ ...i.free }));
   return [...tasks]
     .sort((a, b) => b.room.memory - a.room.memory || b.room.cpu - a.room.cpu)

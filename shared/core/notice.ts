@@ -5,6 +5,7 @@
 import { needsPerson } from './channels.ts';
 import type { Incident, Line } from './incident.ts';
 import { iso, span, type Time } from './time.ts';
+import { plural } from './words.ts';
 
 export type Stage =
   | 'asks'
@@ -272,7 +273,7 @@ export const digestNotice = ({ from, until, healed }: Digest, home: Home): Rende
     stage: 'digest',
     needs: false,
     open: false,
-    impact: `${n} trouble${n === 1 ? '' : 's'} mended without a person, from ${clock(from)} to ${clock(until)}`,
+    impact: `${plural(n, 'trouble')} mended without a person, from ${clock(from)} to ${clock(until)}`,
     facts: [
       ...counted(mended, (i) => i.remediation).map(
         ([name, count]) => [name, `${count}: ${groupsOf(mended.filter((i) => i.remediation === name))}`] as const,

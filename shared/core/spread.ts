@@ -1,5 +1,5 @@
 /** A service and its cluster as the zone planner takes them (`zones.ts`): who may move, where there is room, and why not elsewhere. Pure. */
-import type { ContainerInstance, ContainerTask, TaskShape } from './containers.ts';
+import { type ContainerInstance, type ContainerTask, isServerless, type TaskShape } from './containers.ts';
 import type { ScalingGroup } from './groups.ts';
 import type { Issues } from './issues.ts';
 import type { Subnet } from './ports.ts';
@@ -197,7 +197,7 @@ const withAddresses = (states: readonly Zone[], subnets: readonly Subnet[]): Zon
 export const stackOf = (scene: Scene, own: Own, now: Time): Stack => {
   const { view, subnets, states } = scene;
   const { service } = view;
-  const onHosts = service.launchType !== 'FARGATE' && !service.providers.some((p) => p.startsWith('FARGATE'));
+  const onHosts = !isServerless(service);
   const busy = busyBecause(scene, own);
   const primary = scene.picture.primary;
   const workload: Workload = {

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { type Capacity, type Level, levelOf, lowered, raised, stepsDown } from '../core/capacity.ts';
-import { type ContainerService, clusterOf, homeless, type TaskShape } from '../core/containers.ts';
+import { type ContainerService, clusterOf, homeless, isServerless, type TaskShape } from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import { groupArn, type ScalingGroup } from '../core/groups.ts';
 import { type Attempt, unjudged, type Wish } from '../core/incident.ts';
@@ -172,9 +172,6 @@ const dearest = async (
     : known.sort((a, b) => usd(b) - usd(a))[0];
 };
 
-const isServerless = ({ launchType, providers }: ContainerService): boolean =>
-  launchType === 'FARGATE' || providers.some((p) => p.startsWith('FARGATE'));
-
 const ofService = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const cluster = clusterOf(target.arn);
   const [service] = await ports.containers.services(cluster, [shortOf(target.arn)]);
@@ -244,9 +241,8 @@ const hostsOf = async (
   const all = await ports.containers.instances(service.cluster);
   const open = all.filter((i) => i.status === 'ACTIVE');
   const missing = Math.max(0, (look.wish?.to ?? moreOf(seen, look)) - service.running - service.pending);
-  const one = { room: shape.room } as Parameters<typeof homeless>[0][number];
   const without = homeless(
-    Array.from({ length: missing }, () => one),
+    Array.from({ length: missing }, () => shape),
     all,
   ).length;
   const member = open[0] && (await ports.groups.memberOf(open[0].instance));
@@ -291,6 +287,10 @@ const isInForce = ({ until }: Pick<Aim, 'until'>, { now }: Look<Options>): boole
 
 const isBusy = ({ cpu }: Pick<Seen, 'cpu'>, { options: o }: Pick<Look<Options>, 'options'>): boolean =>
   cpu.length >= 2 && cpu.slice(-2).every((used) => used >= o.usedPercent);
+
+/** So often that floor was asked for, for the same wish or in the same trouble. */
+const timesAsked = (floor: number, aim: Aim, look: Look<Options>): number =>
+  moves(look).filter((a) => a.step.since === aim.since && a.step.to.floor === floor).length;
 
 /** Half as many again, within what it may be. */
 const moreOf = (seen: Seen, look: Look<Options>): number => {
@@ -464,7 +464,7 @@ const raising = (seen: Seen, goal: number, aim: Aim, look: Look<Options>, is: st
       because: `${is}, which is more than its maximum`,
       remedy: `raise its maximum, or ask for ${c.ceiling}: ${maximumOf(target, c, goal)}`,
     };
-  const again = moves(look).filter((a) => a.step.since === aim.since && a.step.to.floor === goal).length;
+  const again = timesAsked(goal, aim, look);
   if (again >= TRIES)
     return { do: 'escalate', because: `${is}; that was asked for ${again} times in vain`, remedy: lookAt(c) };
   const room = roomFor(seen, goal, aim, look, is);
@@ -494,7 +494,7 @@ const changing = (
     to,
     former: formerOf(seen, look),
     since: aim.since,
-    again: moves(look).filter((a) => a.step.since === aim.since && a.step.to.floor === to.floor).length,
+    again: timesAsked(to.floor, aim, look),
   };
   const more = Math.max(to.floor, to.wanted) - c.wanted;
   const cost = what === 'raise' && more > 0 && seen.usd !== 0 ? costOf(seen, more, aim, look) : undefined;

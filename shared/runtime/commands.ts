@@ -5,6 +5,7 @@ import { type Incident, logged } from '../core/incident.ts';
 import { snooze } from '../core/snooze.ts';
 import type { Parked, Pause, Switches } from '../core/store.ts';
 import { iso } from '../core/time.ts';
+import { plural } from '../core/words.ts';
 import { remediations } from '../remediations/index.ts';
 import type { AnswerDeps, Command } from './answer.ts';
 import { testChannel } from './channelHealth.ts';
@@ -166,7 +167,7 @@ const unpark = async (c: Extract<Command, { do: 'replay' | 'drop' }>, deps: Answ
   if (c.do === 'replay') await deps.queue.send(chosen.map(({ body }) => ({ body })));
   for (const { id } of chosen) await deps.store.unpark(id);
   return {
-    say: `${c.do === 'replay' ? 'sent again' : 'dropped'}: ${chosen.length} parked event${chosen.length === 1 ? '' : 's'}`,
+    say: `${c.do === 'replay' ? 'sent again' : 'dropped'}: ${plural(chosen.length, 'parked event')}`,
     next:
       c.do === 'replay'
         ? 'what still cannot be read is parked again, under another id'

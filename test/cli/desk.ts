@@ -3,7 +3,7 @@
  * commands really signed by the SDK and confirmed by the world's STS. Only Lambda's Invoke is left out: the request is handed over as JSON.
  */
 
-import { READS_ACTIVITY } from '../../cli/lambda.ts';
+import { stewardBy } from '../../cli/lambda.ts';
 import { main } from '../../cli/main.ts';
 import type { Io } from '../../cli/session.ts';
 import { createWriter } from '../../shared/activity/append.ts';
@@ -163,15 +163,7 @@ export const createDesk = (options: AccountOptions = {}, tagged: (tags: object) 
       return copy;
     },
     openTrail: async () => trailSource({ ...from, credentials: rootCredentials }),
-    connect: async ({ stage }) => ({
-      ask: async (question) =>
-        invoke(
-          READS_ACTIVITY.has(question.do)
-            ? { ask: question, stage, proof: await signedBy(who, stage, question) }
-            : { ask: question },
-        ),
-      command: async (command) => invoke({ command, stage, proof: await signedBy(who, stage, command) }),
-    }),
+    connect: async ({ stage }) => stewardBy(stage, invoke, (what) => signedBy(who, stage, what)),
   });
 
   /** `await steward('alice')('approve', id)` */
