@@ -5,7 +5,7 @@
 import { minutes } from '../../../shared/core/time.ts';
 import { runningTasks } from '../../../world/clusters.ts';
 import type { Instance } from '../../../world/ec2.ts';
-import { imageOf, type Task } from '../../../world/ecs.ts';
+import { type EcsService, imageOf, type Task } from '../../../world/ecs.ts';
 import { containerInstanceOf } from '../../../world/ecsInstances.ts';
 import { isOf } from '../../../world/health.ts';
 import type { World } from '../../../world/world.ts';
@@ -34,6 +34,10 @@ const textOf = (input: object, name: string): string | undefined => {
 const instancesOf = ({ input }: Sent): readonly string[] => {
   const { InstanceIds, InstanceId } = input as { InstanceIds?: readonly string[]; InstanceId?: string };
   return InstanceIds ?? (InstanceId === undefined ? [] : [InstanceId]);
+};
+const serviceOf = (world: World, target: string): EcsService | undefined => {
+  const [, cluster = '', name = ''] = target.split('/');
+  return world.ecs.clusters.get(cluster)?.services.get(name);
 };
 const groupOf = (world: World, id: string) => [...world.autoscaling.groups.values()].find((g) => g.members.has(id));
 
@@ -178,8 +182,7 @@ const othersServeFor: Rule = (sent, { world, isUnsettled, arnOf }) => {
 /** A wave is a fifth of what was wanted before it. */
 const byAFifth: Rule = ({ input, target, remediation }, { world, isUnsettled }) => {
   const { desiredCount } = input as { desiredCount?: number };
-  const [, clusterName = '', name = ''] = target.split('/');
-  const service = world.ecs.clusters.get(clusterName)?.services.get(name);
+  const service = serviceOf(world, target);
   if (remediation !== 'service-uneven-zones' || desiredCount === undefined || !service) return undefined;
   if (desiredCount <= service.desired || isUnsettled(target)) return undefined;
   const most = service.desired + Math.max(1, Math.floor(service.desired / 5));
@@ -191,12 +194,7 @@ const rollsBackByAYes: Rule = (sent, { world, isApproved, isUndo, isUnsettled })
   if (isUndo(sent) || isApproved(sent)) return undefined;
   if (sent.remediation === 'service-failing') return 'nobody has said yes';
   if (sent.remediation !== 'release-unproven') return undefined;
-  const [, cluster = '', name = ''] = sent.target.split('/');
-  const primary =
-    world.ecs.clusters
-      .get(cluster)
-      ?.services.get(name)
-      ?.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '';
+  const primary = serviceOf(world, sent.target)?.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '';
   const { tags = {} } = world.ecs.definitions.get(primary.split('/').at(-1) ?? '') ?? {};
   return tags['steward:migration'] === 'true' && !isUnsettled(sent.target)
     ? 'it is a migration, and nobody has said yes'
@@ -205,8 +203,7 @@ const rollsBackByAYes: Rule = (sent, { world, isApproved, isUndo, isUnsettled })
 /** By its digests, not by what its tags mean now. */
 const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
   if (!['release-unproven', 'service-gone'].includes(sent.remediation) || isUndo(sent)) return undefined;
-  const [, cluster = '', name = ''] = sent.target.split('/');
-  const { history = [] } = world.ecs.clusters.get(cluster)?.services.get(name) ?? {};
+  const { history = [] } = serviceOf(world, sent.target) ?? {};
   const whole = new Set(history.filter((d) => d.status === 'SUCCESSFUL').flatMap((d) => d.images.map((i) => i.digest)));
   const to = world.ecs.definitions.get(textOf(sent.input, 'taskDefinition')?.split('/').at(-1) ?? '');
   const never = to?.containers.find((c) => !c.image.includes('@') || !whole.has(imageOf(world, c.image).digest));
@@ -215,8 +212,7 @@ const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
 
 /** Neither beside one that is there, nor while it goes. */
 const rebuildsWhatIsGone: Rule = ({ target }, { world, isUnsettled }) => {
-  const [, cluster = '', name = ''] = target.split('/');
-  const status = world.ecs.clusters.get(cluster)?.services.get(name)?.status ?? 'INACTIVE';
+  const { name = '', status = 'INACTIVE' } = serviceOf(world, target) ?? {};
   return status === 'INACTIVE' || isUnsettled(target) ? undefined : `${name} is ${status}`;
 };
 /** Whoever may come in comes in still. */
@@ -302,16 +298,16 @@ const wantedOf = ({ input, target }: Sent, world: World): { now: number; asked: 
     desiredCount?: number;
   };
   const group = world.autoscaling.groups.get(AutoScalingGroupName ?? '');
-  const [, cluster = '', name = ''] = target.split('/');
-  const service = world.ecs.clusters.get(cluster)?.services.get(name);
+  const service = serviceOf(world, target);
   if (group && DesiredCapacity !== undefined) return { now: group.desired, asked: DesiredCapacity };
   return service && desiredCount !== undefined ? { now: service.desired, asked: desiredCount } : undefined;
 };
+const byATenth = (now: number, asked: number): string | undefined =>
+  now - asked <= Math.max(1, Math.floor(now / 10)) ? undefined : `from ${now} to ${asked} at once`;
 const inTenths: Rule = (sent, { world, isUndo, isUnsettled }) => {
   const levels = wantedOf(sent, world);
   if (sent.remediation !== 'overload' || !levels || isUndo(sent) || isUnsettled(sent.target)) return undefined;
-  const { now, asked } = levels;
-  return now - asked <= Math.max(1, Math.floor(now / 10)) ? undefined : `from ${now} to ${asked} at once`;
+  return byATenth(levels.now, levels.asked);
 };
 const minimumOnly: Rule = (sent, { world, isUnsettled, isUndo }) => {
   const { input, target } = sent;
@@ -321,9 +317,7 @@ const minimumOnly: Rule = (sent, { world, isUnsettled, isUndo }) => {
   if (!target.endsWith(`:${ResourceId}`)) return `${ResourceId} is another's`;
   if (!known || isUndo(sent) || isUnsettled(target)) return undefined;
   if (MinCapacity > known.max) return `at most there are ${known.max}`;
-  return known.min - MinCapacity <= Math.max(1, Math.floor(known.min / 10))
-    ? undefined
-    : `from ${known.min} to ${MinCapacity} at once`;
+  return byATenth(known.min, MinCapacity);
 };
 const keepsMaximum: Rule = ({ input }, { world }) => {
   const { AutoScalingGroupName = '', ...asked } = input as { AutoScalingGroupName?: string; MinSize?: number };
