@@ -4,7 +4,7 @@
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { InvalidInput, messageOf } from '../core/errors.ts';
-import { iso, type Time } from '../core/time.ts';
+import { iso } from '../core/time.ts';
 import { base64, fromBase64 } from './hashing.ts';
 import type { Activity } from './record.ts';
 
@@ -104,6 +104,3 @@ export const readLine = (line: string): Placed => {
   }
   throw new InvalidInput('a line of it is none of an archive');
 };
-
-/** The day of a time, UTC. */
-export const dayOf = (t: Time): string => iso(t).slice(0, 10);

@@ -2,18 +2,17 @@
  * A part of the log for whoever has no access to it: its events, each once, in order of time, from the table and the archive; and for each segment that they are of what proves that
  * they are in the log: its link's header, the hashes of all its events, the path to a checkpoint. `docs/check-export.py` checks it with nothing but Python and openssl.
  */
-import { InvalidInput } from '../core/errors.ts';
 import { hours, type Time } from '../core/time.ts';
 import { createArchive, type Events, eventsIfSound } from './archive.ts';
 import { type Line, lineOf } from './archiveFile.ts';
-import { lastCheckpoint } from './checkpoint.ts';
+import { byShard, lastCheckpoint } from './checkpoint.ts';
 import { base64, leafHash } from './hashing.ts';
-import { type Link, mayHold, placeOf } from './link.ts';
+import { headerText, type Link, mayHold, placeOf } from './link.ts';
 import type { LogTable, Objects } from './log.ts';
 import { createProver, type Path } from './prove.ts';
-import { bodyOf, linksIn, linksOf, nodesOf, shardsOf } from './read.ts';
+import { bodyOf, linksAfter, linksIn, nodesOf } from './read.ts';
 import { type Activity, readActivity } from './record.ts';
-import { unpack } from './segment.ts';
+import { unpackIfSound } from './segment.ts';
 import { createShelf } from './shelf.ts';
 import type { Node } from './tile.ts';
 import { type Hash, rootOfLeaves } from './tree.ts';
@@ -63,18 +62,16 @@ interface Whole {
 const sizeOf = (whole: Whole | undefined): number => (whole?.events ?? []).reduce((n, e) => n + e.length, 1);
 
 /** Undefined: these are not the events that the log signs. What was done to them, verify says. */
-const wholeOf = (events: Events | undefined, { header }: Link): Whole | undefined => {
+const inTable = (body: Uint8Array, { header }: Link): Whole | undefined => {
+  const opened = unpackIfSound(body);
+  return opened && base64(opened.root) === header.root
+    ? { events: opened.segment.events, leaves: opened.leaves }
+    : undefined;
+};
+const inArchive = (events: Events | undefined, { header }: Link): Whole | undefined => {
   const all = (events ?? []).flatMap((e) => (e ? [e] : []));
   const leaves = all.map(leafHash);
   return events && base64(rootOfLeaves(leaves)) === header.root ? { events: all, leaves } : undefined;
-};
-const unpackIfSound = (body: Uint8Array): Events | undefined => {
-  try {
-    return unpack(body).segment.events;
-  } catch (e) {
-    if (e instanceof InvalidInput) return undefined;
-    throw e;
-  }
 };
 const isTimeless = (span: { readonly timeless?: number }): boolean => mayHold({ from: 0, to: 0, ...span }, 0);
 const isWithin = (span: { readonly from: Time; readonly to: Time }, from: Time, to: Time): boolean =>
@@ -89,7 +86,7 @@ interface Found {
 /** By time; of one moment, by place. */
 const inOrder = (a: Found, b: Found): number =>
   a.activity.time - b.activity.time ||
-  Number(a.link.header.shard.slice(1)) - Number(b.link.header.shard.slice(1)) ||
+  byShard(a.link.header.shard, b.link.header.shard) ||
   a.link.header.seq - b.link.header.seq ||
   a.event - b.event;
 
@@ -100,13 +97,12 @@ export const exportLog = async (
   take: Take,
 ) => {
   const { table } = ports;
-  const [checkpoint, nodes, shards] = await Promise.all([lastCheckpoint(table), nodesOf(table), shardsOf(table)]);
+  const [checkpoint, nodes] = await Promise.all([lastCheckpoint(table), nodesOf(table)]);
   const prover = checkpoint && (await createProver(table, checkpoint));
   const archive = createArchive(ports);
   const [opened, tiles] = [createShelf<Whole | undefined>(AT_HAND, sizeOf), createShelf<readonly Link[]>(TILES)];
   const tail: Link[] = [];
-  for (const shard of shards)
-    for await (const link of linksOf(table, shard, { from: nodes.at(-1)?.heads[shard] ?? 0 })) tail.push(link);
+  for await (const link of linksAfter(table, nodes.at(-1)?.heads)) tail.push(link);
 
   const sums: Sums = { events: 0, segments: 0, unsigned: 0, absent: [] };
   const named = new Set<string>();
@@ -119,7 +115,7 @@ export const exportLog = async (
   const eventsOf = (link: Link): Promise<Whole | undefined> =>
     opened(placeOf(link.header), async () => {
       const body = await bodyOf(ports, link);
-      return wholeOf(body ? unpackIfSound(body) : await eventsIfSound(archive, link), link);
+      return body ? inTable(body, link) : inArchive(await eventsIfSound(archive, link), link);
     });
 
   /** The links that may hold such events. */
@@ -135,7 +131,7 @@ export const exportLog = async (
     (asked.region === undefined || region === asked.region);
 
   const prove = async (link: Link): Promise<void> => {
-    const { header, bytes } = link;
+    const { header } = link;
     if (named.has(placeOf(header))) return;
     named.add(placeOf(header));
     const log = await prover?.pathOf(header);
@@ -143,7 +139,7 @@ export const exportLog = async (
     if (!log) sums.unsigned++;
     await take.segment({
       segment: placeOf(header),
-      link: Buffer.from(bytes).toString('utf8', 0, Buffer.from(bytes).indexOf(0x0a)),
+      link: headerText(link),
       leaves: base64(Buffer.concat((await eventsOf(link))?.leaves ?? [])),
       ...(log ? { log } : {}),
     });
@@ -171,9 +167,10 @@ export const exportLog = async (
     }
   };
   const { from: first, to: last } = asked;
+  const spans = [...nodes, ...tail.map((l) => l.header)];
   for (let from = first; from <= last; ) {
     // Hours in which nothing is are passed over.
-    const next = nextTime([...nodes, ...tail.map((l) => l.header)], from);
+    const next = nextTime(spans, from);
     if (next === undefined || next > last) break;
     const to = Math.min(last, (Math.floor(next / hours(1)) + 1) * hours(1) - 1);
     await between(next, to, (span) => isWithin(span, next, to));

@@ -124,9 +124,14 @@ export const makeLink = ({ shard, leg, now, before, activities, terms: given, bo
   return link.bytes.length <= ROOM ? link : written([ANY]);
 };
 
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+/** The header, byte for byte: what the link's hash is of. */
+export const headerText = ({ bytes }: Pick<Link, 'bytes'>): string =>
+  bufferOf(bytes).toString('utf8', 0, bytes.indexOf(0x0a));
+
 /** @throws InvalidInput: these are not the bytes of a link */
 export const readLink = (bytes: Uint8Array): Link => {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const buffer = bufferOf(bytes);
   const end = buffer.indexOf(0x0a);
   const line = buffer.subarray(0, Math.max(0, end));
   const tail = buffer.subarray(end + 1);

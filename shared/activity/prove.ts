@@ -8,9 +8,9 @@ import { createArchive } from './archive.ts';
 import { eventField, rawOf } from './archiveFile.ts';
 import { type Numbered, openCheckpoint, type Statement } from './checkpoint.ts';
 import { base64, fingerprint, fromBase64, leafHash } from './hashing.ts';
-import { type Header, type Link, overlaps, placeOf } from './link.ts';
+import { type Header, headerText, type Link, overlaps, placeOf } from './link.ts';
 import { type LogTable, type Objects, PARTITION } from './log.ts';
-import { bodyOf, linksIn, linksOf, nodesOf, shardsOf } from './read.ts';
+import { bodyOf, linksAfter, linksIn, nodesOf } from './read.ts';
 import { readActivity } from './record.ts';
 import { unpack } from './segment.ts';
 import { nameOf } from './terms.ts';
@@ -144,8 +144,7 @@ export const findEvents = async (
   };
   for (const node of nodes)
     if (overlaps(node, from, to)) for await (const link of linksIn(table, node.runs)) await look(link);
-  for (const shard of await shardsOf(table))
-    for await (const link of linksOf(table, shard, { from: nodes.at(-1)?.heads[shard] ?? 0 })) await look(link);
+  for await (const link of linksAfter(table, nodes.at(-1)?.heads)) await look(link);
   return places;
 };
 
@@ -185,7 +184,7 @@ export const prove = async (
       size: leaves.length,
       path: joinedPath(await inclusion(event, leaves.length, hashesOf(leaves))),
     },
-    link: Buffer.from(link.bytes).toString('utf8', 0, Buffer.from(link.bytes).indexOf(0x0a)),
+    link: headerText(link),
     log,
     checkpoint: checkpoint.note,
   };

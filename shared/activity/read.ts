@@ -2,7 +2,7 @@
 import { NotFound } from '../core/errors.ts';
 import { type Link, readLink } from './link.ts';
 import { type LogTable, type Objects, PARTITION, type Range, spillKey } from './log.ts';
-import { type Node, type Run, readNode } from './tile.ts';
+import { type Heads, type Node, type Run, readNode } from './tile.ts';
 
 export async function* linksOf(table: LogTable, shard: string, range?: Range): AsyncGenerator<Link> {
   for await (const { bytes } of table.range(PARTITION.link(shard), range)) yield readLink(bytes);
@@ -23,6 +23,11 @@ export const shardsOf = async (table: LogTable): Promise<string[]> => {
   for await (const { bytes } of table.range(PARTITION.shards)) shards.push(Buffer.from(bytes).toString('utf8'));
   return shards;
 };
+
+/** Links beyond these heads, shard by shard: of the newest tile's, those that are in none. */
+export async function* linksAfter(table: LogTable, heads: Heads = {}): AsyncGenerator<Link> {
+  for (const shard of await shardsOf(table)) yield* linksOf(table, shard, { from: heads[shard] ?? 0 });
+}
 
 /** The stored body; undefined: it is not there. */
 export const bodyOf = async (

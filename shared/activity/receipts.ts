@@ -53,6 +53,15 @@ export const readReceipt = ({ bytes }: Pick<Item, 'bytes'>): Receipt => {
   return receipt;
 };
 
+export interface Held {
+  readonly receipt: Receipt;
+  readonly hash: string;
+}
+export const heldOf = (item: Pick<Item, 'bytes'>): Held => ({
+  receipt: readReceipt(item),
+  hash: hashOfReceipt(item.bytes),
+});
+
 /** The index: a line with the files, then the links in the order of the runs. */
 export const packIndex = (files: readonly ArchiveFile[], links: readonly Link[]): Buffer =>
   packLines([JSON.stringify({ v: 1, files }), ...links.map((l) => JSON.stringify(base64(l.bytes)))]);
@@ -89,7 +98,7 @@ const SOURCE = 'steward';
 /** The same receipt and fate give the same entry, whenever it is written. */
 export const entryOfReceipt = (
   fate: Fate,
-  { receipt, hash }: { readonly receipt: Receipt; readonly hash: string },
+  { receipt, hash }: Held,
   { account, at }: { readonly account: string; readonly at: Time },
 ): { readonly id: string; readonly raw: Buffer } => {
   const id = `${fate}-${hash}`;
@@ -131,11 +140,6 @@ export const noteLogged = (logged: Logged, events: Iterable<Uint8Array>): void =
   }
 };
 
-export interface Held {
-  readonly receipt: Receipt;
-  readonly hash: string;
-}
-
 /** All that are there; what cannot be read is named. */
 const allReceipts = async (
   table: LogTable,
@@ -144,9 +148,10 @@ const allReceipts = async (
   const all = new Map<number, Held>();
   for await (const item of table.range(PARTITION.archive)) {
     try {
-      const receipt = readReceipt(item);
-      if (receipt.number !== item.slot) throw new InvalidInput(`here lies receipt ${receipt.number}: it was moved`);
-      all.set(item.slot, { receipt, hash: hashOfReceipt(item.bytes) });
+      const held = heldOf(item);
+      const { number } = held.receipt;
+      if (number !== item.slot) throw new InvalidInput(`here lies receipt ${number}: it was moved`);
+      all.set(item.slot, held);
     } catch (e) {
       about(item.slot, messageOf(e));
     }

@@ -7,7 +7,7 @@
  * A body has no end until then: whatever fails, however long nobody looks, nothing leaves before the archive has it. Links, receipts, checkpoints and tiles stay for good: that something
  * was there, what its hash was, and that it left as planned is provable after it has gone (ADR 33, 48).
  */
-import { InvalidInput, StateUnusable } from '../core/errors.ts';
+import { StateUnusable } from '../core/errors.ts';
 import { days, type Time } from '../core/time.ts';
 import { checkArchived } from './archive.ts';
 import { folderOf, lineOf, packLines } from './archiveFile.ts';
@@ -16,14 +16,14 @@ import { base64, fingerprint, sha256 } from './hashing.ts';
 import { type Header, type Link, placeOf } from './link.ts';
 import { type LogTable, newestOf, type Objects, PARTITION, spillKey } from './log.ts';
 import { lastMark, placesOf } from './marks.ts';
-import { bodyOf, linksIn, linksOf, shardsOf } from './read.ts';
+import { bodyOf, linksAfter, linksIn, linksOf, shardsOf } from './read.ts';
 import {
   type ArchiveFile,
   bytesOfReceipt,
   entryOfReceipt,
   type Fate,
   type Held,
-  hashOfReceipt,
+  heldOf,
   NO_RECEIPT,
   packIndex,
   type Receipt,
@@ -33,9 +33,9 @@ import {
 } from './receipts.ts';
 import { type Activity, readActivity } from './record.ts';
 import { bodiesOf } from './search.ts';
-import { unpack } from './segment.ts';
+import { unpackIfSound } from './segment.ts';
 import { nameOf } from './terms.ts';
-import { type Heads, type Run, readNode, runsOf } from './tile.ts';
+import { type Heads, headsAfter, readNode, runsOf } from './tile.ts';
 
 /** A day is archived so long after its end, if its hours are settled; else when it is so old: what comes later is archived with the day on which it came. */
 const SEALED_AFTER = days(1);
@@ -124,11 +124,11 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
 
   const receiptAt = async (number: number): Promise<Held | undefined> => {
     const [item] = await table.get([{ partition: PARTITION.archive, slot: number }]);
-    return item && { receipt: readReceipt(item), hash: hashOfReceipt(item.bytes) };
+    return item && heldOf(item);
   };
   const newestReceipt = async (): Promise<Held | undefined> => {
     const item = await newestOf(table, PARTITION.archive);
-    return item && { receipt: readReceipt(item), hash: hashOfReceipt(item.bytes) };
+    return item && heldOf(item);
   };
   const newestDone = async (partition: string): Promise<number> => (await newestOf(table, partition))?.slot ?? -1;
   const entryOf = (fate: Fate, held: Held) => {
@@ -141,8 +141,7 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
   /** Links that were written since then: those of the newest tiles, and those that are in none. */
   async function* writtenSince(since: Time): AsyncGenerator<Link> {
     const newest = await newestOf(table, PARTITION.node);
-    const heads: Heads = newest ? readNode(newest.bytes).heads : {};
-    for (const shard of await shardsOf(table)) yield* linksOf(table, shard, { from: heads[shard] ?? 0 });
+    yield* linksAfter(table, newest && readNode(newest.bytes).heads);
     for await (const { bytes } of table.range(PARTITION.node, { newestFirst: true })) {
       const { at, runs } = readNode(bytes);
       if (at[1] < since) return;
@@ -153,7 +152,8 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
   const isSigned = async (fate: Fate, held: Held): Promise<boolean> => {
     const heads = countsOf((await lastCheckpoint(table))?.heads ?? {});
     const { id, at } = entryOf(fate, held);
-    const [name, hint] = [nameOf({ account, id }), fingerprint(nameOf({ account, id }))];
+    const name = nameOf({ account, id });
+    const hint = fingerprint(name);
     for await (const link of writtenSince(at)) {
       const { shard, seq } = link.header;
       if (seq >= (heads[shard] ?? 0) || !link.ids.includes(hint)) continue;
@@ -240,7 +240,7 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
       previous: last?.hash ?? NO_RECEIPT,
       runs,
       ...(without.length > 0 ? { without } : {}),
-      heads: headsWith(last?.receipt.heads ?? {}, runs),
+      heads: headsAfter(last?.receipt.heads ?? {}, runs),
       files: files.length,
       events: files.reduce((n, f) => n + f.events, 0),
       bytes,
@@ -283,7 +283,7 @@ export const createRetention = ({ table, objects, now, account, append, hotDays,
     const put = await table.put({ partition: PARTITION.archive, slot: receipt.number, bytes });
     // Another was first: its files are the same links', and the next round goes on from there.
     if (put === 'taken') return undefined;
-    await enter('archived', { receipt, hash: hashOfReceipt(bytes) });
+    await enter('archived', heldOf({ bytes }));
     return receipt;
   };
 
@@ -347,20 +347,8 @@ const refuseUnsigned = (seq: number, signed = 0): void => {
   if (seq >= signed) throw new Unsigned();
 };
 
-const headsWith = (heads: Heads, runs: readonly Run[]): Heads => {
-  const all: Record<string, number> = { ...heads };
-  for (const [shard, , to] of runs) all[shard] = Math.max(all[shard] ?? 0, to);
-  return all;
-};
-
 /** Undefined: there is no body, or another than the log signs. */
 const eventsIn = (body: Uint8Array | undefined, header: Header): readonly Uint8Array[] | undefined => {
-  if (!body) return undefined;
-  try {
-    const { segment, root } = unpack(body);
-    return base64(root) === header.root ? segment.events : undefined;
-  } catch (e) {
-    if (e instanceof InvalidInput) return undefined;
-    throw e;
-  }
+  const opened = body && unpackIfSound(body);
+  return opened && base64(opened.root) === header.root ? opened.segment.events : undefined;
 };

@@ -99,3 +99,13 @@ export const unpack = (body: Uint8Array): Opened => {
     throw e instanceof InvalidInput ? e : new InvalidInput(`a body cannot be read: ${messageOf(e)}`, { cause: e });
   }
 };
+
+/** Undefined: these are not the bytes of a segment. Where damage is for verify to name, and must not stop anything. */
+export const unpackIfSound = (body: Uint8Array): Opened | undefined => {
+  try {
+    return unpack(body);
+  } catch (e) {
+    if (e instanceof InvalidInput) return undefined;
+    throw e;
+  }
+};
