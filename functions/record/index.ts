@@ -1,9 +1,14 @@
+import type { Queue } from '../../shared/aws/queue.ts';
 import { activityHearing, activityWriter } from '../../shared/runtime/activity.ts';
 import { loadActivityConfig, loadNotesConfig } from '../../shared/runtime/config.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';
 import { makeHandler } from './handler.ts';
 
 const config = loadActivityConfig();
+/** Opened where hosts ship, once for each process. */
+let queue: Promise<Queue> | undefined;
+const openQueue = async (): Promise<Queue> =>
+  (await import('../../shared/aws/queue.ts')).sqsQueue({ region: config.region }, loadNotesConfig().queueUrl);
 export const handler = makeHandler(
   {
     writer: activityWriter(config),
@@ -12,8 +17,8 @@ export const handler = makeHandler(
     home: { account: config.account, region: config.region },
     stage: config.stage,
     queue: async (body) => {
-      const { sqsQueue } = await import('../../shared/aws/queue.ts');
-      await sqsQueue({ region: config.region }, loadNotesConfig().queueUrl).send([{ body }]);
+      queue ??= openQueue();
+      await (await queue).send([{ body }]);
     },
   },
   telemetry(config.stage),
