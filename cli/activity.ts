@@ -264,7 +264,7 @@ export const follow = async (s: Session, o: SearchOptions, sleep: (ms: number) =
 };
 
 type Kept = { note: string; heads?: Checkpoint['heads'] };
-const keptOf = (text: string): Kept => {
+const readKept = (text: string): Kept => {
   if (!text.startsWith('{')) return { note: text };
   const { note, heads } = JSON.parse(text) as Checkpoint;
   return { note, heads };
@@ -272,7 +272,7 @@ const keptOf = (text: string): Kept => {
 
 /** The file that `checkpoint` wrote, or the note alone; or what the second account has. */
 const keptIn = async (s: Session, file: string): Promise<Kept> => {
-  if (file.startsWith('s3://')) return keptOf(await s.readCopy(file));
+  if (file.startsWith('s3://')) return readKept(await s.readCopy(file));
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -283,7 +283,7 @@ const keptIn = async (s: Session, file: string): Promise<Kept> => {
       'name a file that steward activity checkpoint wrote',
     );
   }
-  return keptOf(text);
+  return readKept(text);
 };
 
 export const showReport = (r: Report, p: Paint): string[] => [
@@ -383,13 +383,15 @@ const write = (file: string, text: string): void => {
 
 /** The latest checkpoint, to be kept where the account's administrators cannot reach. */
 export const saveCheckpoint = async (s: Session, out: string | undefined): Promise<void> => {
-  const { lastCheckpoint } = await import('../shared/activity/checkpoint.ts');
+  const [{ lastCheckpoint }, { keptOf }] = await Promise.all([
+    import('../shared/activity/checkpoint.ts'),
+    import('../shared/activity/copies.ts'),
+  ]);
   const { table: from } = await s.openLog(await s.ask<ActivityWhere>({ do: 'activity-where' }));
   const last = await lastCheckpoint(from);
   if (!last) throw new Failure('not-found', 'nothing is signed yet', 'ask again in a minute');
-  const { note, heads } = last;
-  if (out === undefined) return s.print([note.trimEnd()]);
-  write(out, `${JSON.stringify({ note, heads }, null, 2)}\n`);
+  if (out === undefined) return s.print([last.note.trimEnd()]);
+  write(out, keptOf(last));
   s.print([
     `${out}: checkpoint ${last.number}, ${last.statement.size} segments, ${clock(last.statement.time)}. Keep it where nobody of this account can write.`,
   ]);
