@@ -2,7 +2,7 @@
 import * as z from 'zod/mini';
 import { lastCheckpoint } from '../activity/checkpoint.ts';
 import { coverageIn, type WholeCoverage } from '../activity/coverage.ts';
-import { type Host, type HostsReport, hostsReport } from '../activity/hosts.ts';
+import { type Host, type Hosts, type HostsReport, hostsReport } from '../activity/hosts.ts';
 import type { Activity } from '../activity/record.ts';
 import { createSearch, type Page, type Query, type Row } from '../activity/search.ts';
 import type { Wanted } from '../activity/terms.ts';
@@ -188,14 +188,13 @@ const lineOf = ({ host, account }: Host): Activity => ({
 });
 
 /** What may be missing of hosts' lines: of the one that was asked for, or of all. */
-export const hostsIn = async (
-  { table }: ActivityLog,
+export const hostsIn = (
+  state: Hosts,
   { from, to, host }: { readonly from: Time; readonly to: Time; readonly host?: string | undefined },
   { now, mayRead }: Reading,
-): Promise<HostsReport | undefined> => {
-  const state = await lastHosts(table);
+): HostsReport => {
   const of = (h: Host): boolean => (host === undefined || h.host === host) && (!mayRead || mayRead(lineOf(h)));
-  return state && hostsReport(state, { from, to, of }, { now });
+  return hostsReport(state, { from, to, of }, { now });
 };
 
 export const searchActivity = async (
@@ -212,8 +211,9 @@ export const searchActivity = async (
   ]);
   const late = cursor === undefined ? () => coverageIn(log.table, rangeOf(query, page.rows, now), { now }) : undefined;
   const coverage = covered ?? (await late?.());
-  const hosts =
-    coverage && (await hostsIn(log, { ...coverage, host: INSTANCE.exec(query.resource ?? '')?.[0] }, { now, mayRead }));
+  const state = coverage && (await lastHosts(log.table));
+  const host = INSTANCE.exec(query.resource ?? '')?.[0];
+  const hosts = state && hostsIn(state, { ...coverage, host }, { now, mayRead });
   return {
     at: now,
     ...(coverage ? { coverage } : {}),

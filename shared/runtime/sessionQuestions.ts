@@ -30,6 +30,8 @@ const DAY = days(1);
 const DOORS = ['Login', 'OpenSession', 'NewSession', 'CloseSession', 'RemoveSession', 'LogOut', 'Disconnect'];
 const WHATS = [...DOORS, 'Sudo', 'SudoDenied', 'Su', 'SuDenied', 'Shutdown', 'ShipStart'];
 
+type Search = ReturnType<typeof createSearch>;
+
 export interface SessionsAnswer {
   readonly at: Time;
   readonly from: Time;
@@ -42,8 +44,7 @@ export interface SessionsAnswer {
   readonly hosts?: HostsReport;
 }
 
-const allOf = async (log: ActivityLog, query: Query): Promise<{ raws: Uint8Array[]; cut: boolean }> => {
-  const search = createSearch(log);
+const allOf = async (search: Search, query: Query): Promise<{ raws: Uint8Array[]; cut: boolean }> => {
   const raws: Uint8Array[] = [];
   let cursor: string | undefined;
   do {
@@ -56,14 +57,14 @@ const allOf = async (log: ActivityLog, query: Query): Promise<{ raws: Uint8Array
 
 /** Of a session by its name: those of hosts begin with theirs, of Session Manager's its facts know it. */
 const hostOf = async (
-  log: ActivityLog,
+  search: Search,
   session: string | undefined,
   by: Pick<Query, 'mayRead'>,
 ): Promise<string | undefined> => {
   if (session === undefined) return undefined;
   const [own] = INSTANCE.exec(session) ?? [];
   if (own !== undefined) return own;
-  const { raws } = await allOf(log, { ...by, resource: session });
+  const { raws } = await allOf(search, { ...by, resource: session });
   return raws.flatMap((raw) => factOf(raw)?.host ?? [])[0];
 };
 
@@ -79,7 +80,9 @@ export const searchSessions = async (
   const to = Math.min(q.to ?? now, now);
   const from = Math.min(q.from ?? to - DAY, to);
   const by = mayRead ? { mayRead } : {};
-  const host = q.host ?? (await hostOf(log, q.session, by));
+  // One for all: what one question has unpacked of the archive, the others need as well.
+  const search = createSearch(log);
+  const host = q.host ?? (await hostOf(search, q.session, by));
   // What ended them may have come later.
   const range = { ...by, from: from - LOOKBACK, to: now };
   const queries: Query[] =
@@ -87,7 +90,7 @@ export const searchSessions = async (
       ? [...WHATS.map((what) => `host:${what}`), ...FACT_ACTIONS].map((action) => ({ ...range, action }))
       : [{ ...range, resource: host }, ...FACT_ACTIONS.map((action) => ({ ...range, action }))];
   const [found, state] = await Promise.all([
-    Promise.all(queries.map((query) => allOf(log, query))),
+    Promise.all(queries.map((query) => allOf(search, query))),
     lastHosts(log.table),
   ]);
   const raws = [
@@ -103,6 +106,6 @@ export const searchSessions = async (
       (q.session === undefined || s.id === q.session) &&
       (q.actor === undefined || isOf(s, q.actor.toLowerCase())),
   );
-  const hosts = await hostsIn(log, { from, to, host }, { now, mayRead });
+  const hosts = state && hostsIn(state, { from, to, host }, { now, mayRead });
   return { at: now, from, to, sessions, cut: found.some((f) => f.cut), ...(hosts ? { hosts } : {}) };
 };

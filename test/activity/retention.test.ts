@@ -11,6 +11,7 @@ import { checkProof, findEvents, prove } from '../../shared/activity/prove.ts';
 import { bytesOfReceipt, packIndex, readIndex, readReceipt } from '../../shared/activity/receipts.ts';
 import { readActivity } from '../../shared/activity/record.ts';
 import { createRetention } from '../../shared/activity/retention.ts';
+import { createSearch } from '../../shared/activity/search.ts';
 import type { Heads } from '../../shared/activity/tile.ts';
 import { grow, rootOf, rootOfLeaves } from '../../shared/activity/tree.ts';
 import { verify } from '../../shared/activity/verify.ts';
@@ -528,3 +529,22 @@ test.each([1, 2, 3, 4, 5, 6])(
     expect(texts.filter((t) => !all.has(t))).toEqual([]);
   },
 );
+
+test('searches at the same time unpack each file of the archive once', async () => {
+  const { table, objects } = await past();
+  const read: string[] = [];
+  const search = createSearch({
+    table,
+    objects: {
+      ...objects,
+      get: (key) => {
+        read.push(key);
+        return objects.get(key);
+      },
+    },
+  });
+  const pages = await Promise.all([1, 2, 3].map(() => search.page({}, 1_000)));
+  expect(pages.every((p) => p.archived > 1)).toBe(true);
+  expect(read.some((key) => key.startsWith('archive/'))).toBe(true);
+  expect(read).toEqual([...new Set(read)]);
+});
