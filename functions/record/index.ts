@@ -1,14 +1,13 @@
-import type { Queue } from '../../shared/aws/queue.ts';
-import { activityHearing, activityWriter } from '../../shared/runtime/activity.ts';
+import { activityHearing, activityWriter, lazily } from '../../shared/runtime/activity.ts';
 import { loadActivityConfig, loadNotesConfig } from '../../shared/runtime/config.ts';
 import { telemetry } from '../../shared/runtime/lambda.ts';
 import { makeHandler } from './handler.ts';
 
 const config = loadActivityConfig();
 /** Opened where hosts ship, once for each process. */
-let queue: Promise<Queue> | undefined;
-const openQueue = async (): Promise<Queue> =>
-  (await import('../../shared/aws/queue.ts')).sqsQueue({ region: config.region }, loadNotesConfig().queueUrl);
+const queue = lazily(async () =>
+  (await import('../../shared/aws/queue.ts')).sqsQueue({ region: config.region }, loadNotesConfig().queueUrl),
+);
 export const handler = makeHandler(
   {
     writer: activityWriter(config),
@@ -16,10 +15,7 @@ export const handler = makeHandler(
     now: () => Date.now(),
     home: { account: config.account, region: config.region },
     stage: config.stage,
-    queue: async (body) => {
-      queue ??= openQueue();
-      await (await queue).send([{ body }]);
-    },
+    queue: async (body) => (await queue()).send([{ body }]),
   },
   telemetry(config.stage),
 );

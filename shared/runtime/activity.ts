@@ -24,13 +24,21 @@ export interface ActivityLog {
   readonly objects: Objects;
 }
 
+/** Made when it is first wanted, and kept; what could not be made is made anew when it is wanted again. */
+export const lazily = <T>(make: () => Promise<T>): (() => Promise<T>) => {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((e: unknown) => {
+      made = undefined;
+      throw e;
+    });
+    return made;
+  };
+};
+
 /** The bucket's client loads when something is too large for the table, or a checkpoint is kept. */
 const lazyObjects = (open: () => Promise<Objects>): Objects => {
-  let opened: Promise<Objects> | undefined;
-  const objects = (): Promise<Objects> => {
-    opened ??= open();
-    return opened;
-  };
+  const objects = lazily(open);
   return {
     put: async (key, bytes) => (await objects()).put(key, bytes),
     get: async (key) => (await objects()).get(key),
@@ -47,16 +55,13 @@ export const activityLog = ({
   objects: lazyObjects(async () => (await import('../aws/objects.ts')).bucketObjects({ region, bucket })),
 });
 
-/** Asked before the first write or signature of a process; again, as long as it cannot be told. @throws StateUnusable: it is another kind of table */
-const tableChecked = ({ region, table }: Pick<ActivityConfig, 'region' | 'table'>): (() => Promise<void>) => {
-  let checked: Promise<void> | undefined;
-  return () => {
-    checked ??= checkActivityTable({ region, table });
-    checked.catch(() => {
-      checked = undefined;
-    });
-    return checked;
-  };
+const checks = new Map<string, () => Promise<void>>();
+/** Asked before the first write or signature of a process, whoever in it is first; again, as long as it cannot be told. @throws StateUnusable: it is another kind of table */
+const tableChecked = ({ region, table }: Pick<ActivityConfig, 'region' | 'table'>): Promise<void> => {
+  const name = `${region} ${table}`;
+  const check = checks.get(name) ?? lazily(() => checkActivityTable({ region, table }));
+  checks.set(name, check);
+  return check();
 };
 
 /** @param knows with the archive, a writer knows what only that has: who reads what is months old has to */
@@ -68,11 +73,10 @@ export const activityWriter = (config: ActivityConfig, knows: 'the table' | 'the
     shards: SHARDS,
     ...(knows === 'the archive' ? { archive: createArchive(log) } : {}),
   });
-  const ready = tableChecked(config);
   return {
     ...writer,
     append: async (...events) => {
-      await ready();
+      await tableChecked(config);
       return writer.append(...events);
     },
   };
@@ -121,8 +125,7 @@ export const paced = <T extends { readonly whole: boolean }>(
 
 /** Reads the trail; its clients load when it is first due. */
 export const auditor = (config: AuditConfig): ((hasTime: () => boolean) => Promise<Paced>) => {
-  let made: Promise<(hasTime: () => boolean) => Promise<Audited>> | undefined;
-  const make = async () => {
+  const made = lazily(async () => {
     const [{ createAuditor }, { trailSource }, { notePolicy }] = await Promise.all([
       import('../activity/audit.ts'),
       import('../aws/trailSource.ts'),
@@ -145,12 +148,9 @@ export const auditor = (config: AuditConfig): ((hasTime: () => boolean) => Promi
       backfillDays: policy.activity.backfillDays,
       flood: policy.activity.floodAbove,
     });
-  };
+  });
   return paced(
-    async (hasTime) => {
-      made ??= make();
-      return (await made)(hasTime);
-    },
+    async (hasTime) => (await made())(hasTime),
     () => Date.now(),
   );
 };
@@ -159,8 +159,7 @@ export const auditor = (config: AuditConfig): ((hasTime: () => boolean) => Promi
 export const hostWatcher = (config: AuditConfig): ((hasTime: () => boolean) => Promise<Paced<HostsLook>>) => {
   const { account, region, policy } = config;
   if (policy.activity.hosts === 'off') return async () => ({});
-  let made: Promise<(hasTime: () => boolean) => Promise<HostsLook>> | undefined;
-  const make = async () => {
+  const made = lazily(async () => {
     const [{ createHostWatch }, { createSessionWatch }, { sessionSource }] = await Promise.all([
       import('../activity/watchHosts.ts'),
       import('../activity/watchSessions.ts'),
@@ -172,12 +171,9 @@ export const hostWatcher = (config: AuditConfig): ((hasTime: () => boolean) => P
       home: { account, region },
     });
     return createHostWatch({ ...activityLog(config), now: () => Date.now(), sessions });
-  };
+  });
   return paced(
-    async (hasTime) => {
-      made ??= make();
-      return (await made)(hasTime);
-    },
+    async (hasTime) => (await made())(hasTime),
     () => Date.now(),
   );
 };
@@ -200,20 +196,11 @@ export const copier = (config: AuditConfig): Copier | undefined => {
 /** Signs what is new. The key is asked for once. */
 export const checkpointer = (config: ActivityConfig): (() => Promise<Numbered | undefined>) => {
   const log = activityLog(config);
-  let made: Promise<() => Promise<Numbered | undefined>> | undefined;
-  const ready = tableChecked(config);
-  const make = async () => {
-    await ready();
+  const made = lazily(async () => {
+    await tableChecked(config);
     const { noteSigner } = await import('../aws/noteSigner.ts');
     const signer = await noteSigner({ name: originOf(config), region: config.region, keyId: config.key });
     return createCheckpointer({ ...log, signer, now: () => Date.now() });
-  };
-  return async () => {
-    made ??= make();
-    // A key that could not be asked for is asked for again.
-    made.catch(() => {
-      made = undefined;
-    });
-    return (await made)();
-  };
+  });
+  return async () => (await made())();
 };

@@ -11,9 +11,9 @@ import { chooseTrail, foldersOf } from '../../shared/activity/trailInUse.ts';
 import { deliveredAt, type TrailInUse } from '../../shared/activity/trailLayout.ts';
 import { verify } from '../../shared/activity/verify.ts';
 import { verifyTrail } from '../../shared/activity/verifyTrail.ts';
-import { Forbidden } from '../../shared/core/errors.ts';
+import { Forbidden, Throttled } from '../../shared/core/errors.ts';
 import { days, hours, iso, minutes } from '../../shared/core/time.ts';
-import { paced } from '../../shared/runtime/activity.ts';
+import { lazily, paced } from '../../shared/runtime/activity.ts';
 import { type Mishap, memoryLog } from '../../world/memoryLog.ts';
 import { createRandom } from '../../world/random.ts';
 import { putObject } from '../../world/s3.ts';
@@ -584,6 +584,18 @@ test('a trail whose bucket is gone is said, and is no failure of each minute', a
   account.world.s3.buckets.delete(account.bucket.name);
   const run = paced(account.audit, account.now);
   expect(await run(() => true)).toEqual({ denied: expect.stringMatching(/bucket audit-logs: .*does not exist/) });
+});
+
+test('what could not be made once is made anew, and then kept', async () => {
+  let tries = 0;
+  const made = lazily(async () => {
+    tries++;
+    if (tries === 1) throw new Throttled('the table is busy');
+    return tries;
+  });
+  await expect(made()).rejects.toThrow('the table is busy');
+  expect(await Promise.all([made(), made()])).toEqual([2, 2]);
+  expect(await made()).toBe(2);
 });
 
 test('a no of IAM is asked again after an hour, not each minute', async () => {
