@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { InvalidInput, NotFound } from '../core/errors.ts';
 import { hours, type Time } from '../core/time.ts';
 import { shardOf } from './append.ts';
+import { createArchive } from './archive.ts';
 import type { TrailSource } from './audit.ts';
 import { type DigestFile, type DigestFinding, type DigestObject, verifyDigests } from './digest.ts';
 import { hashed } from './hashing.ts';
@@ -49,9 +50,9 @@ const DIGEST = hours(1);
 const BATCH = 500;
 const MOST_MISSING = 100;
 
-/** Says of events whether the log has them. */
+/** Says of events whether the log has them: the table, or the archive alone. */
 const createLooking = ({ table, objects, shards }: Pick<VerifyTrailOptions, 'table' | 'objects' | 'shards'>) => {
-  const viewIn = viewsOf({ table, objects });
+  const viewIn = viewsOf({ table, objects, archive: createArchive({ table, objects }) });
   const viewOf = (account: string): Known => viewIn(shardOf(account, shards));
   return async (entries: readonly Entry[]): Promise<readonly Entry[]> => {
     const lacking: Entry[] = [];

@@ -1,12 +1,14 @@
 /** The trail's files are the authority: whatever either leg loses, doubles or delays, what was recorded is in the log once, and what may be missing is said. */
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { StartLoggingCommand, StopLoggingCommand, UpdateTrailCommand } from '@aws-sdk/client-cloudtrail';
+import { createWriter } from '../../shared/activity/append.ts';
 import type { Audited } from '../../shared/activity/audit.ts';
 import { createCheckpointer } from '../../shared/activity/checkpoint.ts';
 import { completenessOf, DELIVERY, type HourFacts } from '../../shared/activity/completeness.ts';
 import { coverageIn } from '../../shared/activity/coverage.ts';
 import type { TrailFiles } from '../../shared/activity/log.ts';
 import { lastMark, settledHours } from '../../shared/activity/marks.ts';
+import { createRetention } from '../../shared/activity/retention.ts';
 import { chooseTrail, foldersOf } from '../../shared/activity/trailInUse.ts';
 import { deliveredAt, type TrailInUse } from '../../shared/activity/trailLayout.ts';
 import { verify } from '../../shared/activity/verify.ts';
@@ -569,6 +571,24 @@ test('who checks the trail himself sees that each event of its files is in the l
   const whole = await check();
   expect(whole).toMatchObject({ digests: 4, missingCount: 0, findings: [] });
   expect(whole.events).toBeGreaterThan(100);
+  // What only the archive has is in the log.
+  const later = () => now() + days(30);
+  const retention = createRetention({
+    ...memory,
+    now: later,
+    account: world.account,
+    append: createWriter({ ...memory, now: later, shards: 2 }).append,
+    hotDays: 7,
+    years: 7,
+  });
+  const checkpoint = createCheckpointer({ ...memory, signer: SIGNER, now: later });
+  for (let n = 0; n < 6; n++) {
+    await checkpoint();
+    await retention.archive();
+    await retention.end();
+  }
+  expect(memory.expire(later())).toBeGreaterThan(0);
+  expect(await check()).toEqual(whole);
   // A log that has nothing lacks all of them.
   expect(await check(memoryLog())).toMatchObject({ missingCount: whole.events, findings: [] });
   const [first = '', second = ''] = [...bucket.objects.keys()]
