@@ -11,7 +11,7 @@ import {
 import type { TrailSource } from '../activity/audit.ts';
 import type { DigestKey } from '../activity/digest.ts';
 import type { TrailInUse } from '../activity/trailLayout.ts';
-import { Forbidden, NotFound } from '../core/errors.ts';
+import { Forbidden, undefinedIfGone } from '../core/errors.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
 import { calling } from './errors.ts';
 import { trailFiles } from './trailFiles.ts';
@@ -40,12 +40,6 @@ const settingsOf = ({
       }
     : undefined;
 
-const orNothing = async <T>(asked: Promise<T>): Promise<T | undefined> =>
-  asked.catch((e: unknown) => {
-    if (e instanceof NotFound) return undefined;
-    throw e;
-  });
-
 export const trailSource = (options: ClientOptions): TrailSource => {
   const clients = new Map<string, CloudTrailClient>();
   const clientIn = (region: string): CloudTrailClient => {
@@ -61,15 +55,17 @@ export const trailSource = (options: ClientOptions): TrailSource => {
     const client = clientIn(settings.home);
     const asked = { look: `cannot look at ${t.TrailARN}`, name: t.TrailARN };
     const [status, selects] = await Promise.all([
-      orNothing(calling(asked.look, () => client.send(new GetTrailStatusCommand({ Name: asked.name })))),
-      orNothing(calling(asked.look, () => client.send(new GetEventSelectorsCommand({ TrailName: asked.name })))).then(
-        (selectors) => selectors && recordsManagement(selectors),
-        // An organisation's trail does not tell its members what it selects.
-        (e: unknown) => {
-          if (e instanceof Forbidden && settings.organization) return true;
-          throw e;
-        },
-      ),
+      calling(asked.look, () => client.send(new GetTrailStatusCommand({ Name: asked.name }))).catch(undefinedIfGone),
+      calling(asked.look, () => client.send(new GetEventSelectorsCommand({ TrailName: asked.name })))
+        .catch(undefinedIfGone)
+        .then(
+          (selectors) => selectors && recordsManagement(selectors),
+          // An organisation's trail does not tell its members what it selects.
+          (e: unknown) => {
+            if (e instanceof Forbidden && settings.organization) return true;
+            throw e;
+          },
+        ),
     ]);
     if (!(status && selects)) return [];
     return [

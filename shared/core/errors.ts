@@ -19,12 +19,6 @@ export class NotFound extends StewardError {
   readonly retry = 'never';
 }
 
-/** For what may be gone meanwhile, and then has none. */
-export const noneIfGone = (e: unknown): readonly never[] => {
-  if (e instanceof NotFound) return [];
-  throw e;
-};
-
 /** Someone else wrote first. The next pass sees the truth. */
 export class Conflict extends StewardError {
   override readonly name = 'Conflict';
@@ -83,6 +77,22 @@ export class StateUnusable extends StewardError {
 }
 
 export const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e));
+
+/** For `catch`: of what is gone there is none. */
+export const noneIfGone = (e: unknown): readonly never[] => {
+  if (e instanceof NotFound) return [];
+  throw e;
+};
+/** For `catch`. */
+export const undefinedIfGone = (e: unknown): undefined => {
+  if (e instanceof NotFound) return undefined;
+  throw e;
+};
+/** For `catch`: what may be described no more, too. */
+export const undefinedIfRefused = (e: unknown): undefined => {
+  if (e instanceof NotFound || e instanceof Refused) return undefined;
+  throw e;
+};
 
 /** For `catch`: losing a race to write something that is only of help is no harm. */
 export const onlyConflict = (e: unknown): void => {

@@ -1,6 +1,6 @@
 /** What the tasks of an ECS service tell: which serve, which hang, which ended by themselves, and why. */
 import type { ContainerInstance, ContainerService, ContainerTask, Deployment } from './containers.ts';
-import { NotFound, noneIfGone, Refused } from './errors.ts';
+import { noneIfGone } from './errors.ts';
 import type { TargetHealth } from './loadBalancers.ts';
 import type { Ports } from './ports.ts';
 import { serviceTarget, type Target } from './target.ts';
@@ -58,11 +58,6 @@ export const viewOf = async (
     }),
   ]);
   return { service, tasks, instances, targets };
-};
-/** For what may be described no more. */
-export const undefinedIfRefused = (e: unknown): undefined => {
-  if (e instanceof NotFound || e instanceof Refused) return undefined;
-  throw e;
 };
 
 /** A survey describes no more services than this. */

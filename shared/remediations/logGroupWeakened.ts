@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { NotFound } from '../core/errors.ts';
+import { NotFound, noneIfGone } from '../core/errors.ts';
 import type { Attempt } from '../core/incident.ts';
 import { type LogGroup, MOST_SUBSCRIPTIONS, RETENTION_DAYS, type Subscription } from '../core/logs.ts';
 import { option } from '../core/policy.ts';
@@ -252,7 +252,7 @@ const survey = async ({ logGroups, where }: Ports, { now, options: o }: Scan<Opt
   const turn = (Math.floor(now / SURVEY_EVERY) * MOST_FILTERS_READ) % Math.max(1, subscribed.length);
   const read = [...subscribed.slice(turn), ...subscribed.slice(0, turn)].slice(0, MOST_FILTERS_READ);
   const filters = new Map<string, readonly Subscription[]>();
-  for (const name of read) filters.set(name, await noneIfGone(logGroups.subscriptions(name)));
+  for (const name of read) filters.set(name, await logGroups.subscriptions(name).catch(noneIfGone));
   return known.flatMap(({ name, d, group }) => {
     const { subscription: _, ...rest } = d;
     const found = weaknesses(filters.has(name) ? d : rest, group, filters.get(name) ?? []);
@@ -270,12 +270,6 @@ const survey = async ({ logGroups, where }: Ports, { now, options: o }: Scan<Opt
         ];
   });
 };
-
-const noneIfGone = (asked: Promise<readonly Subscription[]>): Promise<readonly Subscription[]> =>
-  asked.catch((e) => {
-    if (e instanceof NotFound) return [];
-    throw e;
-  });
 
 export const logGroupWeakened = defineRemediation<Seen, Step, Options>({
   name: 'log-group-weakened',

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { type ContainerService, clusterOf } from '../core/containers.ts';
-import { NotFound } from '../core/errors.ts';
+import { NotFound, noneIfGone, undefinedIfGone } from '../core/errors.ts';
 import { lifecycleOf, type RegistryImage, ruleText, takenBy } from '../core/lifecycle.ts';
 import { option } from '../core/option.ts';
 import type { Ports } from '../core/ports.ts';
@@ -72,11 +72,6 @@ const keptOf = ({ list }: Releases, { account }: Pick<Target, 'account'>, { keep
   return [...shelves.values()].map(({ place, kept }) => ({ place, kept: [...kept.values()] }));
 };
 
-const undefinedIfGone = (e: unknown): undefined => {
-  if (e instanceof NotFound) return undefined;
-  throw e;
-};
-
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const cluster = clusterOf(target.arn);
   const [service] = await ports.containers.services(cluster, [shortOf(target.arn)]);
@@ -98,7 +93,7 @@ const lookInto = async (
   const [lifecycle, rules] = await Promise.all([registry.lifecycle(place), registry.replication(place.region)]);
   const copies = await Promise.all(
     copiedTo(rules, place, account).map(async (region) => {
-      const there = (await registry.images({ ...place, region }).catch(undefinedIfGone)) ?? [];
+      const there = await registry.images({ ...place, region }).catch(noneIfGone);
       return { region, digests: new Set(there.map((i) => i.digest)) };
     }),
   );

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { type ContainerService, clusterOf, type Deployment, type TaskShape } from '../core/containers.ts';
-import { NotFound, Refused } from '../core/errors.ts';
+import { NotFound, Refused, undefinedIfRefused } from '../core/errors.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { option, said } from '../core/option.ts';
 import type { Ports } from '../core/ports.ts';
@@ -36,7 +36,6 @@ import {
   pictureOf,
   type ServiceView,
   shortOf,
-  undefinedIfRefused,
   viewOf,
 } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
@@ -503,15 +502,10 @@ const MOST_TEXT = 24_000;
 
 const collected = async (streams: readonly Stream[], { logGroups }: Ports): Promise<Json> => {
   const found = await Promise.all(
-    streams.map(({ group, stream }) =>
-      logGroups.lines(group, stream, MOST_LINES).catch((e: unknown) => {
-        if (e instanceof NotFound || e instanceof Refused) return [];
-        throw e;
-      }),
-    ),
+    streams.map(({ group, stream }) => logGroups.lines(group, stream, MOST_LINES).catch(undefinedIfRefused)),
   );
   const lines = found
-    .flat()
+    .flatMap((some) => some ?? [])
     .sort((a, b) => a.at - b.at)
     .slice(-MOST_LINES)
     .map(({ at, text }) => `${iso(at)} ${text.trimEnd()}`.slice(0, MOST_CHARACTERS));

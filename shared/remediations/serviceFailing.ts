@@ -9,7 +9,7 @@ import {
   type Revision,
   type TaskShape,
 } from '../core/containers.ts';
-import { NotFound, Refused } from '../core/errors.ts';
+import { NotFound, Refused, undefinedIfRefused } from '../core/errors.ts';
 import { type Attempt, unjudged } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
@@ -28,7 +28,6 @@ import {
   servicesBehind,
   shortOf,
   standingOf,
-  undefinedIfRefused,
   unitOf,
   unplacedBecause,
   viewOf,

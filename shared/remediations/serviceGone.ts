@@ -1,12 +1,12 @@
 import * as z from 'zod/mini';
 import { type ContainerService, clusterOf, type TaskShape } from '../core/containers.ts';
-import { NotFound } from '../core/errors.ts';
+import { noneIfGone, undefinedIfGone, undefinedIfRefused } from '../core/errors.ts';
 import type { Attempt } from '../core/incident.ts';
 import { option } from '../core/option.ts';
 import type { Ports } from '../core/ports.ts';
 import { isProven, pinsOf, type Release, type Releases, unknownIn } from '../core/releases.ts';
 import { defineRemediation, type Effect, type Facts, type Look, type Scan } from '../core/remediation.ts';
-import { shortOf, undefinedIfRefused } from '../core/services.ts';
+import { shortOf } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import { serviceTarget, type Target } from '../core/target.ts';
 import { iso, minutes, seconds, span } from '../core/time.ts';
@@ -60,10 +60,7 @@ const wantedTasks = ({ settings }: Releases): number => {
 const observe = async (target: Target, { containers }: Ports, look: Look<Options>): Promise<Seen> => {
   const name = nameOf(target);
   const { releases: record, options: o } = look;
-  const found = await containers.services(clusterOf(target.arn), [shortOf(target.arn)]).catch((e: unknown) => {
-    if (e instanceof NotFound) return undefined;
-    throw e;
-  });
+  const found = await containers.services(clusterOf(target.arn), [shortOf(target.arn)]).catch(undefinedIfGone);
   const service = found?.find((s) => s.status !== 'INACTIVE');
   const tags = service?.tags ?? keptTags(record);
   const passed = record.list.find(isProven);
@@ -199,10 +196,7 @@ const survey = async ({ containers, where }: Ports, { now, options: o }: Scan<Op
     const names = o.mustExist.flatMap((name) =>
       name.startsWith(`${cluster}/`) ? [name.slice(cluster.length + 1)] : [],
     );
-    const there = await containers.services(cluster, names).catch((e: unknown) => {
-      if (e instanceof NotFound) return [];
-      throw e;
-    });
+    const there = await containers.services(cluster, names).catch(noneIfGone);
     for (const name of names)
       if (!there.some((s) => s.name === name && s.status === 'ACTIVE')) {
         const target = serviceTarget(where, cluster, name);

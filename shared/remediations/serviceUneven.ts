@@ -6,7 +6,7 @@ import {
   clusterOf,
   type Placement,
 } from '../core/containers.ts';
-import { NotFound, Refused } from '../core/errors.ts';
+import { NotFound, Refused, undefinedIfRefused } from '../core/errors.ts';
 import { spreadText, tellOf, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
 import { groupArn, type Launched } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
@@ -26,7 +26,6 @@ import {
   clustersWithServices,
   pictureOf,
   shortOf,
-  undefinedIfRefused,
   unplacedBecause,
   viewOf,
 } from '../core/services.ts';

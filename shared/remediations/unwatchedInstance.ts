@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { NotFound } from '../core/errors.ts';
+import { NotFound, undefinedIfGone } from '../core/errors.ts';
 import { aloneGroup } from '../core/group.ts';
 import { isGone } from '../core/hosts.ts';
 import type { Attempt } from '../core/incident.ts';
@@ -56,10 +56,7 @@ const REMOVES = 100;
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
-  const found = await ports.instances.describe(id).catch((e: unknown) => {
-    if (e instanceof NotFound) return undefined;
-    throw e;
-  });
+  const found = await ports.instances.describe(id).catch(undefinedIfGone);
   const gone = !found || isGone(found);
   const { stage } = ports.where;
   const actual = await ports.watches.withPrefix(prefixOf(stage, id));

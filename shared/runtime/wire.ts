@@ -5,7 +5,7 @@ import type { ClientOptions, Credentials, Transport } from '../aws/clients.ts';
 import { type Queue, sqsQueue } from '../aws/queue.ts';
 import { dynamoStore } from '../aws/store.ts';
 import type { FleetReads } from '../aws/together.ts';
-import { NotFound } from '../core/errors.ts';
+import { undefinedIfGone } from '../core/errors.ts';
 import { isGone } from '../core/hosts.ts';
 import type { Deps } from '../core/pass.ts';
 import { sessionPolicy } from '../core/permissions.ts';
@@ -93,10 +93,7 @@ export const reachAws = (options: ReachOptions): Required<Pick<Deps, 'reach' | '
     place: async (remediation, target) => {
       if (typeOf(target) !== 'instance') return undefined;
       const { instances } = await fleet(remediation, target);
-      const found = await instances.describe(idOf(target)).catch((e: unknown) => {
-        if (e instanceof NotFound) return undefined;
-        throw e;
-      });
+      const found = await instances.describe(idOf(target)).catch(undefinedIfGone);
       return found && !isGone(found) ? { zone: found.zoneId, tags: found.tags } : undefined;
     },
   };
