@@ -37,6 +37,7 @@ import {
   clusterOf,
   type Deployment,
   type Placement,
+  primaryOf,
   type Revision,
   type TaskShape,
 } from '../core/containers.ts';
@@ -400,6 +401,13 @@ export const ecsContainers = (options: ClientOptions): Containers => {
   const client = new ECSClient(clientConfig(options, 3));
   const writer = new ECSClient(clientConfig(options, 1));
   const reader = readerOf(client);
+  const active = async (arn: string): Promise<ContainerService> => {
+    const [found] = await reader.services(clusterOf(arn), [nameIn(arn)]);
+    if (found?.status !== 'ACTIVE') throw new NotFound(`the service ${arn} is gone`);
+    return found;
+  };
+  const deployedMeanwhile = (arn: string, definition: string | undefined): Refused =>
+    new Refused('deployed-meanwhile', `${nameIn(definition)} was deployed to ${nameIn(arn)} meanwhile`);
   /** The definition, or a copy of it that names its images by digest. */
   const exact = async (definition: string, pins: Readonly<Record<string, string>> | undefined): Promise<string> => {
     if (pins === undefined) return definition;
@@ -471,15 +479,11 @@ export const ecsContainers = (options: ClientOptions): Containers => {
       }),
     release: (arn, { expected, definition }) =>
       calling(`cannot deploy ${nameIn(definition)} to ${arn}`, async () => {
-        const cluster = clusterOf(arn);
-        const [found] = await reader.services(cluster, [nameIn(arn)]);
-        if (found?.status !== 'ACTIVE') throw new NotFound(`the service ${arn} is gone`);
-        const now = found.deployments.find((d) => d.status === 'PRIMARY')?.definition;
+        const now = primaryOf(await active(arn))?.definition;
         if (now === definition) return;
-        if (now !== expected)
-          throw new Refused('deployed-meanwhile', `${nameIn(now)} was deployed to ${nameIn(arn)} meanwhile`);
+        if (now !== expected) throw deployedMeanwhile(arn, now);
         inTime(options);
-        await writer.send(new UpdateServiceCommand({ cluster, service: nameIn(arn), taskDefinition: definition }));
+        await update(writer, arn, { taskDefinition: definition });
       }),
     setRebalancing: (arn, on) =>
       calling(`cannot turn the rebalancing of ${arn} ${on ? 'on' : 'off'}`, () =>
@@ -487,8 +491,7 @@ export const ecsContainers = (options: ClientOptions): Containers => {
       ),
     scale: (arn, { expected, desired, placement }) =>
       calling(`cannot make ${arn} want ${desired} tasks`, async () => {
-        const [found] = await reader.services(clusterOf(arn), [nameIn(arn)]);
-        if (found?.status !== 'ACTIVE') throw new NotFound(`the service ${arn} is gone`);
+        const found = await active(arn);
         if (found.desired !== expected && found.desired !== desired)
           throw new Refused(
             'scaled-meanwhile',
@@ -529,18 +532,11 @@ export const ecsContainers = (options: ClientOptions): Containers => {
       }),
     deploy: (arn, { deployment, definition, pins }) =>
       calling(`cannot deploy ${nameIn(definition)} to ${arn}`, async () => {
-        const cluster = clusterOf(arn);
-        const [found] = await reader.services(cluster, [nameIn(arn)]);
-        if (found?.status !== 'ACTIVE') throw new NotFound(`the service ${arn} is gone`);
-        const now = found.deployments.find((d) => d.status === 'PRIMARY');
-        if (now?.id !== deployment)
-          throw new Refused(
-            'deployed-meanwhile',
-            `${nameIn(now?.definition)} was deployed to ${nameIn(arn)} meanwhile`,
-          );
+        const now = primaryOf(await active(arn));
+        if (now?.id !== deployment) throw deployedMeanwhile(arn, now?.definition);
         inTime(options);
         const taskDefinition = await exact(definition, pins);
-        await writer.send(new UpdateServiceCommand({ cluster, service: nameIn(arn), taskDefinition }));
+        await update(writer, arn, { taskDefinition });
         return { definition: taskDefinition };
       }),
     create: (arn, { definition, pins, settings }, token) =>

@@ -230,6 +230,9 @@ export interface Containers {
 export const isServerless = ({ launchType, providers }: ContainerService): boolean =>
   launchType === 'FARGATE' || providers.some((p) => p.startsWith('FARGATE'));
 
+export const primaryOf = ({ deployments }: Pick<ContainerService, 'deployments'>): Deployment | undefined =>
+  deployments.find((d) => d.status === 'PRIMARY');
+
 /** 'arn:…:container-instance/shop/0123…' → 'shop'. The same of a service or a task. */
 export const clusterOf = (arn: string): string => arn.split('/').at(-2) ?? '';
 

@@ -1,6 +1,13 @@
 /** What the tasks of an ECS service tell: which serve, which hang, which ended by themselves, and why. */
-import type { ContainerInstance, ContainerService, ContainerTask, Deployment } from './containers.ts';
-import { noneIfGone } from './errors.ts';
+import {
+  type ContainerInstance,
+  type ContainerService,
+  type ContainerTask,
+  clusterOf,
+  type Deployment,
+  primaryOf,
+} from './containers.ts';
+import { NotFound, noneIfGone } from './errors.ts';
 import type { TargetHealth } from './loadBalancers.ts';
 import type { Ports } from './ports.ts';
 import { serviceTarget, type Target } from './target.ts';
@@ -42,6 +49,16 @@ export interface ServiceView {
   /** Of each of its target groups. */
   readonly targets: readonly { readonly port: number; readonly health: readonly TargetHealth[] }[];
 }
+
+/** @throws NotFound also once it is deleted: ECS goes on describing it for a while */
+export const serviceThere = async (
+  arn: string,
+  { containers }: Pick<Ports, 'containers'>,
+): Promise<ContainerService> => {
+  const [service] = await containers.services(clusterOf(arn), [shortOf(arn)]);
+  if (!service || service.status === 'INACTIVE') throw new NotFound(`there is no service ${arn}`);
+  return service;
+};
 
 /** A service with its tasks, its hosts, and what its load balancers say of them. */
 export const viewOf = async (
@@ -127,7 +144,7 @@ export const pictureOf = (
   { window, patience }: { readonly window: number; readonly patience: number },
 ): Picture => {
   const { service, tasks } = view;
-  const primary = service.deployments.find((d) => d.status === 'PRIMARY');
+  const primary = primaryOf(service);
   const wanted = tasks.filter((t) => t.desired === 'RUNNING');
   const standing = new Map(wanted.map((t) => [t, standingOf(view, t)]));
   const are = (s: Standing) => wanted.filter((t) => standing.get(t) === s);

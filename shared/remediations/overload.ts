@@ -1,6 +1,13 @@
 import * as z from 'zod/mini';
 import { type Capacity, type Level, levelOf, lowered, raised, stepsDown } from '../core/capacity.ts';
-import { type ContainerService, clusterOf, homeless, isServerless, type TaskShape } from '../core/containers.ts';
+import {
+  type ContainerService,
+  clusterOf,
+  homeless,
+  isServerless,
+  primaryOf,
+  type TaskShape,
+} from '../core/containers.ts';
 import { NotFound, Refused } from '../core/errors.ts';
 import { groupArn, type ScalingGroup } from '../core/groups.ts';
 import { type Attempt, unjudged, type Wish } from '../core/incident.ts';
@@ -193,7 +200,7 @@ const ofService = async (target: Target, ports: Ports, look: Look<Options>): Pro
         : undefined,
   };
   if (uncovered !== undefined) return bare;
-  const definition = service.deployments.find((d) => d.status === 'PRIMARY')?.definition;
+  const definition = primaryOf(service)?.definition;
   const dimensions = { ClusterName: cluster, ServiceName: service.name };
   const [shape, cpu, scaling] = await Promise.all([
     definition ? ports.containers.definition(definition) : undefined,

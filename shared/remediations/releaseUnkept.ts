@@ -1,13 +1,13 @@
 import * as z from 'zod/mini';
-import { type ContainerService, clusterOf } from '../core/containers.ts';
-import { NotFound, noneIfGone, undefinedIfGone } from '../core/errors.ts';
+import type { ContainerService } from '../core/containers.ts';
+import { noneIfGone, undefinedIfGone } from '../core/errors.ts';
 import { lifecycleOf, type RegistryImage, ruleText, takenBy } from '../core/lifecycle.ts';
 import { option } from '../core/option.ts';
 import type { Ports } from '../core/ports.ts';
 import { type Place, placeOf, type Replication } from '../core/registry.ts';
 import { isProven, MOST_RELEASES, type Releases } from '../core/releases.ts';
 import { defineRemediation, type Look, type Scan } from '../core/remediation.ts';
-import { clustersWithServices, shortOf } from '../core/services.ts';
+import { clustersWithServices, serviceThere, shortOf } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import { serviceTarget, type Target } from '../core/target.ts';
 import { days, hours, iso, minutes, type Time } from '../core/time.ts';
@@ -73,14 +73,12 @@ const keptOf = ({ list }: Releases, { account }: Pick<Target, 'account'>, { keep
 };
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
-  const cluster = clusterOf(target.arn);
-  const [service] = await ports.containers.services(cluster, [shortOf(target.arn)]);
-  if (!service || service.status === 'INACTIVE') throw new NotFound(`there is no service ${target.arn}`);
+  const service = await serviceThere(target.arn, ports);
   const uncovered = look.uncovered(service.tags);
   const wanted = uncovered === undefined ? keptOf(look.releases, target, look.options) : [];
   const shelves: Shelf[] = [];
   for (const { place, kept } of wanted) shelves.push({ place, kept, ...(await lookInto(place, target, ports)) });
-  return { name: `${cluster}/${service.name}`, service, uncovered, shelves };
+  return { name: `${service.cluster}/${service.name}`, service, uncovered, shelves };
 };
 
 const lookInto = async (

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
-import { type ContainerService, clusterOf, type Deployment, type TaskShape } from '../core/containers.ts';
-import { NotFound, Refused, undefinedIfRefused } from '../core/errors.ts';
+import { type ContainerService, type Deployment, primaryOf, type TaskShape } from '../core/containers.ts';
+import { Refused, undefinedIfRefused } from '../core/errors.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { option, said } from '../core/option.ts';
 import type { Ports } from '../core/ports.ts';
@@ -35,6 +35,7 @@ import {
   type Picture,
   pictureOf,
   type ServiceView,
+  serviceThere,
   shortOf,
   viewOf,
 } from '../core/services.ts';
@@ -125,9 +126,7 @@ const limitsOf = ({ windowSeconds, startMinutes, errorPercent }: Options): Limit
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const { containers } = ports;
-  const cluster = clusterOf(target.arn);
-  const [service] = await containers.services(cluster, [shortOf(target.arn)]);
-  if (!service || service.status === 'INACTIVE') throw new NotFound(`there is no service ${target.arn}`);
+  const service = await serviceThere(target.arn, ports);
   const uncovered = look.uncovered(service.tags);
   const isOurs = uncovered === undefined && isDeployedByEcs(service);
   const view = isOurs ? await viewOf(service, ports) : { service, tasks: [], instances: [], targets: [] };
@@ -557,7 +556,7 @@ const survey = async ({ containers, where }: Ports, at: Scan<Options>): Promise<
     const records = await at.releasesOf(targets.map((t) => t.arn));
     own.forEach((service, n) => {
       const target = targets[n];
-      const primary = service.deployments.find((d) => d.status === 'PRIMARY');
+      const primary = primaryOf(service);
       const record = target && records[target.arn];
       const state = record && releaseOf(record, primary?.id)?.state;
       if (!target || !primary || (state === 'current' && !record?.wanted)) return;

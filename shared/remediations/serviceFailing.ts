@@ -6,10 +6,11 @@ import {
   clusterOf,
   homeless,
   movable,
+  primaryOf,
   type Revision,
   type TaskShape,
 } from '../core/containers.ts';
-import { NotFound, Refused, undefinedIfRefused } from '../core/errors.ts';
+import { Refused, undefinedIfRefused } from '../core/errors.ts';
 import { type Attempt, unjudged } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
@@ -26,6 +27,7 @@ import {
   remedyOf,
   type ServiceView,
   servicesBehind,
+  serviceThere,
   shortOf,
   standingOf,
   unitOf,
@@ -114,9 +116,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     const task = await ports.containers.task(target.arn);
     return { is: 'task', task, uncovered: look.uncovered(task.tags) };
   }
-  const cluster = clusterOf(target.arn);
-  const [service] = await ports.containers.services(cluster, [shortOf(target.arn)]);
-  if (!service || service.status === 'INACTIVE') throw new NotFound(`there is no service ${target.arn}`);
+  const service = await serviceThere(target.arn, ports);
   const uncovered = look.uncovered(service.tags);
   const bare = { service, tasks: [], instances: [], targets: [] };
   if (uncovered !== undefined || isIdle(service))
@@ -128,14 +128,14 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
       group: undefined,
       closely: undefined,
     };
-  const [view, names] = await Promise.all([viewOf(service, ports), ports.containers.serviceNames(cluster)]);
+  const [view, names] = await Promise.all([viewOf(service, ports), ports.containers.serviceNames(service.cluster)]);
   const picture = picturedAt(view, look);
   const seen: Service = {
     is: 'service',
     view,
     picture,
     uncovered,
-    group: { id: `services/${cluster}`, size: Math.max(1, names.length), zones: {} },
+    group: { id: `services/${service.cluster}`, size: Math.max(1, names.length), zones: {} },
     closely: undefined,
   };
   return mayAct(look) && !isHealthy(seen, look) ? { ...seen, closely: await lookClosely(seen, ports, look) } : seen;
@@ -629,7 +629,7 @@ const ailing = async (
   ports: Ports,
   { now, options: o }: Scan<Options>,
 ): Promise<string | undefined> => {
-  const primary = service.deployments.find((d) => d.status === 'PRIMARY');
+  const primary = primaryOf(service);
   if (primary && now - primary.createdAt < minutes(o.deployMinutes)) return undefined;
   if (service.running < service.desired) return `${service.running} of ${service.desired} tasks run`;
   const ends = stopped.filter(

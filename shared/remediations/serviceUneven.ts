@@ -6,7 +6,7 @@ import {
   clusterOf,
   type Placement,
 } from '../core/containers.ts';
-import { NotFound, Refused, undefinedIfRefused } from '../core/errors.ts';
+import { Refused, undefinedIfRefused } from '../core/errors.ts';
 import { spreadText, tellOf, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
 import { groupArn, type Launched } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
@@ -22,13 +22,7 @@ import {
   type Scan,
   type ZonePicture,
 } from '../core/remediation.ts';
-import {
-  clustersWithServices,
-  pictureOf,
-  shortOf,
-  unplacedBecause,
-  viewOf,
-} from '../core/services.ts';
+import { clustersWithServices, pictureOf, serviceThere, shortOf, unplacedBecause, viewOf } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import {
   countByZone,
@@ -234,9 +228,7 @@ const isIdle = ({ status, desired, strategy }: ContainerService): boolean =>
   status !== 'ACTIVE' || desired === 0 || strategy !== 'REPLICA';
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
-  const cluster = clusterOf(target.arn);
-  const [service] = await ports.containers.services(cluster, [shortOf(target.arn)]);
-  if (!service || service.status === 'INACTIVE') throw new NotFound(`there is no service ${target.arn}`);
+  const service = await serviceThere(target.arn, ports);
   const uncovered = look.uncovered(service.tags);
   const bare: Seen = {
     uncovered,
@@ -249,10 +241,10 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   };
   if (uncovered !== undefined || isIdle(service)) return bare;
   const [names, { scene, issue, hostUsd }] = await Promise.all([
-    ports.containers.serviceNames(cluster),
+    ports.containers.serviceNames(service.cluster),
     sceneOf(service, ports, look),
   ]);
-  const group = { id: `zones/${cluster}`, size: Math.max(1, names.length), zones: {} };
+  const group = { id: `zones/${service.cluster}`, size: Math.max(1, names.length), zones: {} };
   const seen: Seen = { ...bare, scene, group, issue, hostUsd };
   const own = ownOf(seen, look);
   const first = planOf(scene, own, look.now);
