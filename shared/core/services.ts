@@ -47,7 +47,13 @@ export interface ServiceView {
   /** Of its cluster; none are looked at for Fargate. */
   readonly instances: readonly ContainerInstance[];
   /** Of each of its target groups. */
-  readonly targets: readonly { readonly port: number; readonly health: readonly TargetHealth[] }[];
+  readonly targets: readonly {
+    readonly port: number;
+    /** Of blue and green both. */
+    readonly health: readonly TargetHealth[];
+    /** Those of the alternate group, where it has one. */
+    readonly alternate?: readonly TargetHealth[];
+  }[];
 }
 
 /** @throws NotFound also once it is deleted: ECS goes on describing it for a while */
@@ -70,8 +76,8 @@ export const viewOf = async (
     service.launchType === 'FARGATE' ? [] : containers.instances(service.cluster),
     ...service.targetGroups.map(async ({ arn, alternate, port }) => {
       const groups = [arn, ...(alternate ? [alternate] : [])];
-      const health = await Promise.all(groups.map((g) => loadBalancers.health(g).catch(noneIfGone)));
-      return { port, health: health.flat() };
+      const [first = [], second] = await Promise.all(groups.map((g) => loadBalancers.health(g).catch(noneIfGone)));
+      return second ? { port, health: [...first, ...second], alternate: second } : { port, health: first };
     }),
   ]);
   return { service, tasks, instances, targets };
@@ -93,14 +99,29 @@ export const unitOf = ({ instances }: ServiceView, task: ContainerTask): Contain
   instances.find((i) => i.arn === task.containerInstance);
 
 /** A task is a target by an address of its own, or by its host and a port that is its own there. */
+const targetsOf = (
+  view: ServiceView,
+  task: ContainerTask,
+  port: number,
+  among: readonly TargetHealth[],
+): readonly TargetHealth[] => {
+  const host = unitOf(view, task)?.instance;
+  const ports = task.containers.flatMap((c) => c.hostPorts);
+  return among.filter(
+    (t) => (task.addresses.includes(t.id) && t.port === port) || (t.id === host && ports.includes(t.port)),
+  );
+};
+
+/** Of blue and green, some of these are in the alternate group of the first. */
+export const inAlternate = (view: ServiceView, tasks: readonly ContainerTask[]): boolean => {
+  const [{ port = 0, alternate = [] } = {}] = view.targets;
+  return tasks.some((task) => targetsOf(view, task, port, alternate).length > 0);
+};
+
 const healthIn =
   (view: ServiceView, task: ContainerTask) =>
   ({ port, health }: ServiceView['targets'][number]): string => {
-    const host = unitOf(view, task)?.instance;
-    const ports = task.containers.flatMap((c) => c.hostPorts);
-    const own = health.filter(
-      (t) => (task.addresses.includes(t.id) && t.port === port) || (t.id === host && ports.includes(t.port)),
-    );
+    const own = targetsOf(view, task, port, health);
     // Of a blue/green deployment it may still drain from the other group.
     return (own.find((t) => t.state === 'healthy') ?? own[0])?.state ?? 'absent';
   };

@@ -32,6 +32,7 @@ import { defineRemediation, type Effect, type Facts, type Group, type Look, type
 import {
   clustersWithServices,
   endingOf,
+  inAlternate,
   type Picture,
   pictureOf,
   type ServiceView,
@@ -221,12 +222,11 @@ const ratesOf = async (
   const balancers = await loadBalancers.balancersOf(group.arn).catch(undefinedIfRefused);
   const balancer = balancers?.find((b) => b.includes(':loadbalancer/app/'));
   if (!balancer) return undefined;
-  const own = new Set(ownTasks(picture, primary).flatMap((t) => t.addresses));
   // Of blue and green its own is the one in which its tasks are.
-  const isAlternate =
-    group.alternate !== undefined &&
-    (await loadBalancers.health(group.alternate).catch(undefinedIfRefused))?.some((t) => own.has(t.id)) === true;
-  const [mine, other] = isAlternate ? [group.alternate ?? '', group.arn] : [group.arn, group.alternate];
+  const [mine, other] =
+    group.alternate && inAlternate(view, ownTasks(picture, primary))
+      ? [group.alternate, group.arn]
+      : [group.arn, group.alternate];
   const counted = (arn: string) =>
     ['RequestCount', 'HTTPCode_Target_5XX_Count'].map((name) => ({
       namespace: 'AWS/ApplicationELB',

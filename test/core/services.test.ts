@@ -2,14 +2,18 @@
 
 import { signalsOfAlarm } from '../../shared/core/alarm.ts';
 import type { ContainerService, ContainerTask } from '../../shared/core/containers.ts';
+import type { TargetHealth } from '../../shared/core/loadBalancers.ts';
+import type { Ports } from '../../shared/core/ports.ts';
 import {
   endedWith,
   endingOf,
+  inAlternate,
   pictureOf,
   remedyOf,
   type ServiceView,
   standingOf,
   unplacedBecause,
+  viewOf,
 } from '../../shared/core/services.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
 
@@ -134,6 +138,41 @@ test('one that is registered nowhere, or under another port, does not serve yet'
 test('of blue and green the one that has it counts', () => {
   const health = [target('draining'), target('healthy')];
   expect(standingOf(view({ targets: [{ port: 8080, health }] }), task())).toBe('serves');
+});
+test.each([
+  ['by an address of its own', { addresses: ['10.0.0.1'] }, target('healthy')],
+  [
+    'by its host and a port of that',
+    {
+      launchType: 'EC2',
+      addresses: [],
+      containerInstance: 'unit-1',
+      containers: [{ ...exited(undefined), hostPorts: [32768] }],
+    },
+    target('healthy', 32768, 'i-1'),
+  ],
+])('which of blue and green a task is in: %s', (_, of, own) => {
+  const other = { ...own, port: own.port + 1 };
+  const instances = [{ arn: 'unit-1', instance: 'i-1' }] as unknown as ServiceView['instances'];
+  const within = (alternate: readonly TargetHealth[] | undefined) => {
+    const targets = [{ port: 8080, health: [own, other], ...(alternate ? { alternate } : {}) }];
+    return inAlternate(view({ instances, targets }), [task(of)]);
+  };
+  expect([within([own]), within([other]), within(undefined)]).toEqual([true, false, false]);
+});
+test('a view tells blue from green, and asks for the health of each once', async () => {
+  const asked: string[] = [];
+  const loadBalancers = {
+    health: async (arn: string) => {
+      asked.push(arn);
+      return [target(arn)];
+    },
+  };
+  const containers = { tasksOf: async () => [] };
+  const targetGroups = [{ arn: 'blue', alternate: 'green', container: 'web', port: 8080 }];
+  const { targets } = await viewOf({ ...service, targetGroups }, { containers, loadBalancers } as unknown as Ports);
+  expect(targets).toEqual([{ port: 8080, health: [target('blue'), target('green')], alternate: [target('green')] }]);
+  expect(asked).toEqual(['blue', 'green']);
 });
 
 test('unhealthy is hung only beyond grace and patience', () => {
