@@ -47,10 +47,14 @@ const observe = async (target: Target, { registry }: Ports, look: Look<Options>)
   const [repository, tags] = await Promise.all([registry.describe(name), registry.tags(target.arn)]);
   const uncovered = look.uncovered(tags);
   const policy = uncovered === undefined ? await registry.policy(name) : undefined;
-  const exposure = policy === undefined ? NOBODY : exposureOf(policy, within(target, look.options));
-  return { name, repository, tags, uncovered, policy, exposure };
+  return { name, repository, tags, uncovered, policy, exposure: exposedBy(policy, target, look.options) };
 };
-const within = ({ account }: Pick<Target, 'account'>, { allowAccounts: allowed }: Options) => ({ account, allowed });
+/** @param policy undefined: it has none */
+const exposedBy = (
+  policy: string | undefined,
+  { account }: Target,
+  { allowAccounts: allowed }: Options,
+): Exposure | undefined => (policy === undefined ? NOBODY : exposureOf(policy, { account, allowed }));
 
 /** What is not as it must be, the gravest first, each in words. */
 const weaknesses = (
@@ -116,16 +120,17 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   return { do: 'escalate', because: `${is}; ${obstacle(rung, look)}`, remedy: REMEDIES[rung] };
 };
 
-const act = async (step: Step, { registry }: Ports): Promise<Json> => {
+/** @param on false: as it was before */
+const put = async (step: Step, on: boolean, { registry }: Ports): Promise<Json> => {
   switch (step.do) {
     case 'close':
-      await registry.setPolicy(step.name, step.to ?? undefined);
+      await registry.setPolicy(step.name, on ? (step.to ?? undefined) : step.from);
       break;
     case 'scan':
-      await registry.scanOnPush(step.name, true);
+      await registry.scanOnPush(step.name, on);
       break;
     case 'fix-tags':
-      await registry.immutable(step.name, true);
+      await registry.immutable(step.name, on);
   }
   return { name: step.name };
 };
@@ -146,8 +151,7 @@ const survey = async ({ registry, where }: Ports, at: Scan<Options>): Promise<re
   for (const repository of [...all.slice(turn), ...all.slice(0, turn)].slice(0, MOST_READ)) {
     const target = repositoryTarget(where, repository.name);
     if (at.uncovered(await registry.tags(target.arn)) !== undefined) continue;
-    const policy = await registry.policy(repository.name);
-    const exposure = policy === undefined ? NOBODY : exposureOf(policy, within(target, at.options));
+    const exposure = exposedBy(await registry.policy(repository.name), target, at.options);
     const is = exposure
       ? weaknesses({ exposure, repository }, at.options)
           .map(([, words]) => words)
@@ -220,21 +224,9 @@ event tells who did it. A policy that cannot be read goes to a person. Closing i
   isHealthy: (seen, { options: o }) =>
     seen.uncovered === undefined && seen.exposure !== undefined && weaknesses(seen, o).length === 0,
   decide,
-  act,
+  act: (step, ports) => put(step, true, ports),
   touches: () => [],
   before: ({ policy = null, repository: { scanOnPush, immutable } }) => ({ policy, scanOnPush, immutable }),
   effect,
-  undo: async ({ step }, { registry }) => {
-    switch (step.do) {
-      case 'close':
-        await registry.setPolicy(step.name, step.from);
-        break;
-      case 'scan':
-        await registry.scanOnPush(step.name, false);
-        break;
-      case 'fix-tags':
-        await registry.immutable(step.name, false);
-    }
-    return { name: step.name };
-  },
+  undo: ({ step }, ports) => put(step, false, ports),
 });
