@@ -155,6 +155,11 @@ export interface TaskShape {
   readonly windows: boolean;
 }
 
+/** Those that ECS is given to run them. */
+export const rolesOf = (...shapes: readonly (TaskShape | undefined)[]): readonly string[] => [
+  ...new Set(shapes.flatMap((s) => s?.roles ?? [])),
+];
+
 /** Part of a step, hence plain JSON. */
 export type Redeployment = {
   /** The primary deployment must still be this one. */

@@ -43,6 +43,14 @@ export const launchingHosts: Permission = {
   viaService: true,
 };
 
+/** The roles of a task definition, of which a session has those that its step touches: whoever deploys it gives them to ECS. */
+export const passTaskRoles: Permission = {
+  for: 'act',
+  actions: ['iam:PassRole'],
+  resources: ['arn:*:iam::*:role/*'],
+  passedTo: ['ecs-tasks.amazonaws.com'],
+};
+
 export interface Statement {
   readonly Effect: 'Allow';
   readonly Action: readonly string[];

@@ -1,8 +1,9 @@
 import * as z from 'zod/mini';
-import { type ContainerService, type Deployment, primaryOf, type TaskShape } from '../core/containers.ts';
+import { type ContainerService, type Deployment, primaryOf, rolesOf, type TaskShape } from '../core/containers.ts';
 import { Refused, undefinedIfRefused } from '../core/errors.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { option, said } from '../core/option.ts';
+import { passTaskRoles } from '../core/permissions.ts';
 import type { Ports } from '../core/ports.ts';
 import {
   countedIn,
@@ -148,8 +149,10 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   const isWanted = look.releases.wanted?.from === primary.id;
   // What has passed is not looked into again: what happens to it later is service-failing's.
   if (known && isProven(known) && !isWanted) return { ...seen, migration: known.migration === true };
-  const shape = await containers.definition(primary.definition).catch(undefinedIfRefused);
-  const measures = await measuresOf(seen, primary, ports, look);
+  const [shape, measures] = await Promise.all([
+    containers.definition(primary.definition).catch(undefinedIfRefused),
+    measuresOf(seen, primary, ports, look),
+  ]);
   const judged = judge(view, picture, primary, measures, limitsOf(look.options), look.now);
   const full: Seen = { ...seen, ...measures, judged, migration: shape?.tags['steward:migration'] === 'true' };
   return isWanted || judged.is === 'bad'
@@ -479,7 +482,7 @@ const rollingBack = (
       definition: former.definition,
       pins,
       // Those of the newer one for putting it back.
-      roles: [...new Set([...former.shape.roles, ...(shape?.roles ?? [])])],
+      roles: rolesOf(former.shape, shape),
       newer: primary.definition,
       by: askedBy ?? 'steward',
     },
@@ -619,12 +622,7 @@ the tag \`steward:migration=true\`, and is told where nothing before it has pass
     },
     // AWS gives it no resource.
     { for: 'act', actions: ['ecs:RegisterTaskDefinition'], resources: ['*'] },
-    {
-      for: 'act',
-      actions: ['iam:PassRole'],
-      resources: ['arn:*:iam::*:role/*'],
-      passedTo: ['ecs-tasks.amazonaws.com'],
-    },
+    passTaskRoles,
   ],
   options,
   attemptsPerDay: 8,

@@ -8,10 +8,12 @@ import {
   movable,
   primaryOf,
   type Revision,
+  rolesOf,
   type TaskShape,
 } from '../core/containers.ts';
 import { Refused, undefinedIfRefused } from '../core/errors.ts';
 import { type Attempt, unjudged } from '../core/incident.ts';
+import { passTaskRoles } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
 import { crossesMigration, releaseOf } from '../core/releases.ts';
@@ -484,7 +486,7 @@ const rollingBack = (seen: Service, closely: Closely, look: Look<Options>, is: s
       service: service.arn,
       from: primary.definition,
       to: former.definition,
-      roles: [...new Set([...former.shape.roles, ...(closely.shape?.roles ?? [])])],
+      roles: rolesOf(former.shape, closely.shape),
     },
     plan: `deploy ${to} to ${service.name} again, which ran whole on ${iso(former.at).slice(0, 16)}Z`,
     because: `${is}; ${current} was deployed ${span(now - primary.createdAt)} ago${digests.length > 0 ? `; in ${to} ${digests.join(', ')}` : ''}`,
@@ -690,12 +692,7 @@ at once, with the figures. A task of no service is nobody's to start again: a pe
       resources: ['arn:*:ecs:*:*:service/*'],
       whenTagged: 'aws:ResourceTag',
     },
-    {
-      for: 'act',
-      actions: ['iam:PassRole'],
-      resources: ['arn:*:iam::*:role/*'],
-      passedTo: ['ecs-tasks.amazonaws.com'],
-    },
+    passTaskRoles,
   ],
   options,
   attemptsPerDay: 8,

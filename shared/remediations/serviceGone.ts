@@ -3,6 +3,7 @@ import { type ContainerService, clusterOf, type TaskShape } from '../core/contai
 import { noneIfGone, undefinedIfGone, undefinedIfRefused } from '../core/errors.ts';
 import type { Attempt } from '../core/incident.ts';
 import { option } from '../core/option.ts';
+import { passTaskRoles } from '../core/permissions.ts';
 import type { Ports } from '../core/ports.ts';
 import { isProven, pinsOf, type Release, type Releases, unknownIn } from '../core/releases.ts';
 import { defineRemediation, type Effect, type Facts, type Look, type Scan } from '../core/remediation.ts';
@@ -239,12 +240,7 @@ the service, its alarms and its deployment by CodeDeploy are not rebuilt. It nev
     { for: 'act', actions: ['ecs:CreateService', 'ecs:TagResource'], resources: ['arn:*:ecs:*:*:service/*'] },
     // AWS gives it no resource.
     { for: 'act', actions: ['ecs:RegisterTaskDefinition'], resources: ['*'] },
-    {
-      for: 'act',
-      actions: ['iam:PassRole'],
-      resources: ['arn:*:iam::*:role/*'],
-      passedTo: ['ecs-tasks.amazonaws.com'],
-    },
+    passTaskRoles,
   ],
   options,
   attemptsPerDay: 3,
