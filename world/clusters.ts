@@ -8,7 +8,7 @@ import { breakEcsAgent, registerInstance } from './ecsInstances.ts';
 import { wakeScheduler } from './ecsScheduler.ts';
 import { checkHealth } from './ecsTasks.ts';
 import { makeService, type NewService, registerDefinition } from './ecsWorkloads.ts';
-import { makeTargetGroup, probeTargets, type TargetGroup } from './elb.ts';
+import { makeRule, makeTargetGroup, probeTargets, type TargetGroup } from './elb.ts';
 import { hostOf } from './fleet.ts';
 import { makeUnit, setAgent } from './hosts.ts';
 import { impair, makeInstance } from './instances.ts';
@@ -79,11 +79,15 @@ export type ServiceOptions = NewService & {
   readonly roles?: Pick<TaskDefinition, 'taskRole' | 'executionRole'>;
   /** A load balancer before it. */
   readonly balanced?: boolean | Partial<TargetGroup>;
+  /** Traffic is shifted from its target group to another one of the same load balancer. */
+  readonly shifting?: NewService['shifting'];
 };
 export type FurnishedService = {
   readonly service: EcsService;
   readonly definition: TaskDefinition;
   readonly targetGroup: TargetGroup | undefined;
+  /** Where it shifts traffic. */
+  readonly alternate: TargetGroup | undefined;
 };
 
 const roleArn = ({ account }: World, name: string): string => `arn:aws:iam::${account}:role/${name}`;
@@ -117,16 +121,28 @@ export const addService = (
     networkMode: fargate ? 'awsvpc' : 'bridge',
     compatibilities: fargate ? ['EC2', 'FARGATE'] : ['EC2'],
   });
-  const targetGroup = balanced
-    ? makeTargetGroup(world, name, {
-        type: fargate ? 'ip' : 'instance',
-        deregistration: 30_000,
-        ...(balanced === true ? {} : balanced),
-      })
-    : undefined;
-  const targets = targetGroup ? [{ targetGroup: targetGroup.arn, container: name, port: 8080 }] : [];
+  const grouped = (called: string, more: Partial<TargetGroup> = {}) =>
+    makeTargetGroup(world, called, {
+      type: fargate ? 'ip' : 'instance',
+      deregistration: 30_000,
+      ...(balanced === true ? {} : balanced),
+      ...more,
+    });
+  const targetGroup = balanced ? grouped(name) : undefined;
+  const alternate =
+    targetGroup && given.shifting ? grouped(`${name}-2`, { loadBalancers: targetGroup.loadBalancers }) : undefined;
+  const target = targetGroup && { targetGroup: targetGroup.arn, container: name, port: 8080 };
+  const shifts = targetGroup &&
+    alternate && {
+      alternate: {
+        targetGroup: alternate.arn,
+        rule: makeRule(world, targetGroup, alternate).arn,
+        role: roleArn(world, 'ecsInfrastructureRole'),
+      },
+    };
+  const targets = target ? [{ ...target, ...shifts }] : [];
   const service = makeService(world, cluster, name, { definition: definition.arn, desired, targets, ...given });
-  return { service, definition, targetGroup };
+  return { service, definition, targetGroup, alternate };
 };
 
 /** Another revision of what a service runs: its first container has another image. Registered, not deployed. */

@@ -3,6 +3,7 @@
  * ecsInstances.ts, what the API says of it all in ecsDescribe.ts and its operations in ecsService.ts. `makeCluster` (clusters.ts) furnishes one.
  */
 import { createHash } from 'node:crypto';
+import type { ServiceDeploymentLifecycleStage } from '@aws-sdk/client-ecs';
 import type { World } from './world.ts';
 
 export type Resources = { cpu: number; memory: number };
@@ -140,22 +141,53 @@ export type Deployment = {
   rolloutReason: string;
   failedTasks: number;
   /** Alarms of the service that were in ALARM before it began: ECS does not heed those. */
-  readonly alarming: readonly string[];
+  alarming: readonly string[];
 };
 
-/** A service's own record of what it was deployed as: `ListServiceDeployments`, `DescribeServiceRevisions`. */
+/** How production traffic goes over to what is new: so much of it, for so long, step by step; then all of it bakes. */
+export type Shifting = {
+  readonly strategy: 'BLUE_GREEN' | 'LINEAR' | 'CANARY';
+  readonly steps: readonly { readonly percent: number; readonly ms: number }[];
+  readonly bakeMs: number;
+};
+
+/** A service's own record of what it was deployed as: `ListServiceDeployments`, `DescribeServiceDeployments`, `DescribeServiceRevisions`. */
 export type DeploymentRecord = {
-  /** As the deployment's. */
+  /** As the deployment's. Its revision has that id, too; as a service deployment it has another one. */
   readonly id: string;
   readonly definition: string;
   /** What its tags meant then: tasks of it run these digests. */
   readonly images: readonly { readonly name: string; readonly image: string; readonly digest: string }[];
+  /** Deployments that had tasks when it began. */
+  readonly sources: readonly string[];
+  /** Its tasks are in the alternate target groups. */
+  readonly alternate: boolean;
   readonly startedAt: number;
+  updatedAt: number;
   finishedAt: number | undefined;
-  status: 'IN_PROGRESS' | 'SUCCESSFUL' | 'STOPPED' | 'ROLLBACK_SUCCESSFUL';
+  status:
+    | 'IN_PROGRESS'
+    | 'SUCCESSFUL'
+    | 'STOPPED'
+    | 'ROLLBACK_REQUESTED'
+    | 'ROLLBACK_IN_PROGRESS'
+    | 'ROLLBACK_SUCCESSFUL'
+    | 'ROLLBACK_FAILED';
+  reason: string | undefined;
+  /** Where traffic is shifted: how far it has come, since when, and which step of the shift. */
+  stage: ServiceDeploymentLifecycleStage | undefined;
+  stageAt: number;
+  step: number;
+  rollback: { readonly reason: string; readonly at: number; readonly to: string } | undefined;
 };
 
-export type ServiceTarget = { readonly targetGroup: string; readonly container: string; readonly port: number };
+export type ServiceTarget = {
+  readonly targetGroup: string;
+  readonly container: string;
+  readonly port: number;
+  /** Where traffic is shifted: the other group, and the rule that says how much goes to each. */
+  readonly alternate?: { readonly targetGroup: string; readonly rule: string; readonly role: string };
+};
 export type EcsService = {
   readonly name: string;
   readonly arn: string;
@@ -170,6 +202,8 @@ export type EcsService = {
   circuitBreaker: { enable: boolean; rollback: boolean };
   /** CloudWatch alarms that fail a deployment. */
   alarms: { readonly names: readonly string[]; readonly rollback: boolean } | undefined;
+  /** Undefined: it is updated in place. */
+  shifting: Shifting | undefined;
   /** Milliseconds in which an unhealthy target is forgiven. */
   grace: number;
   rebalancing: boolean;
@@ -275,6 +309,13 @@ export const instanceOfTask = (world: World, task: Task): ContainerInstance | un
   task.containerInstance === undefined
     ? undefined
     : world.ecs.clusters.get(task.cluster)?.instances.get(nameIn(task.containerInstance));
+
+/** Where its tasks of this deployment are registered. */
+export const targetGroupOf = (
+  { history }: Pick<EcsService, 'history'>,
+  deployment: string,
+  { targetGroup, alternate }: ServiceTarget,
+): string => (alternate && history.find((d) => d.id === deployment)?.alternate ? alternate.targetGroup : targetGroup);
 
 export const tasksOn = (cluster: Cluster, { arn }: ContainerInstance): Task[] =>
   [...cluster.tasks.values()].filter((t) => t.containerInstance === arn && t.status !== 'STOPPED');

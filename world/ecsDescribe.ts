@@ -1,11 +1,14 @@
 /** ECS in the API's words, and on the bus: its events carry the same shapes with times as text. */
+import { createHash } from 'node:crypto';
 import type {
   ContainerInstance as ApiContainerInstance,
   ServiceRevision as ApiRevision,
   Service as ApiService,
-  ServiceDeploymentBrief as ApiServiceDeployment,
+  ServiceDeployment as ApiServiceDeployment,
+  ServiceDeploymentBrief as ApiServiceDeploymentBrief,
   Task as ApiTask,
   TaskDefinition as ApiTaskDefinition,
+  DeploymentConfiguration,
 } from '@aws-sdk/client-ecs';
 import { toTags } from './describe.ts';
 import {
@@ -25,6 +28,7 @@ import {
   type TaskDefinition,
   tasksOn,
 } from './ecs.ts';
+import { heldIn, shareOf } from './ecsShifts.ts';
 import { subnetIn } from './places.ts';
 import type { World } from './world.ts';
 
@@ -179,7 +183,7 @@ const apiDeployment = (service: EcsService, d: Deployment, all: readonly Task[])
     id: d.id,
     status: d.status,
     taskDefinition: d.definition,
-    desiredCount: d.status === 'PRIMARY' ? service.desired : 0,
+    desiredCount: d.status === 'PRIMARY' || d.id === heldIn(service) ? service.desired : 0,
     runningCount: tasks.filter(countsAsRunning).length,
     pendingCount: tasks.filter(isPending).length,
     failedTasks: d.failedTasks,
@@ -188,6 +192,25 @@ const apiDeployment = (service: EcsService, d: Deployment, all: readonly Task[])
     launchType: service.launchType,
     rolloutState: d.rollout,
     rolloutStateReason: d.rolloutReason,
+  };
+};
+
+const configurationOf = ({ alarms, shifting, ...service }: EcsService): DeploymentConfiguration => {
+  const [first] = shifting?.steps ?? [];
+  const inMinutes = (ms = 0) => ms / 60_000;
+  return {
+    minimumHealthyPercent: service.minimumHealthyPercent,
+    maximumPercent: service.maximumPercent,
+    deploymentCircuitBreaker: { ...service.circuitBreaker },
+    ...(alarms && { alarms: { alarmNames: [...alarms.names], enable: true, rollback: alarms.rollback } }),
+    strategy: shifting?.strategy ?? 'ROLLING',
+    bakeTimeInMinutes: inMinutes(shifting?.bakeMs),
+    ...(shifting?.strategy === 'CANARY' && {
+      canaryConfiguration: { canaryPercent: first?.percent, canaryBakeTimeInMinutes: inMinutes(first?.ms) },
+    }),
+    ...(shifting?.strategy === 'LINEAR' && {
+      linearConfiguration: { stepPercent: first?.percent, stepBakeTimeInMinutes: inMinutes(first?.ms) },
+    }),
   };
 };
 
@@ -208,18 +231,18 @@ export const apiService = (world: World, service: EcsService): ApiService => {
     taskDefinition: service.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '',
     availabilityZoneRebalancing: service.rebalancing ? 'ENABLED' : 'DISABLED',
     healthCheckGracePeriodSeconds: service.grace / 1000,
-    deploymentConfiguration: {
-      minimumHealthyPercent: service.minimumHealthyPercent,
-      maximumPercent: service.maximumPercent,
-      deploymentCircuitBreaker: { ...service.circuitBreaker },
-      ...(service.alarms && {
-        alarms: { alarmNames: [...service.alarms.names], enable: true, rollback: service.alarms.rollback },
-      }),
-    },
+    deploymentConfiguration: configurationOf(service),
     loadBalancers: service.targets.map((t) => ({
       targetGroupArn: t.targetGroup,
       containerName: t.container,
       containerPort: t.port,
+      ...(t.alternate && {
+        advancedConfiguration: {
+          alternateTargetGroupArn: t.alternate.targetGroup,
+          productionListenerRule: t.alternate.rule,
+          roleArn: t.alternate.role,
+        },
+      }),
     })),
     placementStrategy: service.placement.map((p) => ({ ...p })),
     placementConstraints: [
@@ -233,30 +256,73 @@ export const apiService = (world: World, service: EcsService): ApiService => {
     }),
     deployments: service.deployments.map((d) => apiDeployment(service, d, tasks)),
     events: service.events.map((e) => ({ id: e.id, createdAt: new Date(e.at), message: e.message })),
+    ...(service.history[0] && { currentServiceDeployment: deploymentArn(world, service, service.history[0]) }),
     createdAt: new Date(service.createdAt),
     tags: lowerTags(service.tags),
   };
 };
 
-const recordArn = (world: World, kind: string, service: EcsService, { id }: DeploymentRecord) =>
-  ecsArn(world, `${kind}/${service.cluster}/${service.name}/${nameIn(id)}`);
+const revisionArn = (world: World, service: EcsService, deployment: string) =>
+  ecsArn(world, `service-revision/${service.cluster}/${service.name}/${nameIn(deployment)}`);
+/** A service deployment has an id of its own: 22 characters. */
+export const deploymentArn = (world: World, service: EcsService, { id }: DeploymentRecord) => {
+  const own = createHash('sha256').update(id).digest('base64url').slice(0, 22);
+  return ecsArn(world, `service-deployment/${service.cluster}/${service.name}/${own}`);
+};
 
+/** In full: `DescribeServiceDeployments`. */
 export const apiServiceDeployment = (
   world: World,
   service: EcsService,
   record: DeploymentRecord,
-): ApiServiceDeployment => ({
-  serviceDeploymentArn: recordArn(world, 'service-deployment', service, record),
+): ApiServiceDeployment => {
+  const tasks = tasksOf(clusterNamed(world, service.cluster), service);
+  const revision = (id: string, requestedTaskCount: number) => {
+    const own = tasks.filter((t) => t.startedBy === id);
+    const weight = shareOf(world, service, id);
+    return {
+      arn: revisionArn(world, service, id),
+      requestedTaskCount,
+      runningTaskCount: own.filter(countsAsRunning).length,
+      pendingTaskCount: own.filter(isPending).length,
+      ...(weight !== undefined && { requestedProductionTrafficWeight: weight }),
+    };
+  };
+  const { rollback } = record;
+  return {
+    ...apiServiceDeploymentBrief(world, service, record),
+    updatedAt: new Date(record.updatedAt),
+    ...(record.status === 'STOPPED' && { stoppedAt: new Date(record.finishedAt ?? record.updatedAt) }),
+    sourceServiceRevisions: record.sources.map((id) => revision(id, heldIn(service) === id ? service.desired : 0)),
+    targetServiceRevision: revision(record.id, service.desired),
+    ...(record.stage && { lifecycleStage: record.stage }),
+    deploymentConfiguration: configurationOf(service),
+    ...(rollback && {
+      rollback: {
+        reason: rollback.reason,
+        startedAt: new Date(rollback.at),
+        serviceRevisionArn: revisionArn(world, service, rollback.to),
+      },
+    }),
+  };
+};
+export const apiServiceDeploymentBrief = (
+  world: World,
+  service: EcsService,
+  record: DeploymentRecord,
+): ApiServiceDeploymentBrief => ({
+  serviceDeploymentArn: deploymentArn(world, service, record),
   serviceArn: service.arn,
   clusterArn: clusterNamed(world, service.cluster).arn,
   createdAt: new Date(record.startedAt),
   startedAt: new Date(record.startedAt),
   ...(record.finishedAt !== undefined && { finishedAt: new Date(record.finishedAt) }),
-  targetServiceRevisionArn: recordArn(world, 'service-revision', service, record),
+  targetServiceRevisionArn: revisionArn(world, service, record.id),
   status: record.status,
+  ...(record.reason && { statusReason: record.reason }),
 });
 export const apiRevision = (world: World, service: EcsService, record: DeploymentRecord): ApiRevision => ({
-  serviceRevisionArn: recordArn(world, 'service-revision', service, record),
+  serviceRevisionArn: revisionArn(world, service, record.id),
   serviceArn: service.arn,
   clusterArn: clusterNamed(world, service.cluster).arn,
   taskDefinition: record.definition,

@@ -1,6 +1,6 @@
 /**
- * The service scheduler: what each service is to have, against what it has. Rolling deployments within minimum and maximum percent, drained
- * instances, unhealthy tasks, the circuit breaker and the restart throttle. It looks a few seconds after anything changes.
+ * The service scheduler: what each service is to have, against what it has. Rolling deployments within minimum and maximum percent (those that shift
+ * traffic: ecsShifts.ts), drained instances, unhealthy tasks, the circuit breaker and the restart throttle. It looks a few seconds after anything changes.
  */
 import {
   type Cluster,
@@ -12,9 +12,11 @@ import {
   instanceOfTask,
   remaining,
   type Task,
+  targetGroupOf,
 } from './ecs.ts';
 import { isRunning, note, sayDeployment, sayService, tasksOf } from './ecsDescribe.ts';
 import { isPlace, type NoPlace, place, wordsOf } from './ecsPlacement.ts';
+import { advance, firstStage, heldIn, routeTo } from './ecsShifts.ts';
 import { startTask, stopTask } from './ecsTasks.ts';
 import type { World } from './world.ts';
 
@@ -57,10 +59,12 @@ export const primaryOf = ({ deployments }: EcsService): Deployment => {
 
 /** The balancer says that it serves; without one, running is enough. */
 const targetsHealth = (world: World, service: EcsService, task: Task): 'healthy' | 'unhealthy' | 'unknown' => {
-  const states = service.targets.map(({ targetGroup, container, port }) => {
+  const states = service.targets.map((target) => {
+    const { container, port } = target;
     const bound = task.containers.find((c) => c.name === container)?.hostPort;
     const id = task.address ?? instanceOfTask(world, task)?.ec2InstanceId;
-    return world.elb.groups.get(targetGroup)?.targets.get(`${id}:${task.address ? port : (bound ?? port)}`)?.state;
+    const group = world.elb.groups.get(targetGroupOf(service, task.startedBy, target));
+    return group?.targets.get(`${id}:${task.address ? port : (bound ?? port)}`)?.state;
   });
   if (states.includes('unhealthy')) return 'unhealthy';
   return states.every((s) => s === 'healthy' || s === 'unused') ? 'healthy' : 'unknown';
@@ -84,7 +88,7 @@ const failing = (world: World, service: EcsService, task: Task): string | undefi
   const ill = target && targetsHealth(world, service, task) === 'unhealthy';
   if (ill && since < service.grace) wakeScheduler(world, service.grace - since);
   return ill && since >= service.grace
-    ? `Task failed ELB health checks in (target-group ${target.targetGroup})`
+    ? `Task failed ELB health checks in (target-group ${targetGroupOf(service, task.startedBy, target)})`
     : undefined;
 };
 
@@ -96,6 +100,8 @@ type View = {
   readonly wanted: readonly Task[];
   /** Of the primary deployment, on instances that stay. */
   readonly keepers: readonly Task[];
+  /** Of the deployment that traffic is being taken from, likewise. */
+  readonly held: readonly Task[];
   /** Of older deployments, or on instances that drain. */
   readonly leavers: readonly Task[];
 };
@@ -103,20 +109,31 @@ type View = {
 const view = (world: World, cluster: Cluster, service: EcsService): View => {
   const primary = primaryOf(service);
   const wanted = tasksOf(cluster, service).filter((t) => t.desired === 'RUNNING');
-  const stays = (t: Task) => t.startedBy === primary.id && instanceOfTask(world, t)?.status !== 'DRAINING';
+  const heldId = heldIn(service);
+  const isOf = (id: string | undefined) => (t: Task) =>
+    t.startedBy === id && instanceOfTask(world, t)?.status !== 'DRAINING';
+  const [keepers, held] = [wanted.filter(isOf(primary.id)), wanted.filter(isOf(heldId))];
   return {
     world,
     cluster,
     service,
     wanted,
-    keepers: wanted.filter(stays),
-    leavers: wanted.filter((t) => !stays(t)),
+    keepers,
+    held,
+    leavers: wanted.filter((t) => !keepers.includes(t) && !held.includes(t)),
   };
 };
 
 const reconcile = (world: World, cluster: Cluster, service: EcsService) => {
   if (service.strategy === 'DAEMON')
     service.desired = [...cluster.instances.values()].filter((i) => i.status === 'ACTIVE').length;
+  if (service.history[0]?.status === 'ROLLBACK_REQUESTED')
+    goBack(
+      world,
+      service,
+      'Service deployment rolled back because of user request.',
+      `ECS deployment rolling back to deploymentId ${service.completed?.id}.`,
+    );
   countFailures(world, cluster, service);
   heedAlarms(world, service);
   for (const task of tasksOf(cluster, service)) {
@@ -221,12 +238,21 @@ const scaleIn = (seen: View) => {
   stopAll(world, service, chosen);
 };
 
-const startMissing = ({ world, cluster, service, wanted, keepers }: View) => {
+const startMissing = (seen: View) => {
+  const { service, wanted, keepers, held } = seen;
   const primary = primaryOf(service);
-  const room = Math.floor((service.desired * service.maximumPercent) / 100) - wanted.length;
-  const missing = Math.min(service.desired - keepers.length, room);
-  const definition = definitionOf(world, primary.definition);
-  if (missing <= 0 || !definition || primary.rollout === 'FAILED') return;
+  // Where traffic is shifted, both have all that they want.
+  const room = service.shifting
+    ? service.desired
+    : Math.floor((service.desired * service.maximumPercent) / 100) - wanted.length;
+  if (primary.rollout !== 'FAILED') start(seen, primary, Math.min(service.desired - keepers.length, room));
+  const from = service.deployments.find((d) => d.id === heldIn(service));
+  if (from) start(seen, from, service.desired - held.length);
+};
+
+const start = ({ world, cluster, service, wanted }: View, { id, definition: arn }: Deployment, missing: number) => {
+  const definition = definitionOf(world, arn);
+  if (missing <= 0 || !definition) return;
   const { until } = service.throttle;
   if (world.clock.now() < until) return wakeScheduler(world, until - world.clock.now());
   const started: Task[] = [];
@@ -243,7 +269,7 @@ const startMissing = ({ world, cluster, service, wanted, keepers }: View) => {
     }
     const { zone, instance } = found;
     const { launchType } = service;
-    started.push(startTask(world, { cluster, definition, launchType, zone, instance, service, startedBy: primary.id }));
+    started.push(startTask(world, { cluster, definition, launchType, zone, instance, service, startedBy: id }));
   }
   if (started.length === 0) return;
   service.steady = false;
@@ -284,7 +310,10 @@ const thresholdOf = ({ desired }: EcsService): number => Math.min(200, Math.max(
  */
 const countFailures = (world: World, cluster: Cluster, service: EcsService) => {
   const primary = primaryOf(service);
-  const ended = tasksOf(cluster, service).filter((t) => t.startedBy === primary.id && t.desired === 'STOPPED');
+  // One that was gone back to begins anew.
+  const ended = tasksOf(cluster, service).filter(
+    (t) => t.startedBy === primary.id && t.desired === 'STOPPED' && t.createdAt >= service.throttle.since,
+  );
   const neverRan = ended.filter((t) => t.startedAt === undefined && t.stopCode === 'TaskFailedToStart');
   const ill = ended.filter((t) => /health checks/.test(t.stoppedReason ?? ''));
   primary.failedTasks = Math.max(primary.failedTasks, neverRan.length + ill.length);
@@ -331,29 +360,98 @@ const fail = (world: World, service: EcsService, primary: Deployment, why: strin
   primary.rollout = 'FAILED';
   primary.rolloutReason = why;
   primary.updatedAt = world.clock.now();
-  finish(world, service, isBack && service.completed ? 'ROLLBACK_SUCCESSFUL' : 'STOPPED');
-  sayDeployment(world, service, primary);
   const back = service.completed;
-  if (!isBack || back === undefined || back.id === primary.id) return;
-  note(world, service, `rolling back to (deployment ${back.id}).`);
-  const reason = `ECS deployment circuit breaker: rolling back to deploymentId ${back.id}.`;
-  const known = service.deployments.find((d) => d.id === back.id);
-  if (!known) return void deploy(world, service, back.definition, reason);
-  primary.status = 'ACTIVE';
-  Object.assign(known, { status: 'PRIMARY', rollout: 'IN_PROGRESS', rolloutReason: reason, failedTasks: 0 });
-  service.throttle = { failures: 0, until: 0, since: world.clock.now() };
-  sayDeployment(world, service, known);
+  const canGoBack = isBack && back !== undefined && back.id !== primary.id;
+  if (!canGoBack) finish(world, service, isUnderWay(service) === 'back' ? 'ROLLBACK_FAILED' : 'STOPPED', why);
+  sayDeployment(world, service, primary);
+  if (canGoBack)
+    goBack(world, service, why, `ECS deployment circuit breaker: rolling back to deploymentId ${back.id}.`);
 };
 
-const recordOf = (world: World, { id, definition, createdAt: startedAt }: Deployment): DeploymentRecord => {
+/**
+ * Back to the last deployment that was rolled out whole: its traffic at once, its tasks as far as they are gone. "Amazon ECS doesn't create a new service revision
+ * for a rollback operation" (service revisions): it is the same deployment again.
+ */
+const goBack = (world: World, service: EcsService, why: string, reason: string) => {
+  const primary = primaryOf(service);
+  const [last] = service.history;
+  const back = service.completed;
+  if (!last || back === undefined || back.id === primary.id)
+    return finish(world, service, 'ROLLBACK_FAILED', 'there is no deployment to go back to');
+  const now = world.clock.now();
+  Object.assign(last, {
+    status: 'ROLLBACK_IN_PROGRESS',
+    reason: why,
+    updatedAt: now,
+    rollback: { reason: why, at: now, to: back.id },
+  });
+  note(world, service, `rolling back to (deployment ${back.id}).`);
+  primary.status = 'ACTIVE';
+  primary.rollout = 'FAILED';
+  const known = service.deployments.find((d) => d.id === back.id);
+  const again: Deployment = {
+    ...(known ?? { id: back.id, definition: back.definition, createdAt: now }),
+    updatedAt: now,
+    status: 'PRIMARY',
+    rollout: 'IN_PROGRESS',
+    rolloutReason: reason,
+    failedTasks: 0,
+    alarming: inAlarm(world, service),
+  };
+  service.deployments = [again, ...service.deployments.filter((d) => d !== known)];
+  service.throttle = { failures: 0, until: 0, since: now };
+  service.steady = false;
+  routeTo(world, service, again.id, 100);
+  sayDeployment(world, service, again);
+  wakeScheduler(world);
+};
+
+/** Whoever stops it: the rollback is requested, and begins when the scheduler looks. */
+export const requestRollback = (world: World, service: EcsService) => {
+  const [last] = service.history;
+  if (last?.status !== 'IN_PROGRESS') return;
+  Object.assign(last, { status: 'ROLLBACK_REQUESTED', updatedAt: world.clock.now() });
+  wakeScheduler(world);
+};
+
+/** Whether it is being deployed, or gone back from. */
+const isUnderWay = ({ history: [last] }: EcsService): 'on' | 'back' | undefined => {
+  if (last?.status === 'IN_PROGRESS') return 'on';
+  return last?.status.startsWith('ROLLBACK') && last.finishedAt === undefined ? 'back' : undefined;
+};
+
+const recordOf = (
+  world: World,
+  service: EcsService,
+  { id, definition, createdAt: startedAt }: Deployment,
+): DeploymentRecord => {
   const containers = definitionOf(world, definition)?.containers ?? [];
   const images = containers.map(({ name, image }) => ({ name, image, digest: imageOf(world, image).digest }));
-  return { id, definition, images, startedAt, finishedAt: undefined, status: 'IN_PROGRESS' };
+  const serving = service.history.find((d) => d.id === service.completed?.id);
+  const sources = service.deployments.flatMap((d) => (d.id === id ? [] : [d.id]));
+  return {
+    id,
+    definition,
+    images,
+    sources,
+    alternate: service.shifting !== undefined && serving !== undefined && !serving.alternate,
+    startedAt,
+    updatedAt: startedAt,
+    finishedAt: undefined,
+    status: 'IN_PROGRESS',
+    reason: undefined,
+    stage: service.shifting && firstStage(sources),
+    stageAt: startedAt,
+    step: 0,
+    rollback: undefined,
+  };
 };
 /** What is under way is over. */
-const finish = (world: World, service: EcsService, status: DeploymentRecord['status']) => {
+const finish = (world: World, service: EcsService, status: DeploymentRecord['status'], reason?: string) => {
   const [last] = service.history;
-  if (last?.status === 'IN_PROGRESS') Object.assign(last, { status, finishedAt: world.clock.now() });
+  if (!last || !isUnderWay(service)) return;
+  const now = world.clock.now();
+  Object.assign(last, { status, finishedAt: now, updatedAt: now, ...(reason && { reason }) });
 };
 
 /** A new primary deployment; the one before goes on as ACTIVE until its tasks are gone. */
@@ -372,8 +470,10 @@ export const deploy = (world: World, service: EcsService, definition: string, re
     alarming: inAlarm(world, service),
   };
   service.deployments = [deployment, ...service.deployments.map((d) => ({ ...d, status: 'ACTIVE' as const }))];
-  finish(world, service, 'STOPPED');
-  service.history = [recordOf(world, deployment), ...service.history];
+  finish(world, service, 'STOPPED', 'Service deployment stopped: another one was started.');
+  service.history = [recordOf(world, service, deployment), ...service.history];
+  // What serves takes all traffic back from what was under way.
+  if (service.completed) routeTo(world, service, service.completed.id, 100);
   service.throttle = { failures: 0, until: 0, since: now };
   service.steady = false;
   sayDeployment(world, service, deployment);
@@ -385,19 +485,23 @@ export const deploy = (world: World, service: EcsService, definition: string, re
 const roll = ({ world, cluster, service, keepers, leavers }: View) => {
   const primary = primaryOf(service);
   service.deployments = service.deployments.filter(
-    (d) => d === primary || tasksOf(cluster, service).some((t) => t.startedBy === d.id && t.status !== 'STOPPED'),
+    (d) =>
+      d === primary ||
+      d.id === heldIn(service) ||
+      tasksOf(cluster, service).some((t) => t.startedBy === d.id && t.status !== 'STOPPED'),
   );
-  const whole =
-    leavers.length === 0 &&
-    keepers.length === service.desired &&
-    keepers.every((t) => isHealthy(world, service, t)) &&
-    service.deployments.length === 1;
+  const serves = keepers.length === service.desired && keepers.every((t) => isHealthy(world, service, t));
+  const more = advance(world, service, serves);
+  if (more !== undefined) wakeScheduler(world, more || undefined);
+  const [last] = service.history;
+  const isShifting = last?.status === 'IN_PROGRESS' && last.stage !== undefined && last.stage !== 'CLEAN_UP';
+  const whole = serves && !isShifting && leavers.length === 0 && service.deployments.length === 1;
   if (!whole || service.steady) return;
   if (primary.rollout === 'IN_PROGRESS') {
     primary.rollout = 'COMPLETED';
     primary.rolloutReason = `ECS deployment ${primary.id} completed.`;
     primary.updatedAt = world.clock.now();
-    finish(world, service, 'SUCCESSFUL');
+    finish(world, service, isUnderWay(service) === 'back' ? 'ROLLBACK_SUCCESSFUL' : 'SUCCESSFUL');
     service.completed = { id: primary.id, definition: primary.definition };
     note(world, service, `(deployment ${primary.id}) deployment completed.`);
     sayDeployment(world, service, primary);

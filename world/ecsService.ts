@@ -68,6 +68,12 @@ export const ecsService = defineService<typeof api>({
     DescribeServices: (input, world) => each(world, 'service', input.cluster, input.services),
     UpdateService: (input, world) => each(world, 'service', input.cluster, [input.service ?? '']),
     ListServiceDeployments: (input, world) => each(world, 'service', input.cluster, [input.service ?? '']),
+    DescribeServiceDeployments: (input) => (input.serviceDeploymentArns ?? []).map((arn) => ({ arn })),
+    // The service as well as its deployment, and only the service can have tags.
+    StopServiceDeployment: (input, world) => {
+      const [, cluster, service = ''] = (input.serviceDeploymentArn ?? '').split('/');
+      return [...each(world, 'service', cluster, [service]), { arn: input.serviceDeploymentArn ?? '' }];
+    },
     DescribeServiceRevisions: (input) => (input.serviceRevisionArns ?? []).map((arn) => ({ arn })),
     CreateService: (input, world) => each(world, 'service', input.cluster, [input.serviceName ?? '']),
     DeleteService: (input, world) => each(world, 'service', input.cluster, [input.service ?? '']),

@@ -14,6 +14,7 @@ import {
   type Task,
   type TaskDefinition,
   type TaskStatus,
+  targetGroupOf,
 } from './ecs.ts';
 import { sayTask } from './ecsDescribe.ts';
 import { deregisterTarget, instanceAnswers, probeTargets, registerTarget } from './elb.ts';
@@ -193,8 +194,9 @@ const eachTarget = (
   what: (group: Parameters<typeof registerTarget>[1], container: string, port: number) => void,
 ) => {
   const service = clusterNamed(world, task.cluster).services.get(task.service ?? '');
-  for (const { targetGroup, container, port } of service?.targets ?? []) {
-    const group = world.elb.groups.get(targetGroup);
+  for (const target of service?.targets ?? []) {
+    const { container, port } = target;
+    const group = service && world.elb.groups.get(targetGroupOf(service, task.startedBy, target));
     const bound = task.containers.find((c) => c.name === container)?.hostPort;
     if (group) what(group, container, task.address ? port : (bound ?? port));
   }

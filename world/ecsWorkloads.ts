@@ -2,7 +2,9 @@
 import type {
   ContainerDefinition as ApiContainerDefinition,
   CreateServiceCommandInput,
+  DeploymentConfiguration,
   ListTasksCommandInput,
+  LoadBalancer,
   ServiceRevision,
   UpdateServiceCommandInput,
 } from '@aws-sdk/client-ecs';
@@ -18,7 +20,15 @@ import {
   type Task,
   type TaskDefinition,
 } from './ecs.ts';
-import { apiDefinition, apiRevision, apiService, apiServiceDeployment, apiTask } from './ecsDescribe.ts';
+import {
+  apiDefinition,
+  apiRevision,
+  apiService,
+  apiServiceDeployment,
+  apiServiceDeploymentBrief,
+  apiTask,
+  deploymentArn,
+} from './ecsDescribe.ts';
 import {
   atMost,
   type EcsOperations,
@@ -30,7 +40,7 @@ import {
   pageOf,
 } from './ecsLookup.ts';
 import { isPlace, place } from './ecsPlacement.ts';
-import { deploy } from './ecsScheduler.ts';
+import { deploy, requestRollback } from './ecsScheduler.ts';
 import { startTask, stopTask } from './ecsTasks.ts';
 import { AwsError } from './service.ts';
 import type { World } from './world.ts';
@@ -93,6 +103,7 @@ export type NewService = Partial<
     | 'maximumPercent'
     | 'circuitBreaker'
     | 'alarms'
+    | 'shifting'
     | 'grace'
     | 'rebalancing'
     | 'constraints'
@@ -124,6 +135,7 @@ export const makeService = (
     maximumPercent: 200,
     circuitBreaker: { enable: false, rollback: false },
     alarms: undefined,
+    shifting: undefined,
     grace: 0,
     rebalancing: false,
     moving: undefined,
@@ -150,20 +162,61 @@ export const makeService = (
   return service;
 };
 
-const settingsOf = (input: CreateServiceCommandInput | UpdateServiceCommandInput): NewService => {
+const minutesOf = (given: number | undefined, otherwise: number): number => (given ?? otherwise) * 60_000;
+const shiftingOf = (given: DeploymentConfiguration): Pick<NewService, 'shifting'> => {
+  const { strategy, bakeTimeInMinutes, canaryConfiguration: canary, linearConfiguration: linear } = given;
+  if (strategy === undefined) return {};
+  if (strategy === 'ROLLING') return { shifting: undefined };
+  const all = { percent: 100, ms: 0 };
+  const bakeMs = minutesOf(bakeTimeInMinutes, 0);
+  // Defaults: CanaryConfiguration and LinearConfiguration.
+  const { canaryPercent = 5, canaryBakeTimeInMinutes: wait } = canary ?? {};
+  if (strategy === 'CANARY')
+    return { shifting: { strategy, steps: [{ percent: canaryPercent, ms: minutesOf(wait, 10) }, all], bakeMs } };
+  if (strategy === 'BLUE_GREEN') return { shifting: { strategy, steps: [all], bakeMs } };
+  const { stepPercent = 10, stepBakeTimeInMinutes: each } = linear ?? {};
+  const before = Math.ceil(100 / stepPercent) - 1;
+  const steps = Array.from({ length: before }, (_, n) => ({
+    percent: stepPercent * (n + 1),
+    ms: minutesOf(each, 6),
+  }));
+  return { shifting: { strategy, steps: [...steps, all], bakeMs } };
+};
+
+const targetOf = (world: World, given: LoadBalancer): EcsService['targets'][number] => {
+  const { advancedConfiguration: more } = given;
+  if (more && !world.elb.rules.has(more.productionListenerRule ?? ''))
+    throw new AwsError('InvalidParameterException', `Listener rule ${more.productionListenerRule} does not exist.`);
+  return {
+    targetGroup: given.targetGroupArn ?? '',
+    container: given.containerName ?? '',
+    port: given.containerPort ?? 0,
+    ...(more && {
+      alternate: {
+        targetGroup: more.alternateTargetGroupArn ?? '',
+        rule: more.productionListenerRule ?? '',
+        role: more.roleArn ?? '',
+      },
+    }),
+  };
+};
+
+const alarmsOf = ({ alarms }: DeploymentConfiguration): Pick<NewService, 'alarms'> =>
+  alarms
+    ? { alarms: alarms.enable ? { names: alarms.alarmNames ?? [], rollback: alarms.rollback ?? false } : undefined }
+    : {};
+
+const settingsOf = (world: World, input: CreateServiceCommandInput | UpdateServiceCommandInput): NewService => {
   const {
     minimumHealthyPercent,
     maximumPercent,
     deploymentCircuitBreaker: breaker,
-    alarms,
   } = input.deploymentConfiguration ?? {};
   return {
     ...(minimumHealthyPercent !== undefined && { minimumHealthyPercent }),
     ...(maximumPercent !== undefined && { maximumPercent }),
     ...(breaker && { circuitBreaker: { enable: breaker.enable ?? false, rollback: breaker.rollback ?? false } }),
-    ...(alarms && {
-      alarms: alarms.enable ? { names: alarms.alarmNames ?? [], rollback: alarms.rollback ?? false } : undefined,
-    }),
+    ...alarmsOf(input.deploymentConfiguration ?? {}),
     ...(input.healthCheckGracePeriodSeconds !== undefined && { grace: input.healthCheckGracePeriodSeconds * 1000 }),
     ...(input.availabilityZoneRebalancing && { rebalancing: input.availabilityZoneRebalancing === 'ENABLED' }),
     ...(input.placementStrategy && {
@@ -172,13 +225,8 @@ const settingsOf = (input: CreateServiceCommandInput | UpdateServiceCommandInput
     ...(input.placementConstraints && {
       distinct: input.placementConstraints.some((c) => c.type === 'distinctInstance'),
     }),
-    ...(input.loadBalancers && {
-      targets: input.loadBalancers.map((l) => ({
-        targetGroup: l.targetGroupArn ?? '',
-        container: l.containerName ?? '',
-        port: l.containerPort ?? 0,
-      })),
-    }),
+    ...shiftingOf(input.deploymentConfiguration ?? {}),
+    ...(input.loadBalancers && { targets: input.loadBalancers.map((l) => targetOf(world, l)) }),
   };
 };
 
@@ -196,6 +244,13 @@ const taskFilter =
 /** Described only when they are asked for. */
 const withTags = <T extends { tags?: unknown }>({ tags, ...shape }: T, tagged: boolean) =>
   tagged ? { ...shape, tags: tags as { key: string; value: string }[] } : shape;
+
+/** 'arn:…:service-deployment/shop/web/…' */
+const deploymentNamed = (world: World, arn: string) => {
+  const [, cluster = '', name = ''] = arn.split('/');
+  const service = world.ecs.clusters.get(cluster)?.services.get(name);
+  return { service, record: service?.history.find((d) => deploymentArn(world, service, d) === arn) };
+};
 
 const protection = (taskArn: string, until: number | undefined) => ({
   taskArn,
@@ -254,7 +309,7 @@ export const workloadOperations: EcsOperations = {
       launchType: input.launchType === 'FARGATE' ? 'FARGATE' : 'EC2',
       strategy: input.schedulingStrategy ?? 'REPLICA',
       tags: lower(input.tags),
-      ...settingsOf(input),
+      ...settingsOf(world, input),
     });
     return { service: apiService(world, service) };
   },
@@ -262,7 +317,11 @@ export const workloadOperations: EcsOperations = {
     const service = findService(findCluster(world, input.cluster), input.service);
     const definition = input.taskDefinition && findDefinition(world, input.taskDefinition).arn;
     world.lag.change(service);
-    Object.assign(service, settingsOf(input), input.desiredCount !== undefined && { desired: input.desiredCount });
+    Object.assign(
+      service,
+      settingsOf(world, input),
+      input.desiredCount !== undefined && { desired: input.desiredCount },
+    );
     service.steady = false;
     const current = service.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '';
     if (definition && service.controller !== 'ECS')
@@ -312,7 +371,30 @@ export const workloadOperations: EcsOperations = {
       input,
     );
     const records = listed.filter((d) => items.includes(d.id));
-    return { serviceDeployments: records.map((d) => apiServiceDeployment(world, service, d)), ...next };
+    return { serviceDeployments: records.map((d) => apiServiceDeploymentBrief(world, service, d)), ...next };
+  },
+  DescribeServiceDeployments: (input, { world }) => {
+    atMost(input.serviceDeploymentArns, 20, 'serviceDeploymentArns');
+    const found = (input.serviceDeploymentArns ?? []).map((arn) => ({ arn, ...deploymentNamed(world, arn) }));
+    return {
+      serviceDeployments: found.flatMap(({ service, record }) =>
+        service && record ? [apiServiceDeployment(world, service, record)] : [],
+      ),
+      failures: found.flatMap(({ arn, record }) => (record ? [] : [{ arn, reason: 'MISSING' }])),
+    };
+  },
+  /** "ROLLBACK_REQUESTED - The service deployment continues the rollback operation": what is on its way back already goes on. */
+  StopServiceDeployment: (input, call) => {
+    const { world } = call;
+    const { service, record } = deploymentNamed(world, input.serviceDeploymentArn ?? '');
+    if (input.stopType !== undefined && input.stopType !== 'ROLLBACK')
+      throw new AwsError('InvalidParameterException', 'The valid values of stopType are ROLLBACK.');
+    if (!service || !record) throw new AwsError('ServiceDeploymentNotFoundException', 'Service deployment not found.');
+    if (record.finishedAt !== undefined)
+      throw new AwsError('ConflictException', `The service deployment is ${record.status}, and cannot be stopped.`);
+    requestRollback(world, service);
+    emitApiCall(call, { service: 'ecs', eventName: 'StopServiceDeployment', requestParameters: { ...input } });
+    return { serviceDeploymentArn: input.serviceDeploymentArn };
   },
   DescribeServiceRevisions: (input, { world }) => {
     atMost(input.serviceRevisionArns, 20, 'serviceRevisionArns');

@@ -30,8 +30,11 @@ export type TargetGroup = {
   readonly targets: Map<string, LoadTarget>;
   tags: Record<string, string>;
 };
+/** Of a listener: how much of its traffic goes to which of its target groups, in percent. */
+export type ListenerRule = { readonly arn: string; readonly weights: Map<string, number> };
 export type ElbState = {
   readonly groups: Map<string, TargetGroup>;
+  readonly rules: Map<string, ListenerRule>;
   /** Ids of targets whose application does not answer, whatever its host does. */
   readonly sick: Set<string>;
   /** Of targets that are containers, by id and port: whether they answer. For an instance the world looks at the instance. */
@@ -41,6 +44,7 @@ export type ElbState = {
 };
 export const createElbState = (): ElbState => ({
   groups: new Map(),
+  rules: new Map(),
   sick: new Set(),
   probes: new Map(),
   listeners: new Set(),
@@ -67,6 +71,21 @@ export const makeTargetGroup = (world: World, name: string, given: Partial<Targe
   };
   world.elb.groups.set(group.arn, group);
   return group;
+};
+
+/** A rule before two groups of one load balancer: all of its traffic goes to the first. */
+export const makeRule = (world: World, first: TargetGroup, second: TargetGroup): ListenerRule => {
+  const balancer = first.loadBalancers[0] ?? '';
+  const arn = `${balancer.replace(':loadbalancer/', ':listener-rule/')}/${first.arn.split('/').at(-1)}/${second.arn.split('/').at(-1)}`;
+  const rule: ListenerRule = {
+    arn,
+    weights: new Map([
+      [first.arn, 100],
+      [second.arn, 0],
+    ]),
+  };
+  world.elb.rules.set(arn, rule);
+  return rule;
 };
 
 /** Requests of each minute, and how many of them the targets answer with a 5xx: as the load balancer counts them, and publishes a minute later. */
