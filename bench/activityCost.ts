@@ -11,9 +11,9 @@ import { ACCOUNT, NOW, SIGNER } from '../test/activity/setting.ts';
 import { memoryLog } from '../world/memoryLog.ts';
 import { createRandom } from '../world/random.ts';
 import { trailEvents } from '../world/trailEvents.ts';
+import { round } from './figures.ts';
 
 type Figures = Record<string, number>;
-const round = (n: number, digits = 1): number => Number(n.toFixed(digits));
 
 /** US dollars, us-east-1, on demand, arm64, November 2026. Sources: the price lists of DynamoDB, S3, SQS, Lambda and KMS. */
 const USD = {

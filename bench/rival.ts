@@ -157,9 +157,6 @@ const drive = async (
   return answers;
 };
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-
 const COLD_RUNS = 7;
 const WARM = 30;
 
@@ -235,6 +232,9 @@ archive = custodian_archive()
 archive.close()
 zipfile.ZipFile(archive.path).extractall(sys.argv[1])
 `;
+
+import { median, round } from './figures.ts';
+
 /** Its Lambda reads its policy from the folder that it starts in. */
 const custodian = async ({ folder, aws }: Arena, policy: object): Promise<Contender> => {
   const cwd = mkdtempSync(join(folder, 'c7n-'));
@@ -301,7 +301,6 @@ interface Times {
   readonly warm: number;
   readonly MiB: number;
 }
-const round = (n: number): number => Number(n.toFixed(1));
 
 /** In turns, so that whatever else the machine does hits all alike; warm events only in the last run. */
 const race = async (contenders: Readonly<Record<string, Contender>>, field: Field): Promise<Record<string, Times>> => {

@@ -13,6 +13,7 @@ import { activity } from './activity.ts';
 import { activityCost } from './activityCost.ts';
 import { evenFigures } from './even.ts';
 import { eventToAct } from './eventToAct.ts';
+import { median, round } from './figures.ts';
 import { idle } from './idle.ts';
 import { incidentCost, passTimes, type Table } from './incident.ts';
 import type { Index } from './meter.ts';
@@ -23,10 +24,6 @@ import { zonePlans } from './zones.ts';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const RESULTS = join(PROJECT, 'bench/results');
-
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-const round = (n: number, digits = 1): number => Number(n.toFixed(digits));
 
 /** What a function's environment has. */
 const LAMBDA = {

@@ -6,6 +6,7 @@ import { stopsOf, targetOf } from '../shared/core/zoneTarget.ts';
 import { BENCH, judgeSpreads, squaresOf } from '../test/core/zoneBrute.ts';
 import { judgePlans } from '../test/core/zoneJudge.ts';
 import { replicasOf, stackOf, zoneId } from '../test/core/zoneStack.ts';
+import { median } from './figures.ts';
 import { descheduler, ecsGreedy, type Zoned } from './rivals.ts';
 
 /** Seeded (mulberry32), so that each run measures the same. */
@@ -59,8 +60,6 @@ const cluster = (services: number, replicas: number): Stack => {
   return { ...base, workloads, hosts, pools };
 };
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 /** Milliseconds of the processor: other processes' work is not the planner's. */
 const timeOf = (stack: Stack): number =>
   median(
