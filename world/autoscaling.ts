@@ -33,6 +33,8 @@ export type ScalingGroup = {
   notices: number | undefined;
   /** An instance refresh is under way. */
   refreshing: boolean;
+  /** Percent of CPU that a policy of target tracking keeps it at; undefined: it has none. It is only listed: nothing here scales by it. */
+  tracks: number | undefined;
   targetGroups: string[];
   tags: Record<string, string>;
   readonly members: Map<string, GroupMember>;
@@ -74,6 +76,7 @@ export const addGroup = (world: World, name: string, given: Partial<ScalingGroup
     hook: 0,
     notices: undefined,
     refreshing: false,
+    tracks: undefined,
     targetGroups: [],
     // As they are propagated to its instances.
     tags: Object.fromEntries(Object.entries(instances[0]?.tags ?? {}).filter(([key]) => !key.startsWith('aws:'))),
@@ -339,6 +342,26 @@ const operations: Operations<typeof api> = {
         })),
       })),
   }),
+  DescribePolicies: (input, { world }) => {
+    const { name, tracks } = find(world, input.AutoScalingGroupName);
+    return {
+      ScalingPolicies:
+        tracks === undefined
+          ? []
+          : [
+              {
+                AutoScalingGroupName: name,
+                PolicyName: 'cpu',
+                PolicyType: 'TargetTrackingScaling',
+                Enabled: true,
+                TargetTrackingConfiguration: {
+                  PredefinedMetricSpecification: { PredefinedMetricType: 'ASGAverageCPUUtilization' as const },
+                  TargetValue: tracks,
+                },
+              },
+            ],
+    };
+  },
   DescribeInstanceRefreshes: (input, { world }) => ({
     InstanceRefreshes: find(world, input.AutoScalingGroupName).refreshing
       ? [

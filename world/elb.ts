@@ -88,24 +88,25 @@ export const makeRule = (world: World, first: TargetGroup, second: TargetGroup):
   return rule;
 };
 
-/** Requests of each minute, and how many of them the targets answer with a 5xx: as the load balancer counts them, and publishes a minute later. */
+/**
+ * Requests of each minute, how many of them the targets answer with a 5xx, and connections that the load balancer itself turns away (`rejected`): as it
+ * counts them, for the target group and for all of it, and publishes a minute later.
+ */
 export const receive = (
   world: World,
   group: TargetGroup,
-  each: () => { readonly requests: number; readonly failed: number },
+  each: () => { readonly requests: number; readonly failed: number; readonly rejected?: number },
 ) => {
   const { clock } = world;
-  const dimensions = {
-    TargetGroup: group.arn.split(':').at(-1) ?? '',
-    LoadBalancer: (group.loadBalancers[0] ?? '').split(':loadbalancer/')[1] ?? '',
-  };
+  const whole = { LoadBalancer: (group.loadBalancers[0] ?? '').split(':loadbalancer/')[1] ?? '' };
+  const dimensions = { TargetGroup: group.arn.split(':').at(-1) ?? '', ...whole };
   const minute = () => {
     const at = clock.now();
-    const { requests, failed } = each();
+    const { requests, failed, rejected = 0 } = each();
     clock.at(at + 60_000, () => {
-      const count = (name: string, sum: number) => {
+      const count = (name: string, sum: number, ...of: readonly Record<string, string>[]) => {
         // What did not happen has no datapoint.
-        if (sum > 0)
+        for (const dimensions of sum > 0 ? of : [])
           putPoint(world, {
             namespace: 'AWS/ApplicationELB',
             name,
@@ -113,8 +114,9 @@ export const receive = (
             point: { at, min: 1, max: 1, sum, count: sum },
           });
       };
-      count('RequestCount', requests);
-      count('HTTPCode_Target_5XX_Count', failed);
+      count('RequestCount', requests, dimensions, whole);
+      count('HTTPCode_Target_5XX_Count', failed, dimensions, whole);
+      count('RejectedConnectionCount', rejected, whole);
     });
     clock.at(at + 60_000, minute);
   };
@@ -223,6 +225,9 @@ const healthOf = (target: Pick<LoadTarget, 'id' | 'port' | 'zone' | 'state' | 'r
 const operations: Operations<typeof api> = {
   DescribeTargetGroups: (input, { world }) => {
     const named = input.TargetGroupArns?.map((arn) => find(world, arn));
+    const balancer = input.LoadBalancerArn;
+    if (balancer && ![...world.elb.groups.values()].some((g) => g.loadBalancers.includes(balancer)))
+      throw new AwsError('LoadBalancerNotFound', `Load balancers '[${balancer}]' not found`, 400);
     const all = (named ?? [...world.elb.groups.values()]).filter(
       (g) =>
         (!input.Names || input.Names.includes(g.name)) &&

@@ -27,17 +27,19 @@ const pointsOf = ({ Timestamps = [], Values = [] }: MetricDataResult): { at: num
 const asDimensions = (dimensions: Readonly<Record<string, string>>) =>
   Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value }));
 
-const asAws = (m: Metric): CloudWatchMetric => ({
+type Asked = CloudWatchMetric & { readonly sum?: true | undefined };
+const asAws = (m: Metric & { readonly sum?: true }): Asked => ({
   Namespace: m.namespace,
   MetricName: m.name,
   Dimensions: asDimensions(m.dimensions),
+  sum: m.sum,
 });
 
 export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
   const client = new CloudWatchClient(clientConfig(options, 3));
 
   /** One result for each metric, in their order. */
-  const points = async (metrics: readonly CloudWatchMetric[], { from, to, period }: Range, Stat = 'Average') => {
+  const points = async (metrics: readonly Asked[], { from, to, period }: Range) => {
     const found: (readonly Point[])[] = [];
     for (let n = 0; n < metrics.length; n += MOST_METRICS) {
       const some = metrics.slice(n, n + MOST_METRICS);
@@ -46,9 +48,9 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
         StartTime: new Date(from),
         EndTime: new Date(to),
         ScanBy: 'TimestampAscending' as const,
-        MetricDataQueries: some.map((Metric, i) => ({
+        MetricDataQueries: some.map(({ sum, ...Metric }, i) => ({
           Id: `m${i}`,
-          MetricStat: { Metric, Period: period / 1000, Stat },
+          MetricStat: { Metric, Period: period / 1000, Stat: sum ? 'Sum' : 'Average' },
         })),
       };
       // A long answer comes in pages, and one metric may be spread over several.
@@ -74,8 +76,6 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
       }),
     exactly: (metrics, range) =>
       calling(`cannot read ${metrics.map((m) => m.name).join(', ')}`, () => points(metrics.map(asAws), range)),
-    sums: (metrics, range) =>
-      calling(`cannot read ${metrics.map((m) => m.name).join(', ')}`, () => points(metrics.map(asAws), range, 'Sum')),
     alarmStates: (names) =>
       calling(`cannot read the alarms ${names.join(', ')}`, async () => {
         if (names.length === 0) return {};

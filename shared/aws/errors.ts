@@ -60,6 +60,8 @@ const NOT_FOUND = new Set([
   'TargetGroupNotFound',
   'RepositoryNotFoundException',
   'TargetGroupNotFoundException',
+  'LoadBalancerNotFound',
+  'LoadBalancerNotFoundException',
 ]);
 
 /** EC2 says 500 and means that there is no room: nothing was started. Source: EC2 API error codes, "server error codes". */

@@ -5,6 +5,7 @@ import {
   DescribeInstanceRefreshesCommand,
   LaunchInstancesCommand,
   paginateDescribeAutoScalingGroups,
+  paginateDescribePolicies,
   SetDesiredCapacityCommand,
   SetInstanceHealthCommand,
   TerminateInstanceInAutoScalingGroupCommand,
@@ -116,6 +117,16 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
           new DescribeInstanceRefreshesCommand({ AutoScalingGroupName: name, MaxRecords: 1 }),
         );
         return UNDER_WAY.has(latest?.Status ?? '');
+      }),
+    policies: (name) =>
+      calling(`cannot ask for the scaling policies of ${name}`, async () => {
+        const found: string[] = [];
+        for await (const { ScalingPolicies = [] } of paginateDescribePolicies(
+          { client: reader },
+          { AutoScalingGroupName: name },
+        ))
+          found.push(...ScalingPolicies.filter((p) => p.Enabled !== false).map((p) => p.PolicyName ?? ''));
+        return found;
       }),
     markUnhealthy: (id) =>
       calling(`cannot mark ${id} unhealthy`, async () => {

@@ -3,6 +3,7 @@ import {
   DescribeTargetGroupsCommand,
   DescribeTargetHealthCommand,
   ElasticLoadBalancingV2Client,
+  paginateDescribeTargetGroups,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import type { LoadBalancers, TargetHealth } from '../core/loadBalancers.ts';
 import { type ClientOptions, clientConfig } from './clients.ts';
@@ -32,6 +33,14 @@ export const elbLoadBalancers = (options: ClientOptions): LoadBalancers => {
           new DescribeTargetGroupsCommand({ TargetGroupArns: [targetGroup] }),
         );
         return TargetGroups.flatMap((g) => g.LoadBalancerArns ?? []);
+      }),
+    groupsOf: (loadBalancer) =>
+      calling(`cannot look at ${loadBalancer}`, async () => {
+        const found: string[] = [];
+        const asked = { LoadBalancerArn: loadBalancer };
+        for await (const { TargetGroups = [] } of paginateDescribeTargetGroups({ client: reader }, asked))
+          found.push(...TargetGroups.flatMap((g) => g.TargetGroupArn ?? []));
+        return found;
       }),
     deregister: (targetGroup, instance) =>
       calling(`cannot take ${instance} out of ${targetGroup}`, async () => {

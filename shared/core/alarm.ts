@@ -35,6 +35,8 @@ const named =
 const service: Namer = (where, { ClusterName, ServiceName }) =>
   ClusterName && ServiceName ? serviceTarget(where, ClusterName, ServiceName) : undefined;
 
+const loadBalancer = named('elasticloadbalancing', 'loadbalancer/', 'LoadBalancer');
+
 const scalingGroup: Namer = (where, { InstanceId, AutoScalingGroupName }) =>
   InstanceId === undefined && AutoScalingGroupName ? groupTarget(where, AutoScalingGroupName) : undefined;
 
@@ -63,6 +65,7 @@ const METRICS: readonly (readonly [metric: string, SignalKind, Namer])[] = [
   ['FreeStorageSpace', 'database.storage-low', named('rds', 'db:', 'DBInstanceIdentifier')],
   ['RequestCountPerTarget', 'capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
   ['TargetConnectionErrorCount', 'capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
+  ['RejectedConnectionCount', 'capacity.short', loadBalancer],
   ['UnHealthyHostCount', 'load-balancer.unhealthy-hosts', named('elasticloadbalancing', '', 'TargetGroup')],
   ['CPUUtilization', 'capacity.short', (where, d) => service(where, d) ?? scalingGroup(where, d)],
 ];

@@ -75,6 +75,8 @@ export interface Groups {
   all(): Promise<readonly ScalingGroup[]>;
   /** An instance refresh replaces its instances at this moment. */
   refreshing(name: string): Promise<boolean>;
+  /** Names of its policies that are enabled: they change its desired capacity by what they measure. */
+  policies(name: string): Promise<readonly string[]>;
   /** Has the group replace it, with its hooks. Naming the state makes a repetition harmless. */
   markUnhealthy(instanceId: string): Promise<void>;
   setDesired(name: string, desired: number): Promise<void>;

@@ -198,10 +198,8 @@ export interface Range {
 export interface Metrics {
   /** Averages of the metric that has at least these dimensions, oldest first; of several the one that goes on. Empty: there is none. */
   series(metric: Metric, range: Range): Promise<readonly Point[]>;
-  /** Averages of these very metrics, in their order. */
-  exactly(metrics: readonly Metric[], range: Range): Promise<readonly (readonly Point[])[]>;
-  /** Sums of these very metrics in each period, in their order. Where nothing was counted there is no point. */
-  sums(metrics: readonly Metric[], range: Range): Promise<readonly (readonly Point[])[]>;
+  /** These very metrics in each period, in their order: averages, or sums where that is said. Where nothing was counted there is no point. */
+  exactly(metrics: readonly (Metric & { readonly sum?: true })[], range: Range): Promise<readonly (readonly Point[])[]>;
   /** 'OK', 'ALARM' or 'INSUFFICIENT_DATA', and since when, of the alarms of these names; at most 100. One that is not there is left out. */
   alarmStates(
     names: readonly string[],

@@ -228,11 +228,18 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** The services that have this target group. */
-export const servicesBehind = async (group: Target, { containers, where }: Ports): Promise<readonly Target[]> => {
+export const servicesBehind = (group: Target, ports: Ports): Promise<readonly Target[]> =>
+  servicesWith([group.arn], ports);
+
+/** Those that have any of these target groups. */
+export const servicesWith = async (
+  targetGroups: readonly string[],
+  { containers, where }: Ports,
+): Promise<readonly Target[]> => {
   const found: Target[] = [];
   for await (const { cluster, services } of clustersWithServices(containers))
-    for (const { name, targetGroups } of services)
-      if (targetGroups.some((t) => t.arn === group.arn || t.alternate === group.arn))
+    for (const { name, targetGroups: own } of services)
+      if (own.some((t) => targetGroups.includes(t.arn) || targetGroups.includes(t.alternate ?? '')))
         found.push(serviceTarget(where, cluster, name));
   return found;
 };

@@ -8,14 +8,15 @@ import {
   primaryOf,
   type TaskShape,
 } from '../core/containers.ts';
-import { NotFound, Refused } from '../core/errors.ts';
+import { NotFound, noneIfGone, Refused } from '../core/errors.ts';
 import { groupArn, type ScalingGroup } from '../core/groups.ts';
 import { type Attempt, unjudged, type Wish } from '../core/incident.ts';
+import { countOf, isApplication, nameOfBalancer } from '../core/loadBalancers.ts';
 import { option } from '../core/policy.ts';
-import type { Metric, Ports, Traits } from '../core/ports.ts';
+import type { Metric, Ports, Range, Traits } from '../core/ports.ts';
 import { defineRemediation, type Effect, type Group, type Look, type Scan } from '../core/remediation.ts';
 import type { ServiceScaling } from '../core/serviceScaling.ts';
-import { servicesBehind, shortOf } from '../core/services.ts';
+import { servicesWith, shortOf } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import { groupTarget, idOf, partitionOf, serviceTarget, type Target, targetOf, typeOf } from '../core/target.ts';
 import { hours, iso, minutes, seconds, span, type Time } from '../core/time.ts';
@@ -43,7 +44,7 @@ const options = z.strictObject({
   survey: option(
     z.boolean(),
     true,
-    'Look every five minutes how busy the services and groups are. CloudWatch bills about $0.09 a month for each',
+    'Look every five minutes how busy the services and groups are, and which load balancers turn connections away. CloudWatch bills about $0.09 a month for each',
   ),
   easyPercent: option(
     z.int().check(z.gte(10), z.lte(90)),
@@ -89,6 +90,13 @@ interface Hosts {
   readonly each: number;
   readonly traits: Traits | undefined;
 }
+/** An Application Load Balancer: what it has counted lately. */
+interface Door {
+  readonly arn: string;
+  readonly requests: number;
+  /** Connections that it turned away itself, because it had as many as it can hold. */
+  readonly rejected: number;
+}
 interface Seen {
   readonly target: Target;
   readonly tags: Readonly<Record<string, string>>;
@@ -104,6 +112,12 @@ interface Seen {
   readonly cpu: readonly number[];
   /** Scales the service by itself; of those that have a policy. */
   readonly scaling: ServiceScaling | undefined;
+  /** What may raise it by itself, service or group. */
+  readonly tracked: Pick<ServiceScaling, 'policies' | 'suspended' | 'max'> | undefined;
+  /** The cluster whose tasks run on the instances of this group. */
+  readonly cluster: string | undefined;
+  /** The load balancers before it. */
+  readonly doors: readonly Door[];
   /** Of ECS tasks whose instances nothing but this adds. */
   readonly hosts: Hosts | undefined;
 }
@@ -114,17 +128,38 @@ const isGroup = ({ arn }: Target): boolean => arn.includes(':autoscaling:');
 const observe = (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> =>
   isGroup(target) ? ofGroup(target, ports, look) : ofService(target, ports, look);
 
-const cpuLately = async (
-  { metrics }: Ports,
+/** Its CPU, and what the load balancers before its target groups have counted: in one call. */
+const loadLately = async (
+  { metrics, loadBalancers }: Ports,
   metric: Pick<Metric, 'namespace' | 'dimensions'>,
+  targetGroups: readonly string[],
   now: number,
-): Promise<readonly number[]> => {
+): Promise<Pick<Seen, 'cpu' | 'doors'>> => {
+  const before = await Promise.all(targetGroups.map((arn) => loadBalancers.balancersOf(arn).catch(noneIfGone)));
+  const balancers = [...new Set(before.flat())].filter(isApplication);
+  const counts = balancers.flatMap((b) => [countOf(b, 'RequestCount'), countOf(b, 'RejectedConnectionCount')]);
   const range = { from: now - minutes(20), to: now, period: minutes(5) };
-  const [points = []] = await metrics.exactly([{ ...metric, name: 'CPUUtilization' }], range);
-  return points.map((p) => p.value);
+  const [cpu = [], ...counted] = await metrics.exactly([{ ...metric, name: 'CPUUtilization' }, ...counts], range);
+  const lately = (n: number): number =>
+    (counted[n] ?? []).filter((p) => p.at >= now - LATELY).reduce((sum, p) => sum + p.value, 0);
+  return {
+    cpu: cpu.map((p) => p.value),
+    doors: balancers.map((arn, i) => ({ arn, requests: lately(2 * i), rejected: lately(2 * i + 1) })),
+  };
 };
+/** What a load balancer counted longer ago says nothing of now. */
+const LATELY = minutes(15);
 
-const UNSEEN = { usd: Number.NaN, one: '', cpu: [], scaling: undefined, hosts: undefined };
+const UNSEEN = {
+  usd: Number.NaN,
+  one: '',
+  cpu: [],
+  scaling: undefined,
+  tracked: undefined,
+  cluster: undefined,
+  doors: [],
+  hosts: undefined,
+};
 
 const ofGroup = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const name = idOf(target);
@@ -154,17 +189,25 @@ const ofGroup = async (target: Target, ports: Ports, look: Look<Options>): Promi
       : undefined,
   };
   if (uncovered !== undefined) return bare;
-  const [traits, cpu] = await Promise.all([
+  const [first] = found.instances;
+  const [traits, load, policies, host] = await Promise.all([
     dearest(found.types, target, ports),
-    cpuLately(ports, { namespace: 'AWS/EC2', dimensions: { AutoScalingGroupName: name } }, look.now),
+    loadLately(ports, groupMetric(name), found.targetGroups, look.now),
+    ports.groups.policies(name),
+    first ? ports.containers.ofInstance(first.id) : undefined,
   ]);
+  const suspended = found.suspended.includes('AlarmNotification');
   return {
     ...bare,
-    cpu,
+    ...load,
+    tracked: policies.length > 0 ? { policies, suspended, max: found.max } : undefined,
+    cluster: host && clusterOf(host.arn),
     usd: traits ? usdPerMonthOf(traits, target.region) : Number.NaN,
     one: traits?.type ?? 'instance',
   };
 };
+
+const groupMetric = (name: string) => ({ namespace: 'AWS/EC2', dimensions: { AutoScalingGroupName: name } });
 
 /** Which of a group's types the next one has nobody knows: the dearest is counted. */
 const dearest = async (
@@ -202,17 +245,20 @@ const ofService = async (target: Target, ports: Ports, look: Look<Options>): Pro
   if (uncovered !== undefined) return bare;
   const definition = primaryOf(service)?.definition;
   const dimensions = { ClusterName: cluster, ServiceName: service.name };
-  const [shape, cpu, scaling] = await Promise.all([
+  const targetGroups = service.targetGroups.flatMap((t) => [t.arn, ...(t.alternate ? [t.alternate] : [])]);
+  const [shape, load, scaling] = await Promise.all([
     definition ? ports.containers.definition(definition) : undefined,
-    cpuLately(ports, { namespace: 'AWS/ECS', dimensions }, look.now),
+    loadLately(ports, { namespace: 'AWS/ECS', dimensions }, targetGroups, look.now),
     ports.serviceScaling.describe(service),
   ]);
+  const tracked = scaling && scaling.policies.length > 0 ? scaling : undefined;
   const own = service.launchType === 'EC2' && service.providers.length === 0 && shape;
   const seen: Seen = {
     ...bare,
     capacity: capacityOf(service, scaling),
-    cpu,
-    scaling: scaling && scaling.policies.length > 0 ? scaling : undefined,
+    ...load,
+    scaling: tracked,
+    tracked,
     // On instances of its own a task costs what they cost; where a capacity provider adds them, not more than on Fargate.
     usd: own ? 0 : shape ? usdPerMonthOfTask(shape, target.region) : Number.NaN,
     one: `task of ${shape?.room.cpu ?? '?'} CPU units and ${shape?.room.memory ?? '?'} MiB${isServerless(service) ? ' on Fargate' : ''}`,
@@ -295,6 +341,8 @@ const isInForce = ({ until }: Pick<Aim, 'until'>, { now }: Look<Options>): boole
 const isBusy = ({ cpu }: Pick<Seen, 'cpu'>, { options: o }: Pick<Look<Options>, 'options'>): boolean =>
   cpu.length >= 2 && cpu.slice(-2).every((used) => used >= o.usedPercent);
 
+const turningAway = ({ doors }: Pick<Seen, 'doors'>): readonly Door[] => doors.filter((d) => d.rejected > 0);
+
 /** So often that floor was asked for, for the same wish or in the same trouble. */
 const timesAsked = (floor: number, aim: Aim, look: Look<Options>): number =>
   moves(look).filter((a) => a.step.since === aim.since && a.step.to.floor === floor).length;
@@ -311,7 +359,7 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
   const { wish } = look;
   if (uncovered !== undefined || unjudged(look.attempts)) return false;
   const isBack = c.floor <= formerOf(seen, look).floor;
-  if (!wish) return isBack && cpu.length > 0 && !isBusy(seen, look);
+  if (!wish) return isBack && cpu.length > 0 && !isBusy(seen, look) && turningAway(seen).length === 0;
   if (made(look).length === 0) return !isInForce(wish, look) || (c.floor >= wish.to && c.wanted >= wish.to);
   if (!isInForce(wish, look)) return isBack;
   return wish.until === undefined && c.floor === goalOf(seen, wish, look) && c.there >= wish.to;
@@ -325,6 +373,9 @@ const goalOf = (seen: Seen, aim: Pick<Aim, 'to' | 'until'>, look: Look<Options>)
 
 const wishText = ({ by, to, until, why }: Wish): string =>
   `${by} wants at least ${to}${until === undefined ? '' : ` until ${iso(until)}`}: ${why}`;
+
+const doorText = ({ arn, requests, rejected }: Door): string =>
+  `; its load balancer ${nameOfBalancer(arn)} turned ${plural(rejected, 'connection')} away in the last ${span(LATELY)}, beside ${plural(requests, 'request')}`;
 
 /** What hosts were added for it, which stay. */
 const addedHosts = (look: Look<Options>): string => {
@@ -344,11 +395,12 @@ const describe = (seen: Seen, look: Look<Options>): string => {
   if (look.wish)
     return `${is}; ${isInForce(look.wish, look) ? wishText(look.wish) : `the time of ${look.wish.by} is over`}${addedHosts(look)}`;
   const used = cpu.at(-1);
-  if (used === undefined) return `${is}; how much of its CPU is used cannot be seen`;
-  if (isBusy(seen, look)) return `${is}; ${Math.round(used)} % of its CPU are used${addedHosts(look)}`;
+  const away = turningAway(seen).map(doorText).join('');
+  if (used === undefined) return `${is}; how much of its CPU is used cannot be seen${away}`;
+  if (isBusy(seen, look)) return `${is}; ${Math.round(used)} % of its CPU are used${away}${addedHosts(look)}`;
   return made(look).length > 0
-    ? `${is}; it is not busy any more${addedHosts(look)}`
-    : `${is}; its CPU is not busy: whatever it fails of, more of it would not help`;
+    ? `${is}; it is not busy any more${away}${addedHosts(look)}`
+    : `${is}; its CPU is not busy: whatever it fails of, more of it would not help${away}`;
 };
 
 // ---- decide -----------------------------------------------------------------------------------------------------------------------------
@@ -405,37 +457,66 @@ const coming = (seen: Seen, aim: Aim, look: Look<Options>, is: string): Verdict<
 
 /** Nobody asked for it: it is busy, or was. */
 const unwished = (seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
-  const { capacity: c, cpu, scaling } = seen;
-  const { now, openedAt, options: o } = look;
-  const patience = minutes(o.patienceMinutes);
+  const { capacity: c, cpu, cluster } = seen;
+  const { now, openedAt } = look;
   const last = moves(look).at(-1);
   if (cpu.length === 0)
     return now - openedAt < COMES
       ? { do: 'wait', until: now + minutes(1), because: is }
       : { do: 'escalate', because: is, remedy: lookAt(c) };
-  if (!isBusy(seen, look)) {
-    const aim = { to: 0, since: openedAt, until: (last?.reservedAt ?? now) + CALM };
-    return now < aim.until
-      ? { do: 'wait', idle: true, until: aim.until, because: `${is}; what was added stays for a while` }
-      : lowering(seen, formerOf(seen, look).floor, aim, look, is);
-  }
+  if (cluster !== undefined && !last)
+    return {
+      do: 'nothing',
+      because: `${is}; its instances are hosts of the ECS cluster ${cluster}: its services are what is raised, and instances first where their tasks have no room`,
+    };
+  if (!isBusy(seen, look)) return idling(seen, look, is);
   const aim = { to: c.floor, since: openedAt };
   if (last && (c.wanted < c.floor || c.there < c.wanted)) return coming(seen, aim, look, is);
-  if (last && now - last.reservedAt < patience)
-    return {
-      do: 'wait',
-      until: now + minutes(1),
-      because: `${is}; ${last.plan}: that shows in its CPU within minutes`,
-    };
-  if (scaling && !scaling.suspended && c.wanted < scaling.max && now - openedAt < patience)
-    return {
-      do: 'wait',
-      until: now + minutes(1),
-      because: `${is}; ${scaling.policies.join(', ')} may raise it by itself, up to ${scaling.max}`,
-    };
+  const others = othersFirst(seen, look);
+  if (others !== undefined) return { do: 'wait', until: now + minutes(1), because: `${is}; ${others}` };
   const to = moreOf(seen, look);
   return to > c.wanted ? raising(seen, to, { ...aim, to }, look, is) : atItsEnd(seen, look, is);
 };
+
+/** Why a busy one is not raised yet. */
+const othersFirst = (seen: Seen, look: Look<Options>): string | undefined => {
+  const { capacity: c, tracked } = seen;
+  const { now, openedAt } = look;
+  const patience = minutes(look.options.patienceMinutes);
+  const last = moves(look).at(-1);
+  if (last && now - last.reservedAt < patience) return `${last.plan}: that shows in its CPU within minutes`;
+  if (!tracked || tracked.suspended || c.wanted >= tracked.max || now - openedAt >= patience) return undefined;
+  // Where connections are turned away already, it was too slow.
+  return turningAway(seen).length > 0
+    ? undefined
+    : `${tracked.policies.join(', ')} may raise it by itself, up to ${tracked.max}`;
+};
+
+/** It is not busy, or not any more. */
+const idling = (seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
+  const { now, openedAt, options: o } = look;
+  const last = moves(look).at(-1);
+  const former = formerOf(seen, look).floor;
+  const away = turningAway(seen);
+  // Idle targets are not what a load balancer waits for: more of them would take nothing off it.
+  if (away.length > 0 && seen.capacity.floor <= former)
+    return now - openedAt < minutes(o.patienceMinutes)
+      ? {
+          do: 'wait',
+          idle: true,
+          until: now + minutes(1),
+          because: `${is}; a load balancer grows by itself in minutes`,
+        }
+      : { do: 'escalate', because: is, remedy: away.map(({ arn }) => widen(arn)).join('; ') };
+  const aim = { to: 0, since: openedAt, until: (last?.reservedAt ?? now) + CALM };
+  return now < aim.until
+    ? { do: 'wait', idle: true, until: aim.until, because: `${is}; what was added stays for a while` }
+    : lowering(seen, former, aim, look, is);
+};
+
+/** What gives the load balancer itself more: its own capacity, or fewer connections that it must hold. */
+const widen = (balancer: string): string =>
+  `reserve capacity for it: aws elbv2 modify-capacity-reservation --load-balancer-arn ${balancer} --minimum-load-balancer-capacity CapacityUnits=…; or shorten its idle timeout, or look who holds the connections`;
 
 const atItsEnd = ({ capacity: c, target }: Seen, { options: o }: Look<Options>, is: string): Verdict<Step> =>
   c.ceiling !== undefined && c.wanted >= c.ceiling
@@ -657,28 +738,71 @@ const identified = async (target: Target, { groups }: Ports): Promise<readonly T
 
 // ---- survey -----------------------------------------------------------------------------------------------------------------------------
 
-const survey = async ({ metrics, where }: Ports, { now, options: o, firing }: Scan<Options>) => {
-  const alarmed = (await firing()).filter((s) => s.kind === 'capacity.short');
-  if (!o.survey) return alarmed;
-  const range = { from: now - minutes(20), to: now, period: minutes(5) };
+const survey = async (ports: Ports, scan: Scan<Options>) => {
+  const alarmed = (await scan.firing()).filter((s) => s.kind === 'capacity.short');
+  if (!scan.options.survey) return alarmed;
+  const range = { from: scan.now - minutes(20), to: scan.now, period: minutes(5) };
+  const found = await Promise.all([busyServices, busyGroups, fullDoors].map((look) => look(ports, scan, range)));
+  return [...alarmed, ...found.flat()];
+};
+
+const found = (target: Target, what: 'busy' | 'full', cause: string, now: Time): Signal => ({
+  kind: 'capacity.short',
+  target,
+  at: now,
+  cause: `survey: ${cause}`,
+  // A new one each hour is enough for whoever looks into it already.
+  eventId: `survey:${target.arn}:${what}@${iso(now).slice(0, 13)}`,
+  routine: true,
+});
+const busyText = (cpu: readonly number[], name: string): string =>
+  `${Math.round(cpu.at(-1) ?? 0)} % of the CPU of ${name} are used`;
+
+const busyServices = async ({ metrics, where }: Ports, { now, options: o }: Scan<Options>, range: Range) => {
   const all = await metrics.all({ namespace: 'AWS/ECS', name: 'CPUUtilization' }, range);
-  const busy = all.flatMap(({ dimensions: { ClusterName, ServiceName }, points }): Signal[] => {
+  return all.flatMap(({ dimensions: { ClusterName, ServiceName }, points }): Signal[] => {
     const cpu = points.map((p) => p.value);
     if (!ClusterName || !ServiceName || !isBusy({ cpu }, { options: o })) return [];
     const target = serviceTarget(where, ClusterName, ServiceName);
-    return [
-      {
-        kind: 'capacity.short',
-        target,
-        at: now,
-        cause: `survey: ${Math.round(cpu.at(-1) ?? 0)} % of the CPU of ${ClusterName}/${ServiceName} are used`,
-        // A new one each hour is enough for whoever looks into it already.
-        eventId: `survey:${target.arn}:busy@${iso(now).slice(0, 13)}`,
-        routine: true,
-      },
-    ];
+    return [found(target, 'busy', busyText(cpu, `${ClusterName}/${ServiceName}`), now)];
   });
-  return [...alarmed, ...busy];
+};
+
+/** Of the groups that it is for: a listing of all metrics of that name would have those of each instance in it. */
+const busyGroups = async ({ metrics, groups }: Ports, { now, options: o, uncovered }: Scan<Options>, range: Range) => {
+  const own = (await groups.all()).filter((g) => g.inService > 0 && uncovered(g.tags) === undefined);
+  const asked = own.map(({ name }) => ({ ...groupMetric(name), name: 'CPUUtilization' }));
+  const all = asked.length > 0 ? await metrics.exactly(asked, range) : [];
+  return own.flatMap(({ arn, name }, i): Signal[] => {
+    const cpu = (all[i] ?? []).map((p) => p.value);
+    return isBusy({ cpu }, { options: o }) ? [found(targetOf(arn), 'busy', busyText(cpu, `asg/${name}`), now)] : [];
+  });
+};
+
+/** A load balancer that turns nothing away has no such metric: those that are listed are few. */
+const fullDoors = async ({ metrics, where }: Ports, { now }: Scan<Options>, { from, to, period }: Range) => {
+  const all = await metrics.all(
+    { namespace: 'AWS/ApplicationELB', name: 'RejectedConnectionCount' },
+    { from, to, period },
+  );
+  return all.flatMap(({ dimensions, points }): Signal[] => {
+    const { LoadBalancer, ...others } = dimensions;
+    // Of each zone it is counted once more.
+    const isWhole = Object.keys(others).length === 0;
+    if (!LoadBalancer || !isWhole || !points.some((p) => p.at >= now - LATELY && p.value > 0)) return [];
+    const target = balancerTarget(where, LoadBalancer);
+    return [found(target, 'full', `the load balancer ${nameOfBalancer(target.arn)} turns connections away`, now)];
+  });
+};
+
+/** @param id as its metrics call it: 'app/web/50dc' */
+const balancerTarget = ({ account, region }: Ports['where'], id: string): Target =>
+  targetOf(`arn:${partitionOf(region)}:elasticloadbalancing:${region}:${account}:loadbalancer/${id}`);
+
+/** What has any of these target groups. */
+const behind = async (targetGroups: readonly string[], ports: Ports): Promise<readonly Target[]> => {
+  const groups = (await ports.groups.all()).filter((g) => g.targetGroups.some((t) => targetGroups.includes(t)));
+  return [...(await servicesWith(targetGroups, ports)), ...groups.map((g) => targetOf(g.arn))];
 };
 
 export const overload = defineRemediation<Seen, Step, Options>({
@@ -688,7 +812,10 @@ export const overload = defineRemediation<Seen, Step, Options>({
   about: `At a person's word (\`steward scale asg/web --to 8 --for 2h --because …\`) the floor of an Auto Scaling group (its minimum and desired capacity) or of an ECS service (the minimum of what scales it
 by itself, and its desired count) is **raised** at once: within its own maximum, which is never raised, and within the cost cap, which counts the time that it lasts. By itself it does the same where a
 service or a group uses \`usedPercent\` of its CPU for ten minutes: half as many again at each step, to at most \`maxFactor\` times what was wanted; what scales it by itself has ten minutes for it
-first, and where that is at its maximum a person is told. What costs money it asks for, unless \`unasked\` lets it. Where the CPU is not busy nothing is added, whatever fails. Where the tasks of a service
+first, and where that is at its maximum a person is told. What costs money it asks for, unless \`unasked\` lets it. Where the CPU is not busy nothing is added, whatever fails.
+Connections that an Application Load Balancer turns away (\`RejectedConnectionCount\`) say that it had as many as it can hold: where the targets are busy as well, slow answers keep them open, and more is added at once; where they are idle, more targets
+would take nothing off it, and a person is told what would. A group whose instances are hosts of an ECS cluster is not raised by itself: its services are.
+ Where the tasks of a service
 have no room on its instances, **hosts** come first: the desired capacity of their Auto Scaling group is raised, within its maximum; those are not taken away again, for nobody but ECS knows which are
 empty. When the time is over, or it is calm, the floor is **lowered** to what it was, a tenth every ten minutes, and only while those that stay would not be busy. What somebody else has changed meanwhile
 is left as it is. It asks Auto Scaling and ECS themselves, whatever state the CloudFormation stack is in. \`steward undo\` takes all of it back at once.`,
@@ -714,6 +841,8 @@ is left as it is. It asks Auto Scaling and ECS themselves, whatever state the Cl
         'ecs:DescribeContainerInstances',
         'application-autoscaling:DescribeScalableTargets',
         'application-autoscaling:DescribeScalingPolicies',
+        'autoscaling:DescribePolicies',
+        'elasticloadbalancing:DescribeTargetGroups',
         'cloudwatch:GetMetricData',
         'cloudwatch:ListMetrics',
         'ecs:ListClusters',
@@ -745,7 +874,11 @@ is left as it is. It asks Auto Scaling and ECS themselves, whatever state the Cl
   inStorms: false,
   adds: true,
   survey,
-  locate: { targetgroup: servicesBehind, [UNIDENTIFIED]: identified },
+  locate: {
+    targetgroup: ({ arn }, ports) => behind([arn], ports),
+    loadbalancer: async ({ arn }, ports) => behind(await ports.loadBalancers.groupsOf(arn).catch(noneIfGone), ports),
+    [UNIDENTIFIED]: identified,
+  },
   observe,
   facts: ({ tags, group }) => ({ tags, group, zone: undefined }),
   describe,

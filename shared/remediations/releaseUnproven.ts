@@ -234,6 +234,7 @@ const ratesOf = async (
     ['RequestCount', 'HTTPCode_Target_5XX_Count'].map((name) => ({
       namespace: 'AWS/ApplicationELB',
       name,
+      sum: true as const,
       dimensions: {
         TargetGroup: arn.split(':').at(-1) ?? '',
         LoadBalancer: balancer.split(':loadbalancer/')[1] ?? '',
@@ -243,7 +244,11 @@ const ratesOf = async (
   const floor = (t: Time): Time => t - (t % PERIOD);
   const from = floor(sound - WINDOW);
   const to = floor(look.now) + PERIOD;
-  const points = await metrics.sums([...counted(mine), ...(other ? counted(other) : [])], { from, to, period: PERIOD });
+  const points = await metrics.exactly([...counted(mine), ...(other ? counted(other) : [])], {
+    from,
+    to,
+    period: PERIOD,
+  });
   const first = floor(whole + PERIOD - 1);
   const after = countedIn(points.slice(0, 2), first, to);
   const beside = countedIn(points.slice(2), first, to);

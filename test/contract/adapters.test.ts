@@ -701,9 +701,9 @@ const expectations: readonly Expectation[] = [
     }),
   },
   {
-    name: 'metrics.sums: what was counted in each period',
+    name: 'metrics.exactly: what was counted in each period',
     run: async (account, fleet) => {
-      const metric = { namespace: 'Contract', name: 'Requests', dimensions: { Of: 'web' } };
+      const metric = { namespace: 'Contract', name: 'Requests', sum: true as const, dimensions: { Of: 'web' } };
       await new CloudWatchClient(account.client).send(
         new PutMetricDataCommand({
           Namespace: 'Contract',
@@ -717,7 +717,9 @@ const expectations: readonly Expectation[] = [
       );
       const nothing = { ...metric, dimensions: { Of: 'nobody' } };
       const range = { from: fleet.now - hours(1), to: fleet.now + minutes(1), period: minutes(1) };
-      return (await account.ports.metrics.sums([metric, nothing], range)).map((points) => points.map((p) => p.value));
+      return (await account.ports.metrics.exactly([metric, nothing], range)).map((points) =>
+        points.map((p) => p.value),
+      );
     },
     is: () => [[7], []],
   },
@@ -785,6 +787,16 @@ const expectations: readonly Expectation[] = [
       undefined,
       { name: 'shop/web', scanOnPush: true, immutable: true },
     ],
+  },
+  {
+    name: 'loadBalancers.groupsOf: no such load balancer',
+    run: ({ ports }) =>
+      failure(
+        ports.loadBalancers.groupsOf(
+          `arn:aws:elasticloadbalancing:${REGION}:111122223333:loadbalancer/app/none/0123456789abcdef`,
+        ),
+      ),
+    is: () => 'NotFound',
   },
   {
     name: 'loadBalancers.balancersOf: no such target group',

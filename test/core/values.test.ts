@@ -180,6 +180,7 @@ describe('alarms', () => {
     ['CPUUtilization', { ClusterName: 'shop', ServiceName: 'web' }, 'capacity.short', 'service/shop/web'],
     ['CPUUtilization', { AutoScalingGroupName: 'web' }, 'capacity.short', 'autoScalingGroupName/web'],
     ['RequestCountPerTarget', { TargetGroup: 'targetgroup/web/1' }, 'capacity.short', 'targetgroup/web/1'],
+    ['RejectedConnectionCount', { LoadBalancer: 'app/web/1' }, 'capacity.short', 'loadbalancer/app/web/1'],
     ['UnHealthyHostCount', { TargetGroup: 'targetgroup/web/1' }, 'load-balancer.unhealthy-hosts', 'targetgroup/web/1'],
   ])('%s names its trouble and its target', (metric, dimensions, kind, target) => {
     expect(signalsOfAlarm(alarm(metric, dimensions))).toMatchObject([

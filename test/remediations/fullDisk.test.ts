@@ -106,7 +106,6 @@ const ports = (): Ports => {
       exactly: async () => [],
       series: async () => host.growth,
       all: async () => [],
-      sums: async () => [],
       alarmStates: async () => ({}),
     },
     parameters: { get: changes, put: changes },

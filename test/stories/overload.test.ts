@@ -14,6 +14,7 @@ import {
   runningTasks,
   type ServiceOptions,
 } from '../../world/clusters.ts';
+import { makeTargetGroup, receive } from '../../world/elb.ts';
 import { breakLoad } from '../../world/fleet.ts';
 import { makeInstance } from '../../world/instances.ts';
 import { type ScalableTarget, scaleService } from '../../world/serviceScaling.ts';
@@ -480,6 +481,88 @@ describe('what is busy, and nobody asked', () => {
     s.deliver(signalMessage(signal));
     await s.run(minutes(5));
     expect(s.api).toMatchObject({ min: 3, desired: 3 });
+  });
+
+  test('a group, by the survey: it asks, for it costs', async () => {
+    const s = await group();
+    s.busy(95);
+    await s.run(minutes(25));
+    expect(s.last()).toMatchObject({ state: 'asking', attempts: [] });
+    expect(s.last()?.because).toContain('raise asg/api from at least 1 to at least 3, from 2 to 3 wanted');
+  });
+
+  test('a group with a policy of target tracking has its time first; suspended it has none', async () => {
+    const s = await group({ tracks: 60 }, { policy: UNASKED });
+    s.busy(95);
+    await s.run(minutes(40), () => s.last() !== undefined);
+    expect(s.last()).toMatchObject({ state: 'waiting', attempts: [] });
+    expect(s.last()?.because).toContain('cpu may raise it by itself, up to 8');
+    await s.run(minutes(12));
+    expect(s.api).toMatchObject({ min: 3, desired: 3 });
+    const off = await group({ tracks: 60, suspended: new Set(['AlarmNotification']) }, { policy: UNASKED });
+    off.busy(95);
+    await off.run(minutes(40), () => off.last() !== undefined);
+    await off.run(minutes(2));
+    expect(off.api).toMatchObject({ min: 3, desired: 3 });
+  });
+
+  test('hosts of an ECS cluster are not raised by themselves', async () => {
+    const s = await service({}, { group: { max: 6 } }, { policy: UNASKED });
+    const shop = s.world.autoscaling.groups.get('shop');
+    Object.assign(shop ?? {}, { tags: MANAGED });
+    for (const id of shop?.members.keys() ?? []) breakLoad(s.world, id, { name: 'web.service', cpuPercent: 95 });
+    await s.run(minutes(20));
+    const target = targetOf(
+      `arn:aws:autoscaling:${s.world.region}:${s.world.account}:autoScalingGroup:*:autoScalingGroupName/shop`,
+    );
+    const signal = { kind: 'capacity.short' as const, target, at: s.clock.now(), cause: 'an alarm', eventId: 'busy-2' };
+    s.deliver(signalMessage(signal));
+    await s.run(minutes(40));
+    expect(s.calls('UpdateAutoScalingGroup')).toEqual([]);
+    const own = following(s.account, 'autoScalingGroupName/shop', NAME);
+    expect(own.last()?.because).toContain('its instances are hosts of the ECS cluster shop');
+  });
+
+  test('its load balancer turns connections away while its CPU is idle: nothing is added, and a person is told what helps', async () => {
+    const s = await service({ launchType: 'FARGATE', balanced: true }, {}, { policy: UNASKED });
+    if (s.targetGroup) receive(s.world, s.targetGroup, () => ({ requests: 6_000, failed: 0, rejected: 40 }));
+    await s.run(minutes(45), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.last()?.because).toMatch(/its load balancer \S+ turned \d+ connections away in the last 15 min, beside/);
+    expect(s.last()?.remedy).toContain('aws elbv2 modify-capacity-reservation --load-balancer-arn arn:');
+    expect(s.running()).toBe(3);
+  });
+
+  test('it turns connections away and the targets are busy: what scales it by itself was too slow', async () => {
+    const s = await service({ launchType: 'FARGATE', balanced: true }, {}, { policy: UNASKED });
+    // Its policy waits for more than it will ever see.
+    const scaled = scaleService(s.world, s.service, { min: 2, max: 10, tracks: 99.9 });
+    s.service.demand = 740;
+    if (s.targetGroup) receive(s.world, s.targetGroup, () => ({ requests: 6_000, failed: 0, rejected: 40 }));
+    await s.run(minutes(30), () => scaled.min > 2);
+    expect(scaled.min).toBe(5);
+    const first = s.last()?.attempts[0];
+    expect((first?.reservedAt ?? 0) - (s.last()?.openedAt ?? 0)).toBeLessThan(minutes(10));
+  });
+
+  test('a group behind a load balancer, by an alarm on what that turns away', async () => {
+    const s = await group();
+    const tg = makeTargetGroup(s.world, 'api');
+    s.api.targetGroups.push(tg.arn);
+    receive(s.world, tg, () => ({ requests: 6_000, failed: 0, rejected: 4 }));
+    const [balancer = ''] = tg.loadBalancers;
+    const signal = {
+      kind: 'capacity.short' as const,
+      target: targetOf(balancer),
+      at: s.clock.now(),
+      cause: 'an alarm',
+      eventId: 'full-1',
+    };
+    await s.run(minutes(4));
+    s.deliver(signalMessage(signal));
+    await s.run(minutes(30), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated', attempts: [] });
+    expect(s.last()?.because).toContain('its load balancer api turned');
   });
 
   test('requests fail and its CPU is idle: nothing is added, and it says so', async () => {

@@ -462,6 +462,7 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'application-autoscaling:DescribeScalingPolicies': 'AWS gives it no resource',
   'autoscaling:DescribeAutoScalingGroups': 'AWS gives it no resource',
   'autoscaling:DescribeAutoScalingInstances': 'AWS gives it no resource',
+  'autoscaling:DescribePolicies': 'AWS gives it no resource',
   'autoscaling:DescribeInstanceRefreshes': 'AWS gives it no resource',
   'health:DescribeEvents': 'AWS gives it no resource',
   'ecs:ListClusters': 'AWS gives it no resource',
