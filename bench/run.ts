@@ -18,6 +18,7 @@ import { idle } from './idle.ts';
 import { incidentCost, passTimes, type Table } from './incident.ts';
 import type { Index } from './meter.ts';
 import { rival } from './rival.ts';
+import { serviceFigures } from './services.ts';
 import { storm } from './storm.ts';
 import { past, troubles } from './troubles.ts';
 import { zonePlans } from './zones.ts';
@@ -225,6 +226,10 @@ const LIMITS: Readonly<Record<string, string>> = {
   'zones.deschedulerUneven': 'rival: ends with a skew over one',
   'zones.ecsLessEven': 'rival: full zones and protected tasks stop it',
   'zones.worseThanRivals': '0',
+  'services.serviceReads': '≤ 100 in one survey: 500 services of one cluster; what ECS grants at once',
+  'services.taskReads': '≤ 100 in one survey: their 1,000 tasks, and the hosts',
+  'services.overdrawn': '0: calls beyond what ECS grants, while all 500 are proven',
+  'services.unproven': '0',
   'even.nativeMin': '12 tasks of one zone over three, from the first step: by ECS itself',
   'even.wavesMin': 'packed ones, moved by Steward',
   'even.hostsMin': 'packed ones, and hosts launched first',
@@ -250,6 +255,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   demo,
   zones: zonePlans,
   even: evenFigures,
+  services: serviceFigures,
   simulation,
 };
 

@@ -60,6 +60,19 @@ export const isListenedTo = (event: unknown): boolean => {
   }
 };
 
+/** What `sweep` may look at by itself, as in its role. */
+const SWEEPS = [
+  'cloudwatch:DescribeAlarms',
+  'ec2:DescribeInstances',
+  'ecs:ListClusters',
+  'ecs:ListServices',
+  'ecs:DescribeServices',
+  'ecs:ListContainerInstances',
+  'ecs:DescribeContainerInstances',
+  'ecs:ListTasks',
+  'ecs:DescribeTasks',
+];
+
 export const runSteward = (
   world: World,
   {
@@ -92,9 +105,7 @@ export const runSteward = (
     },
   ]);
 
-  const sweeps = addUser(world, 'sweep', [
-    { Statement: [{ Effect: 'Allow', Action: ['cloudwatch:DescribeAlarms', 'ec2:DescribeInstances'], Resource: '*' }] },
-  ]);
+  const sweeps = addUser(world, 'sweep', [{ Statement: [{ Effect: 'Allow', Action: SWEEPS, Resource: '*' }] }]);
 
   const teller = addUser(world, 'announce', [
     {

@@ -342,15 +342,23 @@ const readerOf = (client: ECSClient) => {
     }
     return found;
   };
-  const tasks = async (
+  const listed = async (
     cluster: string,
     desiredStatus: 'RUNNING' | 'STOPPED',
     of: Pick<ListTasksCommandInput, 'containerInstance' | 'serviceName'> = {},
-  ) => {
+  ): Promise<readonly string[]> => {
     const arns: string[] = [];
     const pages = paginateListTasks({ client, pageSize: 100 }, { cluster, desiredStatus, ...of });
     for await (const page of pages) arns.push(...(page.taskArns ?? []));
-    return describe(cluster, arns);
+    return arns;
+  };
+  const tasks = async (cluster: string, desiredStatus: 'RUNNING' | 'STOPPED') =>
+    describe(cluster, await listed(cluster, desiredStatus));
+  /** What is to stop is listed apart. */
+  const tasksOf = async (cluster: string, of: Parameters<typeof listed>[2]) => {
+    const both = await Promise.all([listed(cluster, 'RUNNING', of), listed(cluster, 'STOPPED', of)]);
+    // One may be listed twice, if it was told to stop in between.
+    return describe(cluster, [...new Set(both.flat())]);
   };
   const services = async (cluster: string, names: readonly string[]): Promise<readonly ContainerService[]> => {
     const found: ContainerService[] = [];
@@ -381,7 +389,7 @@ const readerOf = (client: ECSClient) => {
       return [{ definition: found.taskDefinition, at: timeOf(finishedAt), images }];
     });
   };
-  return { clusters, instances, describe, tasks, services, revisions };
+  return { clusters, instances, describe, tasks, tasksOf, services, revisions };
 };
 
 const asStrategy = ({ type, field }: Placement) => ({
@@ -430,15 +438,10 @@ export const ecsContainers = (options: ClientOptions): Containers => {
       calling(`cannot look at the instances of the cluster ${cluster}`, () =>
         reader.instances(cluster, only && 'agentConnected == false'),
       ),
-    // What is to stop is listed apart.
     tasksOn: ({ arn, cluster }) =>
-      calling(`cannot look at the tasks on ${arn}`, async () => {
-        const [wanted, unwanted] = await Promise.all([
-          reader.tasks(cluster, 'RUNNING', { containerInstance: arn }),
-          reader.tasks(cluster, 'STOPPED', { containerInstance: arn }),
-        ]);
-        return [...wanted, ...unwanted].filter((t) => t.status !== 'STOPPED');
-      }),
+      calling(`cannot look at the tasks on ${arn}`, async () =>
+        (await reader.tasksOf(cluster, { containerInstance: arn })).filter((t) => t.status !== 'STOPPED'),
+      ),
     services: (cluster, names) =>
       calling(`cannot look at the services of the cluster ${cluster}`, () => reader.services(cluster, names)),
     serviceNames: (cluster) =>
@@ -449,14 +452,7 @@ export const ecsContainers = (options: ClientOptions): Containers => {
         return found;
       }),
     tasksOf: ({ cluster, name }) =>
-      calling(`cannot look at the tasks of ${cluster}/${name}`, async () => {
-        const of = { serviceName: name };
-        const [wanted, unwanted] = await Promise.all([
-          reader.tasks(cluster, 'RUNNING', of),
-          reader.tasks(cluster, 'STOPPED', of),
-        ]);
-        return [...wanted, ...unwanted];
-      }),
+      calling(`cannot look at the tasks of ${cluster}/${name}`, () => reader.tasksOf(cluster, { serviceName: name })),
     wanted: (cluster) =>
       calling(`cannot look at what runs in the cluster ${cluster}`, () => reader.tasks(cluster, 'RUNNING')),
     stopped: (cluster) =>
@@ -519,6 +515,7 @@ export const ecsContainers = (options: ClientOptions): Containers => {
     protect: (arns, ms) =>
       calling(`cannot ${ms === undefined ? 'end the protection of' : 'protect'} ${arns.length} tasks`, async () => {
         for (const tasks of batches(arns, PROTECTED_AT_ONCE)) {
+          inTime(options);
           const { failures } = await writer.send(
             new UpdateTaskProtectionCommand({
               cluster: clusterOf(tasks[0] ?? ''),

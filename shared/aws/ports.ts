@@ -27,6 +27,7 @@ export const fleetReads = (options: HostOptions, how: Together): FleetReads =>
       hosts: lazily(() => import('./hosts.ts').then((m) => m.ssmHosts(options))),
       health: lazily(() => import('./health.ts').then((m) => m.awsHealth(options))),
       volumes: lazily(() => import('./volumes.ts').then((m) => m.ec2Volumes(options))),
+      containers: lazily(() => import('./ecs.ts').then((m) => m.ecsContainers(options))),
     },
     how,
   );
@@ -42,7 +43,7 @@ export const awsPorts = (options: HostOptions, fleet?: FleetReads): Ports => ({
   keys: lazily(() => import('./keys.ts').then((m) => m.kmsKeys(options))),
   buckets: lazily(() => import('./buckets.ts').then((m) => m.s3Buckets(options))),
   groups: lazily(() => import('./groups.ts').then((m) => ({ ...m.autoScalingGroups(options), ...fleet?.groups }))),
-  containers: lazily(() => import('./ecs.ts').then((m) => m.ecsContainers(options))),
+  containers: lazily(() => import('./ecs.ts').then((m) => ({ ...m.ecsContainers(options), ...fleet?.containers }))),
   serviceScaling: lazily(() => import('./serviceScaling.ts').then((m) => m.applicationScaling(options))),
   loadBalancers: lazily(() => import('./loadBalancers.ts').then((m) => m.elbLoadBalancers(options))),
   watches: lazily(() => import('./watches.ts').then((m) => m.cloudWatchWatches(options))),

@@ -4,6 +4,7 @@
  * only what was read within the last second is used twice.
  */
 import DataLoader from 'dataloader';
+import type { ContainerService } from '../core/containers.ts';
 import { NotFound } from '../core/errors.ts';
 import type { Issues } from '../core/issues.ts';
 import type { Checks, Instance, Ports, Traits } from '../core/ports.ts';
@@ -13,6 +14,8 @@ import type { ManyGroups } from './groups.ts';
 import { ABSENT, type ManyHosts } from './hosts.ts';
 import type { ManyInstances } from './instances.ts';
 
+/** Asked together, and not used again: a deployment may have begun since. */
+const AT_ONCE = 0;
 /** Longer than a pass needs from where it stands to what it is. */
 const SAME_LOOK = seconds(1);
 /** Whether the other members of a group serve. */
@@ -25,11 +28,12 @@ const ISSUES = seconds(60);
 const FOREVER = hours(12);
 
 export interface Fleet {
-  readonly instances: Pick<ManyInstances, 'many' | 'checks' | 'traits' | 'tagged'>;
+  readonly instances: Pick<ManyInstances, 'many' | 'checks' | 'traits' | 'tagged' | 'zones'>;
   readonly groups: Pick<ManyGroups, 'members' | 'groups'>;
   readonly hosts: Pick<ManyHosts, 'agents'>;
   readonly health: Ports['health'];
   readonly volumes: Pick<Ports['volumes'], 'troubled'>;
+  readonly containers: Pick<Ports['containers'], 'services' | 'serviceNames' | 'instances'>;
 }
 export interface Together {
   readonly now: () => Time;
@@ -76,14 +80,40 @@ const whole = <V>(how: Together, keep: number, read: (asked: string) => Promise<
 
 /** What looks ask of the fleet. */
 export interface FleetReads {
-  readonly instances: Pick<Ports['instances'], 'describe' | 'checks' | 'traits' | 'members' | 'countByZone'>;
+  readonly instances: Pick<Ports['instances'], 'describe' | 'checks' | 'traits' | 'members' | 'countByZone' | 'zones'>;
   readonly groups: Pick<Ports['groups'], 'memberOf' | 'describe'>;
   readonly hosts: Pick<Ports['hosts'], 'agent'>;
   readonly health: Ports['health'];
   readonly volumes: Pick<Ports['volumes'], 'troubled'>;
+  readonly containers: Fleet['containers'];
 }
 
-export const together = ({ instances, groups, hosts, health, volumes }: Fleet, how: Together): FleetReads => {
+/** ECS grants the account twenty reads of services a second, and as many of tasks and hosts: many services of one cluster are asked for together. */
+const clusterReads = (
+  { services, serviceNames, instances }: Fleet['containers'],
+  how: Together,
+): Fleet['containers'] => {
+  const named = new Map<string, ReturnType<typeof loader<ContainerService>>>();
+  const ofCluster = (cluster: string) => {
+    const load = async (names: readonly string[]) => new Map((await services(cluster, names)).map((s) => [s.name, s]));
+    const found = named.get(cluster) ?? loader<ContainerService>(how, { most: 10, keep: AT_ONCE }, load);
+    named.set(cluster, found);
+    return found;
+  };
+  const names = whole(how, MEMBERS, serviceNames);
+  const all = whole(how, SAME_LOOK, (cluster) => instances(cluster));
+  return {
+    services: async (cluster, wanted) =>
+      (await Promise.all(wanted.map((name) => ofCluster(cluster)(name)))).flatMap((s) => s ?? []),
+    serviceNames: async (cluster) => (await names(cluster)) ?? [],
+    instances: async (cluster, only) => (only ? instances(cluster, only) : ((await all(cluster)) ?? [])),
+  };
+};
+
+export const together = (
+  { instances, groups, hosts, health, volumes, containers }: Fleet,
+  how: Together,
+): FleetReads => {
   const record = async <V>(found: Promise<Readonly<Record<string, V>>>) => new Map(Object.entries(await found));
   const instance = loader<Instance>(how, { most: 200, keep: SAME_LOOK }, (ids) => instances.many(ids));
   const checks = loader<Checks>(how, { most: 100, keep: NEIGHBOURS }, (ids) => record(instances.checks(ids)));
@@ -93,6 +123,7 @@ export const together = ({ instances, groups, hosts, health, volumes }: Fleet, h
   const agent = loader(how, { most: 50, keep: SAME_LOOK }, (ids) => hosts.agents(ids));
   const issues = whole<Issues>(how, ISSUES, () => health.issues());
   const troubled = whole<readonly VolumeTrouble[]>(how, SAME_LOOK, () => volumes.troubled());
+  const zones = whole<Readonly<Record<string, string>>>(how, FOREVER, () => instances.zones());
   const tagged = whole<readonly Instance[]>(how, MEMBERS, (tag) => instances.tagged(JSON.parse(tag)));
   const all = async <V>(
     keys: readonly string[],
@@ -119,6 +150,7 @@ export const together = ({ instances, groups, hosts, health, volumes }: Fleet, h
         return { ...rest, ...own };
       },
       traits: (types) => all(types, traits),
+      zones: async () => (await zones('all')) ?? {},
       members: async (tag) => (await withTag(tag)).map((i) => i.id),
       countByZone: async (tag) => {
         const zones: Record<string, number> = {};
@@ -126,6 +158,7 @@ export const together = ({ instances, groups, hosts, health, volumes }: Fleet, h
         return zones;
       },
     },
+    containers: clusterReads(containers, how),
     groups: { memberOf: (id) => member(id), describe: (name) => group(name) },
     volumes: { troubled: async () => (await troubled('all')) ?? [] },
     health: { issues: async () => (await issues('all')) ?? [] },

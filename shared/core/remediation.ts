@@ -5,6 +5,7 @@ import type { Issue } from './issues.ts';
 import type { Permission } from './permissions.ts';
 import type { Ports, Running } from './ports.ts';
 import { isNewsOf, type Releases } from './releases.ts';
+import type { SurveyedCluster } from './services.ts';
 import type { Signal, SignalKind } from './signal.ts';
 import type { Target } from './target.ts';
 import type { Time } from './time.ts';
@@ -84,6 +85,7 @@ export interface Common {
   /** Alarms in ALARM now, as the signals that their state changes would have been. */
   readonly firing: () => Promise<readonly Signal[]>;
   readonly running: () => Promise<readonly Running[]>;
+  readonly clusters: () => Promise<readonly SurveyedCluster[]>;
 }
 /** By zone: since when the policy is what it is there, as far as the surveys know. */
 export interface Known {

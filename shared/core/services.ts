@@ -9,6 +9,7 @@ import {
 } from './containers.ts';
 import { NotFound, noneIfGone } from './errors.ts';
 import type { TargetHealth } from './loadBalancers.ts';
+import { once } from './once.ts';
 import type { Ports } from './ports.ts';
 import { serviceTarget, type Target } from './target.ts';
 import { minutes, type Time } from './time.ts';
@@ -66,14 +67,15 @@ export const serviceThere = async (
   return service;
 };
 
-/** A service with its tasks, its hosts, and what its load balancers say of them. */
+/** A service with its tasks, its hosts, and what its load balancers say of them. @param known tasks that were read already, of whichever services, and hosts */
 export const viewOf = async (
   service: ContainerService,
   { containers, loadBalancers }: Pick<Ports, 'containers' | 'loadBalancers'>,
+  known?: Pick<ServiceView, 'tasks' | 'instances'>,
 ): Promise<ServiceView> => {
   const [tasks, instances, ...targets] = await Promise.all([
-    containers.tasksOf(service),
-    service.launchType === 'FARGATE' ? [] : containers.instances(service.cluster),
+    known?.tasks.filter((t) => t.service === service.name) ?? containers.tasksOf(service),
+    known?.instances ?? (service.launchType === 'FARGATE' ? [] : containers.instances(service.cluster)),
     ...service.targetGroups.map(async ({ arn, alternate, port }) => {
       const groups = [arn, ...(alternate ? [alternate] : [])];
       const [first = [], second] = await Promise.all(groups.map((g) => loadBalancers.health(g).catch(noneIfGone)));
@@ -86,13 +88,34 @@ export const viewOf = async (
 /** A survey describes no more services than this. */
 const MOST_SERVICES = 1_000;
 
-export const clustersWithServices = async function* (containers: Ports['containers']) {
+/** A cluster as the surveys of one sweep see it: whatever of it several of them ask for is read once. */
+export interface SurveyedCluster {
+  readonly cluster: string;
+  readonly services: readonly ContainerService[];
+  readonly instances: () => Promise<readonly ContainerInstance[]>;
+  /** All that is to run. */
+  readonly wanted: () => Promise<readonly ContainerTask[]>;
+  /** All that is to stop or has stopped. */
+  readonly stopped: () => Promise<readonly ContainerTask[]>;
+}
+
+/** Of all clusters here: the calls grow with the services, tasks and hosts by pages, never one by one. */
+export const clustersWithServices = async (containers: Ports['containers']): Promise<readonly SurveyedCluster[]> => {
+  const found: SurveyedCluster[] = [];
   let left = MOST_SERVICES;
   for (const cluster of await containers.clusters()) {
-    const names = (await containers.serviceNames(cluster)).slice(0, left);
+    // It may be deleted at this very moment.
+    const names = (await containers.serviceNames(cluster).catch(noneIfGone)).slice(0, left);
     left -= names.length;
-    yield { cluster, services: await containers.services(cluster, names) };
+    found.push({
+      cluster,
+      services: await containers.services(cluster, names),
+      instances: once(() => containers.instances(cluster)),
+      wanted: once(() => containers.wanted(cluster)),
+      stopped: once(() => containers.stopped(cluster)),
+    });
   }
+  return found;
 };
 
 export const unitOf = ({ instances }: ServiceView, task: ContainerTask): ContainerInstance | undefined =>
@@ -237,7 +260,7 @@ export const servicesWith = async (
   { containers, where }: Ports,
 ): Promise<readonly Target[]> => {
   const found: Target[] = [];
-  for await (const { cluster, services } of clustersWithServices(containers))
+  for (const { cluster, services } of await clustersWithServices(containers))
     for (const { name, targetGroups: own } of services)
       if (own.some((t) => targetGroups.includes(t.arn) || targetGroups.includes(t.alternate ?? '')))
         found.push(serviceTarget(where, cluster, name));

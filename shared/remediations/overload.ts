@@ -289,16 +289,20 @@ const hostsOf = async (
   seen: Seen,
   ports: Ports,
   look: Look<Options>,
-): Promise<Hosts> => {
+): Promise<Hosts | undefined> => {
   const { target } = seen;
+  const missing = Math.max(0, (look.wish?.to ?? moreOf(seen, look)) - service.running - service.pending);
+  const isAsked = (look.attempts as Past).some((a) => a.step.do === 'hosts');
+  // Nothing lacks room, and nothing was launched for it.
+  if (missing === 0 && !isAsked) return undefined;
   const all = await ports.containers.instances(service.cluster);
   const open = all.filter((i) => i.status === 'ACTIVE');
-  const missing = Math.max(0, (look.wish?.to ?? moreOf(seen, look)) - service.running - service.pending);
   const without = homeless(
     Array.from({ length: missing }, () => shape),
     all,
   ).length;
-  const member = open[0] && (await ports.groups.memberOf(open[0].instance));
+  const first = without > 0 || isAsked ? open[0] : undefined;
+  const member = first && (await ports.groups.memberOf(first.instance));
   const group = member && (await ports.groups.describe(member.group));
   const traits = group && (await dearest(group.types, target, ports));
   // The agent and the system keep some of the memory.

@@ -7,7 +7,7 @@ import type { Ports } from '../core/ports.ts';
 import { type Place, placeOf, type Replication } from '../core/registry.ts';
 import { isProven, MOST_RELEASES, type Releases } from '../core/releases.ts';
 import { defineRemediation, type Look, type Scan } from '../core/remediation.ts';
-import { clustersWithServices, serviceThere, shortOf } from '../core/services.ts';
+import { serviceThere, shortOf } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import { serviceTarget, type Target } from '../core/target.ts';
 import { days, hours, iso, minutes, type Time } from '../core/time.ts';
@@ -228,10 +228,10 @@ const describe = (seen: Seen, look: Look<Options>): string => {
 const TURN = minutes(5);
 const TURNS = 12;
 
-const survey = async ({ containers, where }: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
+const survey = async ({ where }: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
   const turn = Math.floor(at.now / TURN) % TURNS;
   const arns: string[] = [];
-  for await (const { cluster, services } of clustersWithServices(containers))
+  for (const { cluster, services } of await at.clusters())
     for (const { name, status, tags } of services)
       if (status === 'ACTIVE' && at.uncovered(tags) === undefined) arns.push(serviceTarget(where, cluster, name).arn);
   const turned = arns.toSorted().filter((_, n) => n % TURNS === turn);
@@ -267,14 +267,7 @@ A person is told the digest, the releases, the rule and what helps. The policy i
   permissions: [
     {
       for: 'look',
-      actions: [
-        'ecs:ListClusters',
-        'ecs:ListServices',
-        'ecs:DescribeServices',
-        'ecr:DescribeImages',
-        'ecr:GetLifecyclePolicy',
-        'ecr:DescribeRegistry',
-      ],
+      actions: ['ecs:DescribeServices', 'ecr:DescribeImages', 'ecr:GetLifecyclePolicy', 'ecr:DescribeRegistry'],
       resources: ['*'],
     },
   ],

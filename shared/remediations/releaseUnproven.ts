@@ -31,7 +31,6 @@ import {
 } from '../core/releases.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look, type Scan } from '../core/remediation.ts';
 import {
-  clustersWithServices,
   endingOf,
   inAlternate,
   type Picture,
@@ -556,9 +555,9 @@ const factsOf = ({ view, picture, closely }: Seen): Facts => ({
 
 // ---- survey -----------------------------------------------------------------------------------------------------------------------------
 
-const survey = async ({ containers, where }: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
+const survey = async ({ where }: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
   const found: Signal[] = [];
-  for await (const { cluster, services } of clustersWithServices(containers)) {
+  for (const { cluster, services } of await at.clusters()) {
     const own = services.filter((s) => isDeployedByEcs(s) && at.uncovered(s.tags) === undefined);
     const targets = own.map((s) => serviceTarget(where, cluster, s.name));
     const records = await at.releasesOf(targets.map((t) => t.arn));
@@ -603,7 +602,6 @@ the tag \`steward:migration=true\`, and is told where nothing before it has pass
     {
       for: 'look',
       actions: [
-        'ecs:ListClusters',
         'ecs:ListServices',
         'ecs:DescribeServices',
         'ecs:ListTasks',

@@ -19,7 +19,6 @@ import type { Ports } from '../core/ports.ts';
 import { crossesMigration, releaseOf } from '../core/releases.ts';
 import { defineRemediation, type Effect, type Facts, type Group, type Look, type Scan } from '../core/remediation.ts';
 import {
-  clustersWithServices,
   type Ending,
   endedWith,
   endingOf,
@@ -28,6 +27,7 @@ import {
   pictureOf,
   remedyOf,
   type ServiceView,
+  type SurveyedCluster,
   servicesBehind,
   serviceThere,
   shortOf,
@@ -594,12 +594,13 @@ const factsOf = (seen: Seen): Facts => {
 // ---- survey -----------------------------------------------------------------------------------------------------------------------------
 
 const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
-  const { containers, where } = ports;
+  const { where } = ports;
   const found: Signal[] = [];
-  for await (const { cluster, services } of clustersWithServices(containers)) {
-    const stopped = await containers.stopped(cluster);
+  for (const seen of await at.clusters()) {
+    const { cluster, services } = seen;
+    const stopped = await seen.stopped();
     for (const service of services.filter((s) => !isIdle(s) && at.uncovered(s.tags) === undefined)) {
-      const why = await ailing(service, stopped, ports, at);
+      const why = await ailing(service, stopped, seen, ports, at);
       if (why !== undefined)
         found.push({
           kind: 'container-service.failing',
@@ -628,6 +629,7 @@ const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[
 const ailing = async (
   service: ContainerService,
   stopped: readonly ContainerTask[],
+  { wanted, instances }: SurveyedCluster,
   ports: Ports,
   { now, options: o }: Scan<Options>,
 ): Promise<string | undefined> => {
@@ -639,7 +641,7 @@ const ailing = async (
   );
   if (ends.length > 0) return `${plural(ends.length, 'task')} ended by themselves`;
   if (service.targetGroups.length === 0) return undefined;
-  const view = await viewOf(service, ports);
+  const view = await viewOf(service, ports, { tasks: await wanted(), instances: await instances() });
   const ill = view.tasks.filter((t) => t.desired === 'RUNNING' && standingOf(view, t) === 'unhealthy');
   return ill.length > 0 ? `${plural(ill.length, 'task')} unhealthy` : undefined;
 };

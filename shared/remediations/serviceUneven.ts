@@ -22,7 +22,7 @@ import {
   type Scan,
   type ZonePicture,
 } from '../core/remediation.ts';
-import { clustersWithServices, pictureOf, serviceThere, shortOf, unplacedBecause, viewOf } from '../core/services.ts';
+import { pictureOf, type SurveyedCluster, serviceThere, shortOf, unplacedBecause, viewOf } from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import {
   countByZone,
@@ -756,16 +756,16 @@ const undo = async ({ step, reservedAt }: Past, { containers }: Ports): Promise<
 // ---- survey -------------------------------------------------------------------------------------------------------------------------------
 
 const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
-  const { containers, where } = ports;
+  const { where } = ports;
   const found: Signal[] = [];
-  for await (const { cluster, services: all } of clustersWithServices(containers)) {
+  for (const { cluster, services: all, ...seen } of await at.clusters()) {
     const services = all.filter(
       (s) =>
         !isIdle(s) && s.desired > 1 && untouchable({ service: s }) === undefined && at.uncovered(s.tags) === undefined,
     );
     if (services.length === 0) continue;
-    const tasks = await containers.wanted(cluster);
-    const zones = await zonesOf(cluster, services, ports);
+    const tasks = await seen.wanted();
+    const zones = await zonesOf(seen.instances, services, ports);
     for (const service of services) {
       const own = tasks.filter((t) => t.service === service.name);
       if (!isUneven(own, service.desired, zones(service))) continue;
@@ -804,12 +804,12 @@ const zones = async (ports: Ports, look: Look<Options>, about: string | undefine
 
 /** How many zones each of them may use. */
 const zonesOf = async (
-  cluster: string,
+  instancesOf: SurveyedCluster['instances'],
   services: readonly ContainerService[],
-  { containers, groups, instances }: Ports,
+  { groups, instances }: Ports,
 ) => {
   const onHosts = services.some((s) => s.subnets.length === 0);
-  const hosts = onHosts ? await containers.instances(cluster) : [];
+  const hosts = onHosts ? await instancesOf() : [];
   const [first] = hosts;
   const member = first && (await groups.memberOf(first.instance));
   const group = member && (await groups.describe(member.group));

@@ -2,6 +2,7 @@
 import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
 import { messageOf, onlyConflict } from '../core/errors.ts';
 import { uncoveredBy } from '../core/guards.ts';
+import { once } from '../core/once.ts';
 import type { Running } from '../core/ports.ts';
 import type { Common, Known, Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
@@ -81,16 +82,11 @@ const seen = async (name: string, ask: () => Promise<readonly Signal[]>) => {
   }
 };
 
-const onceEach = (common: Common): Common => {
-  const once = <T>(ask: () => Promise<T>): (() => Promise<T>) => {
-    let asked: Promise<T> | undefined;
-    return () => {
-      asked ??= ask();
-      return asked;
-    };
-  };
-  return { firing: once(common.firing), running: once(common.running) };
-};
+const onceEach = ({ firing, running, clusters }: Common): Common => ({
+  firing: once(firing),
+  running: once(running),
+  clusters: once(clusters),
+});
 
 const look = async (
   r: Remediation,

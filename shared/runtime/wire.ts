@@ -11,6 +11,7 @@ import type { Deps } from '../core/pass.ts';
 import { sessionPolicy } from '../core/permissions.ts';
 import type { Web } from '../core/ports.ts';
 import type { Common, Remediation } from '../core/remediation.ts';
+import { clustersWithServices } from '../core/services.ts';
 import { ACT_WITHIN } from '../core/step.ts';
 import { everythingIn, idOf, type Target, typeOf } from '../core/target.ts';
 import type { Config } from './config.ts';
@@ -28,6 +29,7 @@ const MOST_FIRING = 1_000;
 export const surveyed = (options: ClientOptions): Common => ({
   firing: async () => (await import('../aws/cloudwatch.ts')).cloudWatchAlarms(options).firing(MOST_FIRING),
   running: async () => (await import('../aws/instances.ts')).runningInstances(options),
+  clusters: async () => clustersWithServices((await import('../aws/ecs.ts')).ecsContainers(options)),
 });
 
 export interface ReachOptions {

@@ -2,6 +2,7 @@
 import { NotFound } from '../core/errors.ts';
 import { uncoveredBy } from '../core/guards.ts';
 import { noReleases } from '../core/releases.ts';
+import type { ShiftsOf } from '../core/remediation.ts';
 import { shiftsIn } from '../core/storm.ts';
 import { everythingIn } from '../core/target.ts';
 import type { Time } from '../core/time.ts';
@@ -19,10 +20,21 @@ export interface Zones {
   readonly more: boolean;
 }
 
+/** Of hundreds of workloads in the same zones, each asks. */
+const onceFor = (ask: ShiftsOf): ShiftsOf => {
+  const asked = new Map<string, ReturnType<ShiftsOf>>();
+  return (zones) => {
+    const found = asked.get(zones.join()) ?? ask(zones);
+    asked.set(zones.join(), found);
+    return found;
+  };
+};
+
 /** @param about 'web', 'shop/web', 'asg/api'; undefined: all that the policy covers. @throws NotFound */
 export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Promise<Zones> => {
   const everything = everythingIn({ account: deps.home, region: deps.region });
   const now = deps.now();
+  const shiftsOf = onceFor(shiftsIn(deps.store));
   const pictures = await Promise.all(
     remediations.map(async (r) => {
       const settings = deps.policy.remediations[r.name];
@@ -36,9 +48,7 @@ export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Prom
         tags: deps.policy.tags,
         signal: { kind: r.answers[0] ?? 'target.changed', cause: 'a person looks at the zones' },
         releases: noReleases(everything.arn),
-        shiftsOf: shiftsIn(deps.store),
-        wish: undefined,
-        atWork: undefined,
+        shiftsOf,
         declared: deps.policy,
         trustsAnyone: false,
         trusts: () => false,
@@ -47,7 +57,7 @@ export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Prom
       return r.zones(ports, look, about);
     }),
   );
-  const plans = pictures.flatMap((p) => p.plans);
+  const plans = pictures.flatMap((p) => p.plans).sort((a, b) => (a.workload < b.workload ? -1 : 1));
   if (about !== undefined && plans.length === 0)
     throw new NotFound(`no service or Auto Scaling group that the policy covers is called ${about}`);
   const used = new Set(plans.flatMap((p) => p.zones.map((x) => x.zone)));
@@ -55,7 +65,7 @@ export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Prom
   return {
     at: now,
     plans,
-    states: [...states.values()].filter((x) => used.has(x.id)),
+    states: [...states.values()].filter((x) => used.has(x.id)).sort((a, b) => (a.id < b.id ? -1 : 1)),
     more: pictures.some((p) => p.more),
   };
 };

@@ -96,7 +96,7 @@ export const depsOf = (a: Account, life: Life, queue: MessageQueue): Wired => ({
     },
   },
   alarmTags: async () => ({}),
-  common: { firing: async () => [], running: async () => [] },
+  common: { firing: async () => [], running: async () => [], clusters: async () => [] },
 });
 
 /** The incident that a message asks to look at. */

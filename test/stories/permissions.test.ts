@@ -354,6 +354,16 @@ const servicesWorkedThrough = async (): Promise<Account> => {
     ['healthy', [['drain', 'effective']]],
     ['healthy', [['roll-back', 'effective']]],
   ]);
+  account.deliver(
+    signalMessage({
+      kind: 'load-balancer.unhealthy-hosts',
+      target: targetOf(hangs.targetGroup?.arn ?? ''),
+      at: account.clock.now(),
+      cause: 'an alarm',
+      eventId: 'unhealthy-1',
+    }),
+  );
+  await run(minutes(1));
   return account;
 };
 
@@ -361,9 +371,8 @@ const servicesWorkedThrough = async (): Promise<Account> => {
 const zonesWorkedThrough = async (): Promise<Account> => {
   const settings = { costCapUsdPerMonth: 1_000 };
   const remedies = { 'service-uneven-zones': settings, 'group-uneven-zones': { mode: 'act' } };
-  const account = createAccount({
-    policy: { preset: 'automatic', remediations: remedies },
-  });
+  const desk = createDesk({ policy: { preset: 'automatic', remediations: remedies } });
+  const { account } = desk;
   const { world, run } = account;
   const [zone = ''] = Object.keys(world.zones);
   for (let n = 0; n < 3; n++)
@@ -389,6 +398,7 @@ const zonesWorkedThrough = async (): Promise<Account> => {
   const over = () => account.incidentOf('service/packed/packed')?.state === 'closed';
   await run(STEPS, over);
   await run(STEPS, join);
+  expect(await desk.steward('alice')('zones')).toMatchObject({ code: 0 });
   for (const id of ['service/packed/packed', 'autoScalingGroupName/api'])
     expect(account.incidentOf(id)).toMatchObject({ end: 'healthy' });
   return account;

@@ -23,3 +23,41 @@ export const RATES: readonly (readonly [service: string, operation: string, buck
   ['ssm', 'SendCommand', perSecond(10)],
   ['autoscaling', '*', { size: 100, perSecond: 20 }],
 ];
+
+/** Those of ECS are of several operations together. Source: "Request throttling for the Amazon ECS API". */
+export const ECS_BUCKETS: readonly (readonly [operations: readonly string[], bucket: Bucket])[] = [
+  [['DescribeClusters', 'ListClusters'], { size: 50, perSecond: 20 }],
+  [['CreateCluster', 'DeleteCluster', 'PutClusterCapacityProviders', 'UpdateCluster'], { size: 20, perSecond: 1 }],
+  [['DescribeServices', 'ListServices'], { size: 100, perSecond: 20 }],
+  [['CreateService', 'DeleteService', 'UpdateService'], { size: 50, perSecond: 5 }],
+  [['ListServiceDeployments', 'DescribeServiceDeployments'], { size: 50, perSecond: 20 }],
+  [['DescribeServiceRevisions'], { size: 50, perSecond: 20 }],
+  [
+    ['DescribeContainerInstances', 'DescribeTasks', 'ListContainerInstances', 'ListTasks'],
+    { size: 100, perSecond: 20 },
+  ],
+  [['DeregisterContainerInstance', 'StopTask', 'UpdateContainerInstancesState'], { size: 100, perSecond: 40 }],
+  [['DescribeTaskDefinition'], { size: 50, perSecond: 20 }],
+  [['RegisterTaskDefinition'], { size: 20, perSecond: 1 }],
+  [['GetTaskProtection', 'UpdateTaskProtection'], { size: 200, perSecond: 80 }],
+];
+
+/** How many of these calls AWS would have turned away, by bucket. */
+export const overdrawn = (
+  calls: readonly { readonly at: number; readonly action: string }[],
+  buckets: typeof ECS_BUCKETS,
+): Record<string, number> => {
+  const turned: Record<string, number> = {};
+  for (const [operations, { size, perSecond }] of buckets) {
+    const name = operations[0] ?? '';
+    let [tokens, last] = [size, 0];
+    for (const { at, action } of calls) {
+      if (!operations.includes(action.slice('ecs:'.length))) continue;
+      tokens = Math.min(size, tokens + ((at - last) / 1000) * perSecond);
+      last = at;
+      if (tokens < 1) turned[name] = (turned[name] ?? 0) + 1;
+      else tokens -= 1;
+    }
+  }
+  return turned;
+};
