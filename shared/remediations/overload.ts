@@ -330,6 +330,14 @@ const moves = ({ attempts }: Look<Options>): readonly Moved[] =>
 /** Changes of the floor that are known to have been carried out. */
 const made = (look: Look<Options>): readonly Moved[] =>
   moves(look).filter((a) => a.step.do !== 'start' && a.effect === 'effective');
+/** The change of the floor that somebody has changed since: it is neither what that made of it nor, should that not show yet, what it was before. */
+const overruled = ({ capacity: { floor } }: Seen, look: Look<Options>): Moved | undefined => {
+  const last = made(look).at(-1);
+  if (last && last.step.to.floor !== floor) return last;
+  const tried = moves(look).at(-1);
+  const isDone = tried?.outcome?.kind === 'done';
+  return isDone && tried.step.to.floor !== floor && tried.step.from.floor !== floor ? tried : undefined;
+};
 const formerOf = ({ capacity }: Seen, look: Look<Options>): Level => made(look)[0]?.step.former ?? levelOf(capacity);
 
 /** What is to be there, and until when. `since` tells one time from another. */
@@ -426,13 +434,13 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const is = describe(seen, look);
   const running = unjudged(look.attempts);
   if (running) return { do: 'wait', until: now + seconds(20), because: `${is}: ${running.plan} does not show yet` };
-  const last = made(look).at(-1);
-  if (last && last.step.to.floor !== c.floor && look.atWork !== undefined)
+  const mine = overruled(seen, look);
+  if (mine && look.atWork !== undefined)
     return { do: 'wait', idle: true, until: now + minutes(1), because: `${is}; ${look.atWork} is at work on it` };
-  if (last && last.step.to.floor !== c.floor)
+  if (mine)
     return {
       do: 'nothing',
-      because: `${is}: Steward had set ${last.step.to.floor}, and somebody has changed that since: it is left as it is`,
+      because: `${is}: Steward had set ${mine.step.to.floor}, and somebody has changed that since: it is left as it is`,
     };
   if (!wish) return unwished(seen, look, is);
   const aim = aimOf(wish);

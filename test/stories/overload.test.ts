@@ -173,6 +173,18 @@ describe('an Auto Scaling group', () => {
     expect(s.api).toMatchObject({ min: 3, desired: 3 });
   });
 
+  test('what somebody else changed before it was seen is left as it is, too', async () => {
+    const s = await group();
+    await s.scale('--to', '5', '--for', '2h');
+    await s.run(minutes(5), () => s.api.min === 5);
+    const change = { AutoScalingGroupName: 'api', MinSize: 3, DesiredCapacity: 3 };
+    await s.asked(clientsOf(s.world).autoscaling.send(new UpdateAutoScalingGroupCommand(change)));
+    await s.run(hours(4), s.over);
+    expect(s.last()).toMatchObject({ end: 'not-ours', attempts: [{ outcome: { kind: 'done' } }] });
+    expect(s.last()?.because).toContain('Steward had set 5, and somebody has changed that since');
+    expect(s.api).toMatchObject({ min: 3, desired: 3 });
+  });
+
   test('the cost cap holds, and counts the time that it lasts', async () => {
     const s = await group({}, { policy: {} });
     const dear = await s.scale('--to', '6');
