@@ -14,8 +14,6 @@ export interface Mutant {
   readonly edits: readonly (readonly [find: string, put: string])[];
   /** A seed that killed it when it was written: tried first. Of the fleet also says the remediation in whose seeds it is looked for. */
   readonly seed: Seed;
-  /** The code has moved, and no seed near finds it any more: `npm run simulate -- --mutants` looks further than `npm test` does. */
-  readonly seldom?: true;
 }
 export interface Killed {
   readonly mutant: string;

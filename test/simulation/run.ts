@@ -128,8 +128,6 @@ interface Wanted {
   readonly engine: number;
   readonly fleet: number;
   readonly mutants: boolean;
-  /** Those that are seldom found are left out. */
-  readonly near: boolean;
   /** Seeds in which a mutant must be found. */
   readonly limit: number;
 }
@@ -151,8 +149,7 @@ const runAll = async (wanted: Wanted): Promise<Report> => {
   const sums: Record<ModelName, Tally> = { engine: NONE, fleet: NONE };
   const killed = new Map<string, Killed>();
   const pairs: Twice[] = [];
-  const hunted = wanted.mutants ? mutants.filter((m) => !(wanted.near && m.seldom)) : [];
-  const hunts = hunted.map((m) => ({ mutant: m.name, limit: wanted.limit }));
+  const hunts = wanted.mutants ? mutants.map((m) => ({ mutant: m.name, limit: wanted.limit })) : [];
   const engine = Array.from({ length: wanted.engine }, (_, i) => i + 1);
   await spread(
     [
@@ -229,7 +226,6 @@ const main = async (): Promise<number> => {
       limit: number,
       seed: number,
       mutants: { type: 'boolean' },
-      near: { type: 'boolean' },
       json: { type: 'boolean' },
     },
   });
@@ -245,7 +241,6 @@ const main = async (): Promise<number> => {
     fleet: fleet ?? 0,
     limit: limit ?? 0,
     mutants: values.mutants ?? false,
-    near: values.near ?? false,
   });
   const bad =
     [...report.engine.violations, ...report.fleet.violations].length +
