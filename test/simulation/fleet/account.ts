@@ -85,7 +85,12 @@ const transportOf = (a: FleetAccount): Direct => {
     const what = `${asked.service.name}:${asked.operation}`;
     if (!isChange(asked)) {
       witness.looking(life, asked);
-      return schedule.call(life, what, a.faults(), async () => effect(asked));
+      const seen = schedule.call(life, what, a.faults(), async () => effect(asked));
+      await seen.then(
+        () => witness.looked(life, asked, true),
+        () => witness.looked(life, asked, false),
+      );
+      return seen;
     }
     const sent = witness.sending(life, asked);
     a.note(() => `#${life.id} sends ${say(asked)}`);

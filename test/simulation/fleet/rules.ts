@@ -23,6 +23,8 @@ export interface Scene {
   readonly isApproved: (sent: Sent) => boolean;
   /** It puts back what an attempt changed. */
   readonly isUndo: (sent: Sent) => boolean;
+  /** Its pass has asked AWS for that last, and got no answer. */
+  readonly isUnanswered: (sent: Sent, operation: string) => boolean;
 }
 /** Answers what is broken, if it is. */
 type Rule = (sent: Sent, scene: Scene) => string | undefined;
@@ -92,8 +94,8 @@ const forgetsTheGone: Rule = ({ target }, { world }) => {
 /** What was asked lately is known for a minute. */
 const KNOWN_FOR = minutes(1);
 /** Whoever was told that AWS has an issue of its own in the zone leaves what is there alone. Where AWS did not answer, nothing is known. */
-const standsBack: Rule = (sent, { world }) => {
-  if (!FOR_DEAD.includes(sent.remediation)) return undefined;
+const standsBack: Rule = (sent, { world, isUnanswered }) => {
+  if (!FOR_DEAD.includes(sent.remediation) || isUnanswered(sent, 'DescribeEvents')) return undefined;
   const asked = world.calls.findLast(
     (c) => c.operation === 'DescribeEvents' && c.principal.includes(`-remedy-${sent.remediation}/`),
   );

@@ -66,6 +66,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
   const disturbed = new Map<string, number>();
   const released = new Map<string, number>();
   const lastLook = new Map<string, number>();
+  const unanswered = new Set<string>();
   const stoppedBy = new Map<string, 'steward' | 'somebody'>();
   const scopeChanged = new Map<string, number>();
   let pauses: { pause: Pause; time: number }[] = [];
@@ -126,7 +127,10 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     return yes.some((a) => a.incident === r?.incident && a.step === r.step && a.until > r.at);
   };
   const isUndo = ({ token }: Pick<Sent, 'token'>): boolean => reservations.get(token)?.attempt.undoes !== undefined;
-  const scene: Scene = { world, isUnsettled, arnOf: (id) => instanceArn(world, id), stoppedBy, isApproved, isUndo };
+  const isUnanswered = ({ life }: Pick<Sent, 'life'>, operation: string): boolean =>
+    unanswered.has(`${life.id}/${operation}`);
+  const arnOf = (id: string): string => instanceArn(world, id);
+  const scene: Scene = { world, isUnsettled, arnOf, stoppedBy, isApproved, isUndo, isUnanswered };
 
   // ---- what is asked of AWS -------------------------------------------------------------------------------------------------------------
 
@@ -138,6 +142,10 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
   };
   const looking = (life: Life, { accessKeyId }: Asked): void => {
     lastLook.set(`${life.id}/${sessionOf(accessKeyId).remediation}`, schedule.time());
+  };
+  const looked = ({ id }: Life, { operation }: Asked, answered: boolean): void => {
+    if (answered) unanswered.delete(`${id}/${operation}`);
+    else unanswered.add(`${id}/${operation}`);
   };
 
   const isInFlight = (s: Sent): boolean =>
@@ -383,6 +391,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     inScope,
     isUnsettled,
     looking,
+    looked,
     sending,
     arrived,
     replied: (sent: Sent) => {
