@@ -199,7 +199,7 @@ const toAlarm = (world: World, input: PutMetricAlarmCommandInput, known: Alarm |
       at: world.clock.now(),
     },
     history: known?.history ?? [],
-    metricId: known?.metricId ?? world.random.uuid(),
+    metricId: known?.metricId ?? world.tokens.uuid(),
   };
 };
 

@@ -248,7 +248,7 @@ export const commandOperations: SsmOperations = {
     checkInstances(world, ids);
     const timeoutSeconds = input.TimeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
     const command: Command = {
-      id: world.random.uuid(),
+      id: world.tokens.uuid(),
       documentName: input.DocumentName ?? '',
       document: document.name,
       parameters,

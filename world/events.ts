@@ -1,6 +1,6 @@
 /** The events that AWS puts on the default bus. AWS calls most of them best effort: they may be lost, doubled or late here too. */
 import type { Clock } from './clock.ts';
-import type { Random } from './random.ts';
+import { type Random, streamsOf } from './random.ts';
 
 export type AwsEvent = {
   version: '0';
@@ -35,11 +35,12 @@ export const createEventBus = ({ clock, random, account, region }: Options): Eve
   const listeners = new Set<(event: AwsEvent) => void>();
   const trouble = { loss: 0, duplicate: 0, delayMs: 0 };
   const sent: AwsEvent[] = [];
-  const deliver = (event: AwsEvent) => {
+  const fates = streamsOf(random);
+  const deliver = (event: AwsEvent, fate: Random) => {
     const give = () => {
       for (const listener of listeners) listener(structuredClone(event));
     };
-    if (trouble.delayMs > 0) clock.at(clock.now() + random.integer(trouble.delayMs), give);
+    if (trouble.delayMs > 0) clock.at(clock.now() + fate.integer(trouble.delayMs), give);
     else give();
   };
   return {
@@ -62,8 +63,9 @@ export const createEventBus = ({ clock, random, account, region }: Options): Eve
         detail,
       };
       sent.push(event);
-      if (DEPENDABLE.has(source) || !random.chance(trouble.loss)) deliver(event);
-      if (random.chance(trouble.duplicate)) deliver(event);
+      const fate = fates(`${source} ${detailType} ${resources}`);
+      if (DEPENDABLE.has(source) || !fate.chance(trouble.loss)) deliver(event, fate);
+      if (fate.chance(trouble.duplicate)) deliver(event, fate);
     },
   };
 };

@@ -3,7 +3,7 @@
  * "The Amazon EC2 API follows an eventual consistency model" (EC2 API Reference): a caller must not rely on its last write.
  */
 import type { Clock } from './clock.ts';
-import type { Random } from './random.ts';
+import { type Random, streamsOf } from './random.ts';
 
 export interface Lag {
   /** How long after a write reads may be old; 0 switches it off. */
@@ -18,12 +18,15 @@ export interface Lag {
   seen<T extends object>(thing: T): T | undefined;
 }
 
+const nameOf = ({ id, name }: { id?: unknown; name?: unknown }): string => String(id ?? name ?? '');
+
 export const createLag = (clock: Clock, random: Random): Lag => {
-  const before = new WeakMap<object, { until: number; copy: object | undefined }>();
+  const before = new WeakMap<object, { until: number; copy: object | undefined; random: Random }>();
+  const streams = streamsOf(random);
   const remember = (thing: object, copy: () => object | undefined) => {
     const old = before.get(thing);
     if (lag.ms > 0 && !(old && old.until > clock.now()))
-      before.set(thing, { until: clock.now() + lag.ms, copy: copy() });
+      before.set(thing, { until: clock.now() + lag.ms, copy: copy(), random: streams(nameOf(thing)) });
   };
   const lag: Lag = {
     ms: 0,
@@ -38,7 +41,7 @@ export const createLag = (clock: Clock, random: Random): Lag => {
     },
     seen: <T extends object>(thing: T) => {
       const old = lag.ms > 0 ? before.get(thing) : undefined;
-      return old && old.until > clock.now() && random.chance(lag.chance) ? (old.copy as T | undefined) : thing;
+      return old && old.until > clock.now() && old.random.chance(lag.chance) ? (old.copy as T | undefined) : thing;
     },
   };
   return lag;

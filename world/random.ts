@@ -8,6 +8,8 @@ export interface Random {
   hex(digits: number): string;
   uuid(): string;
   pick<T>(items: readonly T[]): T;
+  /** By their names: one more or less changes the choice only if it is, or would be, the chosen one. */
+  choose<T>(items: readonly T[], nameOf: (item: T) => string): T;
   /** A stream of its own, so that more faults do not change the ids. */
   fork(name: string): Random;
 }
@@ -20,6 +22,9 @@ const hash = (text: string): number => {
 };
 
 const DIGITS = '0123456789abcdef';
+
+/** What happens under one name, time after time, draws from streams of its own: it moves nothing that happens under another. */
+export type Streams = (name: string) => Random;
 
 /** mulberry32: small, fast, and good enough for a simulation; never for secrets. */
 export const createRandom = (seed: number | string): Random => {
@@ -49,6 +54,22 @@ export const createRandom = (seed: number | string): Random => {
       if (item === undefined) throw new Error('nothing to pick from');
       return item;
     },
+    choose: (items, nameOf) => {
+      const here = hash(`${next()}`);
+      const drawn = items.map((item) => ({ item, lot: createRandom(hash(`${here}/${nameOf(item)}`)).next() }));
+      const [first, ...others] = drawn;
+      if (!first) throw new Error('nothing to choose from');
+      return others.reduce((best, one) => (one.lot > best.lot ? one : best), first).item;
+    },
     fork: (name) => createRandom(hash(`${start}/${name}`)),
+  };
+};
+
+export const streamsOf = (random: Random): Streams => {
+  const times = new Map<string, number>();
+  return (name) => {
+    const n = (times.get(name) ?? 0) + 1;
+    times.set(name, n);
+    return random.fork(`${name} ${n}`);
   };
 };

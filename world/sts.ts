@@ -69,7 +69,7 @@ export const stsService = defineService<typeof api>({
         return policy;
       });
       const sessionPolicies = [...(input.Policy ? [parsePolicy(input.Policy)] : []), ...managed];
-      const accessKeyId = `ASIA${world.random.hex(16).toUpperCase()}`;
+      const accessKeyId = `ASIA${world.tokens.hex(16).toUpperCase()}`;
       const expires = at + seconds * 1000;
       const roleId = `AROA${role.name.toUpperCase()}`;
       const assumed = {
@@ -88,8 +88,8 @@ export const stsService = defineService<typeof api>({
       return {
         Credentials: {
           AccessKeyId: accessKeyId,
-          SecretAccessKey: world.random.hex(40),
-          SessionToken: world.random.hex(64),
+          SecretAccessKey: world.tokens.hex(40),
+          SessionToken: world.tokens.hex(64),
           Expiration: new Date(expires),
         },
         AssumedRoleUser: assumed,

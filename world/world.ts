@@ -79,6 +79,8 @@ export type CallRecord = {
 export type World = {
   readonly clock: Clock;
   readonly random: Random;
+  /** What sessions, commands and alarms are known by: one more of these changes no id of a resource. */
+  readonly tokens: Random;
   readonly account: string;
   readonly region: string;
   /** Name → id. Zone names are shuffled between accounts; ids are not. */
@@ -150,6 +152,7 @@ export const createWorld = ({
   const world: World = {
     clock,
     random,
+    tokens: random.fork('tokens'),
     account,
     region,
     zones: Object.fromEntries(zoneIds.map((id, i) => [`${region}${String.fromCharCode(97 + i)}`, id])),

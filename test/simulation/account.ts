@@ -6,12 +6,14 @@ import type { Signal } from '../../shared/core/signal.ts';
 import type { Json } from '../../shared/core/verdict.ts';
 import { answerMessage, type Outcome } from '../../shared/runtime/heal.ts';
 import type { Wired } from '../../shared/runtime/wire.ts';
+import type { Random } from '../../world/random.ts';
 import { type Clinic, type ClinicPorts, HOME, type Kind } from './clinic.ts';
 import { createQueue, type Engine, type MessageQueue, storeOf } from './engine.ts';
 import type { Life } from './schedule.ts';
 import type { Rules, Witness } from './witness.ts';
 
 export interface Account extends Engine {
+  readonly random: Random;
   readonly clinic: Clinic;
   readonly rules: Rules;
   readonly witness: Witness;

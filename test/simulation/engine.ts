@@ -3,11 +3,9 @@ import type { Incident } from '../../shared/core/incident.ts';
 import type { Change, Ref, Store, StoreRecord } from '../../shared/core/store.ts';
 import { minutes, seconds } from '../../shared/core/time.ts';
 import type { MemoryStore } from '../../world/memoryStore.ts';
-import type { Random } from '../../world/random.ts';
 import type { Faults, Life, Schedule } from './schedule.ts';
 
 export interface Engine {
-  readonly random: Random;
   readonly schedule: Schedule;
   readonly store: MemoryStore;
   readonly faults: () => Faults;
@@ -58,7 +56,17 @@ const nameIn = (i: StoreRecord): string => {
   const tried = last
     ? `, attempt ${last.n} ${last.rung}: ${last.outcome?.kind ?? 'reserved'} ${last.effect ?? ''}`
     : '';
-  return `incident ${i.id.slice(-3)} v${i.version + 1} ${i.remediation} of ${i.target.slice(-3)}: ${i.state} because ${i.because}${tried}`;
+  return `incident ${i.id.slice(-10)} v${i.version + 1} ${i.remediation} of ${i.target.slice(-3)}: ${i.state} because ${i.because}${tried}`;
+};
+
+/** In the order of time, and whoever opens one moves nobody else's. */
+export const idsOf = ({ time }: Schedule): (() => string) => {
+  let [last, made] = [-1, 0];
+  return () => {
+    made = time() === last ? made + 1 : 0;
+    last = time();
+    return `01J${`${last}`.padStart(20, '0')}${`${made}`.padStart(3, '0')}`;
+  };
 };
 
 export interface MessageQueue {
@@ -72,9 +80,16 @@ export interface Consumer<T> {
   readonly answered: (life: Life, body: string, outcome: T) => void;
 }
 
+/** What a message is about: the look, the signal or the event, whatever its time and its number. */
+const subjectOf = (body: string): string => {
+  const { steward, target, remediation, signal, source, resources, ...event } = JSON.parse(body);
+  if (steward === 'look') return `${remediation} ${target}`;
+  return signal ? `${signal.kind} ${signal.target.arn}` : `${source} ${event['detail-type']} ${resources}`;
+};
+
 /** At least once, in no order, late at times; what fails comes again, five times. */
 export const createQueue = <T>(a: Engine, { answer, answered }: Consumer<T>): MessageQueue => {
-  const { schedule, random } = a;
+  const { schedule } = a;
   const waiting = new Map<number, string>();
   let made = 0;
   const deliver = (id: number, body: string, tries: number): void => {
@@ -84,7 +99,7 @@ export const createQueue = <T>(a: Engine, { answer, answered }: Consumer<T>): Me
       else waiting.delete(id);
     };
     schedule.live(
-      'heal',
+      ['heal', subjectOf(body)],
       (life) => {
         a.note(() => `#${life.id} takes ${body.slice(0, 160)}`);
         return answer(life, body);
@@ -105,6 +120,7 @@ export const createQueue = <T>(a: Engine, { answer, answered }: Consumer<T>): Me
   };
   return {
     take: (body, delay) => {
+      const random = schedule.stream(`message ${subjectOf(body)}`);
       const noisy = !a.isQuiet() && !a.faultless;
       const copies = noisy && random.chance(0.05) ? 2 : 1;
       for (let i = 0; i < copies; i++) {

@@ -41,7 +41,7 @@ const person = async (a: Account, queue: MessageQueue): Promise<void> => {
   const what = random.integer(10);
   if (what <= 1) {
     const p = random.pick(a.clinic.patients);
-    const pause = pauseOf(a, by, [
+    const pause = pauseOf(a, random, by, [
       'all',
       `remediation/${random.pick(Object.keys(a.rules.policy.remediations))}`,
       `target/${p.arn}`,
@@ -54,8 +54,8 @@ const person = async (a: Account, queue: MessageQueue): Promise<void> => {
   } else if (what === 2) {
     await setSwitches(a, []);
     witness.resumed();
-  } else if (what <= 5) answerAsk(a, queue, by);
-  else if (what === 6) await askUndo(a, queue, by);
+  } else if (what <= 5) answerAsk(a, queue, random, by);
+  else if (what === 6) await askUndo(a, queue, random, by);
   else if (what === 7) retag(a);
   else if (what === 8) explain(a, queue);
   else visit(a);
@@ -65,7 +65,7 @@ const explain = (a: Account, queue: MessageQueue): void => {
   const ill = a.clinic.patients.filter((x) => KINDS.some((kind) => x.ailments[kind].ill));
   const p = a.random.pick(ill.length > 0 ? ill : a.clinic.patients);
   a.schedule.live(
-    'explain',
+    ['explain'],
     (life) => plan(p.arn, undefined, depsOf(a, life, queue)),
     () => {},
   );
@@ -142,7 +142,7 @@ export const happenings = (a: Account, queue: MessageQueue): void => {
 export const sweeps = (a: Account, queue: MessageQueue): void => {
   const tick = (): void => {
     a.schedule.live(
-      'sweep',
+      ['sweep'],
       (life) => sweep(depsOf(a, life, queue), REGION),
       () => {},
     );

@@ -5,6 +5,7 @@ import { noChart, type Pause } from '../../shared/core/store.ts';
 import { targetOf } from '../../shared/core/target.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
 import { openedByWish } from '../../shared/core/wish.ts';
+import type { Random } from '../../world/random.ts';
 import type { Engine, MessageQueue } from './engine.ts';
 
 /** What they deal with, and who is told of it. */
@@ -35,8 +36,8 @@ export const setSwitches = async (a: Crowd, pauses: readonly Pause[]): Promise<v
 };
 
 /** Within the second, while a pass is on its way from its look to its step. */
-export const interrupt = (a: Crowd): void =>
-  a.schedule.after(a.random.integer(600), async () => {
+export const interrupt = (a: Crowd, random: Random): void =>
+  a.schedule.after(random.integer(600), async () => {
     const at = a.schedule.wall();
     const pause: Pause = { scope: 'all', by: 'anna', why: 'wait', at, until: at + minutes(2) };
     const [known] = await a.store.read({ kind: 'switches' });
@@ -45,21 +46,23 @@ export const interrupt = (a: Crowd): void =>
     a.note(() => 'anna stops everything for two minutes');
   });
 
-export const pauseOf = ({ random, schedule }: Crowd, by: string, scopes: readonly Pause['scope'][]): Pause => {
+export const pauseOf = ({ schedule }: Crowd, random: Random, by: string, scopes: readonly Pause['scope'][]): Pause => {
   const at = schedule.wall();
   const until = random.chance(0.5) ? { until: at + random.integer(minutes(30)) } : {};
   return { scope: random.pick(scopes), by, why: 'a deploy', at, ...until };
 };
 
+const subjectOf = ({ target, remediation }: Incident): string => `${remediation} ${target}`;
+
 /** Says yes or no to what was asked when it was read: by the time of the answer, another step may be asked. */
-export const answerAsk = (a: Crowd, queue: MessageQueue, by: string): void => {
+export const answerAsk = (a: Crowd, queue: MessageQueue, random: Random, by: string): void => {
   const asked = [...a.witness.incidents.values()].filter((i) => i.ask && i.state !== 'closed');
   if (asked.length === 0) return;
-  const incident = a.random.pick(asked);
+  const incident = random.choose(asked, subjectOf);
   const ask = incident.ask as NonNullable<Incident['ask']>;
   const step = stepText(ask.step);
-  const yes = a.random.chance(0.75);
-  a.schedule.after(a.random.chance(0.2) ? a.random.integer(minutes(20)) : 1000, async () => {
+  const yes = random.chance(0.75);
+  a.schedule.after(random.chance(0.2) ? random.integer(minutes(20)) : 1000, async () => {
     const at = a.schedule.wall();
     const until = yes ? ask.until : at + hours(24);
     a.note(() => `${by} says ${yes ? 'yes' : 'no'} to ${step} of ${incident.id}`);
@@ -99,12 +102,12 @@ export const askMore = async (
   queue.take(lookMessage({ target: arn, remediation: 'overload', incident: incident.id }), 0);
 };
 
-export const askUndo = async (a: Crowd, queue: MessageQueue, by: string): Promise<void> => {
+export const askUndo = async (a: Crowd, queue: MessageQueue, random: Random, by: string): Promise<void> => {
   const done = [...a.witness.incidents.values()].filter(
     (i) => i.state !== 'closed' && !i.undoWanted && i.attempts.some((x) => x.outcome?.kind === 'done' && !x.undoes),
   );
   if (done.length === 0) return;
-  const { id, target, remediation } = a.random.pick(done);
+  const { id, target, remediation } = random.choose(done, subjectOf);
   const written = await answerAs(a, id, (i) => {
     const attempt = i.attempts.findLast((x) => x.outcome?.kind === 'done' && !x.undoes);
     return attempt && { ...i, undoWanted: { by, at: a.schedule.wall(), attempt } };

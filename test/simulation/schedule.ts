@@ -4,7 +4,7 @@
  */
 import { Throttled, Unavailable } from '../../shared/core/errors.ts';
 import { minutes, seconds } from '../../shared/core/time.ts';
-import type { Random } from '../../world/random.ts';
+import { type Random, type Streams, streamsOf } from '../../world/random.ts';
 
 /** One run of a Lambda function. Dead: killed or over its time limit; its replies reach nobody, what it sent still arrives. */
 export interface Life {
@@ -85,13 +85,18 @@ export const createSchedule = (random: Random, start: number) => {
   let lives = 0;
   let stopped = false;
   const alive = new Set<Life>();
+  const streams = streamsOf(random);
+  const fates = new WeakMap<Life, Streams>();
 
   const at = (when: number, run: () => void): void => heap.push({ at: Math.max(when, time), order: order++, run });
   const after = (ms: number, run: () => void): void => at(time + ms, run);
 
-  /** Ends when the work ends, or with `undefined` when it died. */
+  /**
+   * Ends when the work ends, or with `undefined` when it died.
+   * @param name what it is about: the fate of each of its calls is a stream of its own, which nothing that others call moves
+   */
   const live = <T>(
-    what: string,
+    [what, name = '']: readonly [what: string, name?: string],
     work: (life: Life) => Promise<T>,
     ended: (result: { value: T } | { error: unknown } | undefined, life: Life) => void,
   ): void => {
@@ -104,6 +109,7 @@ export const createSchedule = (random: Random, start: number) => {
       ended(result, life);
     };
     const life: Life = { id: ++lives, what, since: time, dead: false, die: () => end(undefined) };
+    fates.set(life, streamsOf(streams(`${what} ${name}`)));
     alive.add(life);
     after(LIFE_LIMIT, life.die);
     work(life).then(
@@ -112,7 +118,10 @@ export const createSchedule = (random: Random, start: number) => {
     );
   };
 
-  const travel = (): number => (random.chance(0.05) ? random.integer(3000) : 1 + random.integer(80));
+  const travel = (random: Random): number => (random.chance(0.05) ? random.integer(3000) : 1 + random.integer(80));
+
+  /** Of the next thing of that name that the function does. */
+  const fateOf = (life: Life, what: string): Random => (fates.get(life) ?? streams)(what);
 
   /**
    * One call of a living function. `effect` happens at once when the call arrives; its error is the callee's answer.
@@ -121,6 +130,7 @@ export const createSchedule = (random: Random, start: number) => {
   const call = <T>(life: Life, what: string, faults: Faults, effect: () => Promise<T>): Promise<T> => {
     const never = new Promise<T>(() => {});
     if (life.dead) return never;
+    const random = fateOf(life, what);
     const crash = random.chance(faults.crash) ? random.pick(['before', 'after'] as const) : undefined;
     if (crash === 'before') {
       life.die();
@@ -128,7 +138,7 @@ export const createSchedule = (random: Random, start: number) => {
     }
     return new Promise<T>((resolve, reject) => {
       const reply = (answer: () => void): void => {
-        const back = random.chance(faults.stall) ? random.integer(seconds(90)) : travel();
+        const back = random.chance(faults.stall) ? random.integer(seconds(90)) : travel(random);
         after(back, () => {
           if (!life.dead) answer();
         });
@@ -142,7 +152,7 @@ export const createSchedule = (random: Random, start: number) => {
         if (crash) return life.die();
         reply(random.chance(faults.lostReply) ? lost : result);
       };
-      after(travel(), () => {
+      after(travel(random), () => {
         if (random.chance(faults.lostRequest)) reply(lost);
         else if (random.chance(faults.throttle)) reply(() => reject(new Throttled(`${what}: rate exceeded`)));
         else void arrive();
@@ -161,7 +171,10 @@ export const createSchedule = (random: Random, start: number) => {
     isIdle: () => alive.size === 0,
     at,
     after,
+    /** What chance is for the next thing of that name. */
+    stream: streams,
     live,
+    fateOf,
     call,
     stop: () => {
       stopped = true;

@@ -10,7 +10,7 @@ import { createRandom } from '../../world/random.ts';
 import { type Account, queueOf } from './account.ts';
 import { createClinic, modelRemediations } from './clinic.ts';
 import { checkEnd } from './ending.ts';
-import type { MessageQueue } from './engine.ts';
+import { idsOf, type MessageQueue } from './engine.ts';
 import { calm, changed, happenings, NOISY, sweeps } from './happenings.ts';
 import type { Result } from './models.ts';
 import { interrupt } from './people.ts';
@@ -43,7 +43,6 @@ const run = async (seed: number, options: { trace?: boolean }): Promise<Result> 
     ? (say: () => string) => void trace.push(`${iso(schedule.wall()).slice(11, 23)} ${say()}`)
     : () => {};
   let quiet = false;
-  let made = 0;
   const store = memoryStore();
   const late: { queue?: MessageQueue } = {};
   const clinic = createClinic({
@@ -68,9 +67,9 @@ const run = async (seed: number, options: { trace?: boolean }): Promise<Result> 
     isQuiet: () => quiet,
     faultless: noise === NO_FAULTS,
     isNervous: random.chance(0.25),
-    interrupt: () => interrupt(account),
+    interrupt: () => interrupt(account, account.random),
     note,
-    newId: () => `01J${(++made).toString().padStart(23, '0')}`,
+    newId: idsOf(schedule),
     tally: { messages: 0, deaths: 0, calls: 0 },
     heard: new Set(),
   };

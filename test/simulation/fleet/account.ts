@@ -7,6 +7,7 @@ import { answerMessage, type Outcome } from '../../../shared/runtime/heal.ts';
 import { reachAws, surveyed, type Wired } from '../../../shared/runtime/wire.ts';
 import type { Clock } from '../../../world/clock.ts';
 import type { Asked, Direct } from '../../../world/direct.ts';
+import type { Random } from '../../../world/random.ts';
 import { AwsError } from '../../../world/service.ts';
 import { perform, type World } from '../../../world/world.ts';
 import { createQueue, type MessageQueue, storeOf } from '../engine.ts';
@@ -29,7 +30,7 @@ export interface FleetAccount extends Crowd {
   readonly heard: Set<string>;
   /** A step has arrived in the world: chance may have its say. */
   readonly onStep: (sent: Sent) => void;
-  readonly hasCapacity: () => boolean;
+  readonly hasCapacity: (fate: Random) => boolean;
   readonly reach: () => Wired['reach'];
 }
 
@@ -71,10 +72,10 @@ const lifeNow = (): Life => {
 
 const transportOf = (a: FleetAccount): Direct => {
   const { world, schedule, witness } = a;
-  const effect = (asked: Asked): Promise<object> => {
-    if (asked.operation === 'StartInstances' && !a.hasCapacity())
+  const effect = (asked: Asked, fate: Random): Promise<object> => {
+    if (asked.operation === 'StartInstances' && !a.hasCapacity(fate))
       throw new AwsError('InsufficientInstanceCapacity', 'There is no capacity of this type in this zone', 500);
-    if (a.random.chance(a.isQuiet() || a.faultless ? 0 : 0.0007))
+    if (fate.chance(a.isQuiet() || a.faultless ? 0 : 0.0007))
       throw new AwsError('AccessDenied', 'a policy of the organisation denies it', 403);
     return perform(world, { ...asked, requestId: 'simulated' });
   };
@@ -82,10 +83,11 @@ const transportOf = (a: FleetAccount): Direct => {
   const call = async (asked: Asked): Promise<object> => {
     const life = lifeNow();
     a.tally.calls++;
-    const what = `${asked.service.name}:${asked.operation}`;
+    const what = `${asked.service.name}:${asked.operation} for ${witness.remediationOf(asked)}`;
+    const fate = schedule.fateOf(life, `denied ${what}`);
     if (!isChange(asked)) {
       witness.looking(life, asked);
-      const seen = schedule.call(life, what, a.faults(), async () => effect(asked));
+      const seen = schedule.call(life, what, a.faults(), async () => effect(asked, fate));
       await seen.then(
         () => witness.looked(life, asked, true),
         () => witness.looked(life, asked, false),
@@ -96,7 +98,7 @@ const transportOf = (a: FleetAccount): Direct => {
     a.note(() => `#${life.id} sends ${say(asked)}`);
     try {
       return await schedule.call(life, what, a.faults(), async () => {
-        const answer = await effect(asked);
+        const answer = await effect(asked, fate);
         witness.arrived(sent, answer);
         a.note(() => `${say(asked)} took effect`);
         a.onStep(sent);
@@ -133,8 +135,9 @@ export const reachOf = (a: FleetAccount): Wired['reach'] => {
       credentials: a.credentials,
     }).reach;
   return (remediation, target, session) => {
-    if (a.random.chance(a.isQuiet() ? 0 : 0.001)) throw new Forbidden(`no role for ${target.arn}`);
     const life = lifeNow();
+    const { chance } = schedule.fateOf(life, `role ${remediation.name}`);
+    if (chance(a.isQuiet() ? 0 : 0.001)) throw new Forbidden(`no role for ${target.arn}`);
     const reach = ofLife.get(life) ?? made(life);
     ofLife.set(life, reach);
     return reach(remediation, target, session);

@@ -44,7 +44,7 @@ interface Beginning {
 }
 
 /** Those that run, are managed, and have had their alarms from the beginning: of the others only the look of the day tells. */
-export const managed = ({ world }: Field): readonly Instance[] => {
+export const managed = ({ world }: Pick<Field, 'world'>): readonly Instance[] => {
   const alarmed = new Set([...world.cloudwatch.alarms.values()].map((a) => a.dimensions['InstanceId']));
   return [...world.ec2.instances.values()].filter(
     (i) =>

@@ -38,10 +38,12 @@ export interface Fleet {
   readonly vpc: Vpc;
 }
 
-/** Where troubles begin. */
-export interface Field {
-  readonly world: World;
+/** Where a trouble begins. */
+export interface Field extends Place {
   readonly random: Random;
+}
+export interface Place {
+  readonly world: World;
   readonly fleet: Fleet;
   /** Sends a signal as an alarm would, after so many milliseconds. Answers the id of its event. */
   readonly signal: (kind: SignalKind, arn: string, after?: number, more?: Partial<Signal>) => string;

@@ -7,11 +7,12 @@ import type { Instance } from '../../../world/ec2.ts';
 import { beginIssue, endIssue } from '../../../world/health.ts';
 import { type Run, setAgent } from '../../../world/hosts.ts';
 import { impair } from '../../../world/instances.ts';
+import type { Random } from '../../../world/random.ts';
 import type { MessageQueue } from '../engine.ts';
 import { answerAsk, askUndo, PEOPLE, pauseOf, setSwitches } from '../people.ts';
 import { asFunction, type FleetAccount } from './account.ts';
 import { beginnings, managed } from './beginnings.ts';
-import type { Field } from './fleet.ts';
+import type { Place } from './fleet.ts';
 import type { Sent } from './witness.ts';
 
 /** Things happen for so long; then nothing fails any more, and everything must come to an end. */
@@ -20,19 +21,19 @@ export const NOISY = minutes(40);
 export const sweeps = (a: FleetAccount, queue: MessageQueue): void => {
   const tick = (): void => {
     a.schedule.live(
-      'sweep',
+      ['sweep'],
       (life) => asFunction(a, life, queue, (deps) => sweep(deps, a.world.region)),
       () => {},
     );
     a.schedule.after(minutes(1), tick);
   };
-  a.schedule.at(a.random.integer(minutes(1)), tick);
+  a.schedule.at(a.schedule.stream('sweeps').integer(minutes(1)), tick);
 };
 
-export const fallIll = async (a: FleetAccount, field: Field, remediation: string): Promise<void> => {
+export const fallIll = async (a: FleetAccount, place: Place, remediation: string): Promise<void> => {
   const beginning = beginnings[remediation];
-  if (!beginning || a.isQuiet() || managed(field).length === 0) return;
-  const begun = await beginning.begin(field);
+  if (!beginning || a.isQuiet() || managed(place).length === 0) return;
+  const begun = await beginning.begin({ ...place, random: a.schedule.stream(`trouble ${remediation}`) });
   a.patients.push({ ...begun, remediation });
   a.witness.disturb(begun.arn);
   a.note(() => `${remediation} begins on ${begun.arn}`);
@@ -50,31 +51,32 @@ const disturbMachine = (a: FleetAccount, { id, tags }: Instance): void => {
   for (const member of group?.members.keys() ?? []) a.witness.disturb(instanceArn(a.world, member));
 };
 
-const stop = async (a: FleetAccount, field: Field, i: Instance): Promise<void> => {
+const stop = async (a: FleetAccount, place: Place, i: Instance): Promise<void> => {
   disturbMachine(a, i);
   a.witness.stopped(i.id);
   a.note(() => `somebody stops ${i.id}`);
-  await field.person('ec2', 'StopInstances', { InstanceIds: [i.id] });
+  await place.person('ec2', 'StopInstances', { InstanceIds: [i.id] });
 };
-const kill = async (a: FleetAccount, field: Field, i: Instance): Promise<void> => {
+const kill = async (a: FleetAccount, place: Place, i: Instance): Promise<void> => {
   disturbMachine(a, i);
   a.note(() => `${i.id} is terminated`);
-  await field.person('ec2', 'TerminateInstances', { InstanceIds: [i.id] });
+  await place.person('ec2', 'TerminateInstances', { InstanceIds: [i.id] });
 };
-const replace = async (a: FleetAccount, field: Field, i: Instance): Promise<void> => {
+const replace = async (a: FleetAccount, place: Place, i: Instance): Promise<void> => {
   disturbMachine(a, i);
   a.note(() => `its group replaces ${i.id}`);
-  await field.person('autoscaling', 'SetInstanceHealth', { InstanceId: i.id, HealthStatus: 'Unhealthy' });
+  await place.person('autoscaling', 'SetInstanceHealth', { InstanceId: i.id, HealthStatus: 'Unhealthy' });
 };
 
 /** In the middle of a step: it dies, is replaced or stopped, or somebody puts back what was wrong. */
-export const meddle = (a: FleetAccount, field: Field, sent: Sent): void => {
-  const { random, schedule, world } = a;
+export const meddle = (a: FleetAccount, place: Place, sent: Sent): void => {
+  const { schedule, world } = a;
+  const random = schedule.stream(`meddle ${sent.remediation} ${sent.target}`);
   if (a.isQuiet() || !random.chance(0.25)) return;
   const instance = world.ec2.instances.get(sent.target.split('/')[1] ?? '');
   const again = a.patients.findLast((p) => p.arn === sent.target && p.again)?.again;
   schedule.after(random.integer(random.chance(0.5) ? seconds(20) : minutes(4)), async () => {
-    if (instance?.state === 'running') await random.pick([stop, kill, replace])(a, field, instance);
+    if (instance?.state === 'running') await random.pick([stop, kill, replace])(a, place, instance);
     if (!again) return;
     a.witness.disturb(sent.target);
     a.note(() => `another controller undoes it: ${sent.target}`);
@@ -94,10 +96,9 @@ const GARBAGE: readonly string[] = [
   '\u001b[31m{"version":1}\u001b[0m',
   `{"version":1,"os":"${'x'.repeat(30_000)}"}`,
 ];
-const babble = (a: FleetAccount): void => {
-  const { random, world, schedule } = a;
+const babble = (a: FleetAccount, random: Random, id: string): void => {
+  const { world, schedule } = a;
   const until = schedule.time() + random.integer(minutes(20));
-  const id = random.pick(machines(a)).id;
   const isHanging = random.chance(0.4);
   const run = (): Run => ({
     status: random.pick(['Success', 'Success', 'Failed']),
@@ -116,16 +117,16 @@ const babble = (a: FleetAccount): void => {
   };
 };
 
-const machineFalls = async (a: FleetAccount, field: Field): Promise<void> => {
-  const { random, world, schedule } = a;
+const machineFalls = async (a: FleetAccount, place: Place, random: Random): Promise<void> => {
+  const { world, schedule } = a;
   if (machines(a).length === 0) return;
-  const i = random.pick(machines(a));
+  const i = random.choose(machines(a), ({ id }) => id);
   const host = world.hosts.get(i.id);
   const what = random.integer(7);
-  if (what === 0) await kill(a, field, i);
-  else if (what === 1) await stop(a, field, i);
-  else if (what === 2) await replace(a, field, i);
-  else if (what <= 4) babble(a);
+  if (what === 0) await kill(a, place, i);
+  else if (what === 1) await stop(a, place, i);
+  else if (what === 2) await replace(a, place, i);
+  else if (what <= 4) babble(a, random, i.id);
   else if (host) {
     disturbMachine(a, i);
     const state = random.pick(['silent', 'silent', 'slow', 'absent'] as const);
@@ -139,16 +140,16 @@ const machineFalls = async (a: FleetAccount, field: Field): Promise<void> => {
 };
 
 /** One cause, many patients. */
-const storm = (a: FleetAccount): void => {
+const storm = (a: FleetAccount, random: Random): void => {
   a.note(() => 'a storm');
   for (const i of machines(a).filter((m) => m.tags['aws:autoscaling:groupName'] !== undefined)) {
     disturbMachine(a, i);
-    if (a.random.chance(0.8)) impair(a.world, i.id, { instance: true }, 'reboot');
+    if (random.fork(i.id).chance(0.8)) impair(a.world, i.id, { instance: true }, 'reboot');
   }
 };
 
 /** AWS has a trouble of its own, in a zone or in the region, and closes it after a while. */
-const awsFalls = (a: FleetAccount, random: FleetAccount['random']): void => {
+const awsFalls = (a: FleetAccount, random: Random): void => {
   const { world, schedule } = a;
   const zone = random.chance(0.4) ? undefined : random.pick(Object.keys(world.zones));
   const issue = beginIssue(world, { service: random.pick(['EC2', 'EBS'] as const), zone });
@@ -160,61 +161,68 @@ const awsFalls = (a: FleetAccount, random: FleetAccount['random']): void => {
 
 // ---- people -----------------------------------------------------------------------------------------------------------------------------
 
-const retag = (a: FleetAccount): void => {
+const retag = (a: FleetAccount, random: Random): void => {
   if (machines(a).length === 0) return;
-  const i = a.random.pick(machines(a));
+  const i = random.choose(machines(a), ({ id }) => id);
   const arn = instanceArn(a.world, i.id);
   const { 'steward:managed': _m, 'steward:ignore': _i, ...rest } = i.tags;
   i.tags = {
     ...rest,
-    ...a.random.pick([{ 'steward:managed': 'true' }, {}, { 'steward:managed': 'true', 'steward:ignore': 'yes' }]),
+    ...random.pick([{ 'steward:managed': 'true' }, {}, { 'steward:managed': 'true', 'steward:ignore': 'yes' }]),
   };
   a.witness.retagged(arn);
   a.note(() => `${i.id} has the tags ${JSON.stringify(i.tags)}`);
 };
 
-const pause = async (a: FleetAccount, by: string): Promise<void> => {
-  const { random, policy } = a;
-  const arn = instanceArn(a.world, random.pick([a.fleet.shop, ...machines(a)]).id);
+const pause = async (a: FleetAccount, random: Random, by: string): Promise<void> => {
+  const arn = instanceArn(a.world, random.choose([a.fleet.shop, ...machines(a)], ({ id }) => id).id);
   const scopes: Pause['scope'][] = [
     'all',
-    `remediation/${random.pick(Object.keys(policy.remediations))}`,
+    `remediation/${random.choose(Object.keys(a.policy.remediations), (name) => name)}`,
     `target/${arn}`,
     'group/asg/web',
   ];
-  const set = pauseOf(a, by, scopes);
+  const set = pauseOf(a, random, by, scopes);
   const [known] = await a.store.read({ kind: 'switches' });
   await setSwitches(a, [...(known?.pauses ?? []), set]);
   a.witness.paused(set);
   a.note(() => `${by} pauses ${set.scope}`);
 };
 
-const person = async (a: FleetAccount, queue: MessageQueue): Promise<void> => {
-  const by = a.random.pick(PEOPLE);
-  const what = a.random.integer(10);
-  if (what === 0) await pause(a, by);
+const person = async (a: FleetAccount, queue: MessageQueue, random: Random): Promise<void> => {
+  const by = random.pick(PEOPLE);
+  const what = random.integer(10);
+  if (what === 0) await pause(a, random, by);
   else if (what === 1) {
     await setSwitches(a, []);
     a.witness.resumed();
-  } else if (what <= 6) answerAsk(a, queue, by);
-  else if (what === 7) await askUndo(a, queue, by);
-  else if (what === 8) retag(a);
+  } else if (what <= 6) answerAsk(a, queue, random, by);
+  else if (what === 7) await askUndo(a, queue, random, by);
+  else if (what === 8) retag(a, random);
 };
 
-/** The main trouble once or twice, some others, and all that goes wrong around them. */
-export const happenings = (a: FleetAccount, queue: MessageQueue, field: Field, main: string): void => {
-  const { random, schedule } = a;
-  const during = (ms: number) => random.integer(ms);
-  const others = Object.keys(beginnings).filter((name) => random.fork(`beside ${name}`).chance(0.15));
+/** The main trouble once or twice, some others, and all that goes wrong around them. Each draws by its name: a new one moves no other. */
+export const happenings = (a: FleetAccount, queue: MessageQueue, place: Place, main: string): void => {
+  const { schedule } = a;
+  const { stream } = schedule;
+  const begin = (name: string, within: number) =>
+    schedule.at(stream(`begins ${name}`).integer(within), () => void fallIll(a, place, name));
+  const several = (what: string, count: number, happens: (random: Random) => Promise<void>): void => {
+    for (let n = 0; n < count; n++) {
+      const random = stream(what);
+      schedule.at(random.integer(NOISY), () => void happens(random));
+    }
+  };
   // The first is soon enough for its whole ladder.
-  for (const [n, name] of [main, ...(random.chance(0.5) ? [main] : []), ...others].entries())
-    schedule.at(during(n === 0 ? minutes(15) : NOISY - minutes(5)), () => void fallIll(a, field, name));
-  for (let n = 8 + random.integer(12); n > 0; n--) schedule.at(during(NOISY), () => void person(a, queue));
+  begin(main, minutes(15));
+  if (stream('again').chance(0.5)) begin(main, NOISY - minutes(5));
+  for (const name of Object.keys(beginnings))
+    if (stream(`beside ${name}`).chance(0.15)) begin(name, NOISY - minutes(5));
+  several('person', 8 + stream('people').integer(12), (random) => person(a, queue, random));
   if (a.faultless) return;
-  for (let n = random.integer(4); n > 0; n--) schedule.at(during(NOISY), () => void machineFalls(a, field));
-  const aws = random.fork('aws');
-  if (aws.chance(0.15)) schedule.at(aws.integer(NOISY), () => awsFalls(a, aws));
-  if (random.chance(0.08)) schedule.at(during(NOISY), () => storm(a));
+  several('machine', stream('machines').integer(4), (random) => machineFalls(a, place, random));
+  several('aws', stream('issues').chance(0.15) ? 1 : 0, async (random) => awsFalls(a, random));
+  several('storm', stream('storms').chance(0.08) ? 1 : 0, async (random) => storm(a, random));
 };
 
 /** What a person would do at the end of a bad day. */

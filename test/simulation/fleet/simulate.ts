@@ -16,14 +16,14 @@ import { memoryStore } from '../../../world/memoryStore.ts';
 import { createRandom, type Random } from '../../../world/random.ts';
 import { isListenedTo } from '../../../world/steward.ts';
 import { createWorld } from '../../../world/world.ts';
-import type { MessageQueue } from '../engine.ts';
+import { idsOf, type MessageQueue } from '../engine.ts';
 import type { Result, Simulate } from '../models.ts';
 import { askMore } from '../people.ts';
 import { createSchedule, type Faults, NO_FAULTS } from '../schedule.ts';
 import { clockOf, type FleetAccount, queueOf, reachOf, STAGE } from './account.ts';
 import { beginnings } from './beginnings.ts';
 import { checkEnd, isSettled, lostOnes } from './ending.ts';
-import { type Field, type Patient, personIn, seedFleet } from './fleet.ts';
+import { type Patient, type Place, personIn, seedFleet } from './fleet.ts';
 import { calm, happenings, meddle, NOISY, sweeps } from './happenings.ts';
 import { createFleetWitness } from './witness.ts';
 
@@ -37,20 +37,21 @@ const LIGHT: Faults = { crash: 0.001, lostRequest: 0.002, lostReply: 0.002, thro
 const HEAVY: Faults = { crash: 0.004, lostRequest: 0.01, lostReply: 0.02, throttle: 0.03, stall: 0.008 };
 
 const policyOf = (random: Random): Policy => {
-  const settings = (name: string) => ({
-    // Some ask, some only watch; what destroys acts in most, so that its rules are tried.
-    ...(random.chance(0.75) ? { mode: random.pick(['act', 'act', 'act', 'act', 'ask', 'ask', 'watch'] as const) } : {}),
-    coolDownMinutes: random.pick([0, 2, 10]),
-    budget: { max: random.pick([1, 2, 10]), percent: random.pick([20, 40]) },
-    ...beginnings[name]?.settings,
-  });
+  const settings = (name: string) => settingsOf(name, random.fork(name));
   return defaultPolicy(remediations, {
-    preset: random.pick(['cautious', 'automatic', 'automatic']),
-    breaker: { withinMinutes: random.pick([2, 5]) },
+    preset: random.fork('preset').pick(['cautious', 'automatic', 'automatic']),
+    breaker: { withinMinutes: random.fork('breaker').pick([2, 5]) },
     ...Object.assign({}, ...Object.values(beginnings).map((b) => b.policy)),
     remediations: Object.fromEntries(remediations.map((r) => [r.name, settings(r.name)])),
   });
 };
+const settingsOf = (name: string, random: Random) => ({
+  // Some ask, some only watch; what destroys acts in most, so that its rules are tried.
+  ...(random.chance(0.75) ? { mode: random.pick(['act', 'act', 'act', 'act', 'ask', 'ask', 'watch'] as const) } : {}),
+  coolDownMinutes: random.pick([0, 2, 10]),
+  budget: { max: random.pick([1, 2, 10]), percent: random.pick([20, 40]) },
+  ...beginnings[name]?.settings,
+});
 
 const createAccount = (seed: string, note: FleetAccount['note'], schedule: FleetAccount['schedule']) => {
   const random = createRandom(seed);
@@ -71,23 +72,20 @@ const createAccount = (seed: string, note: FleetAccount['note'], schedule: Fleet
     world.lag.ms = random.pick([0, 0, 5_000, 30_000]);
   }
   const capacity = random.chance(0.3) ? 0.6 : 1;
-  const chances = random.fork('capacity');
   const patients: Patient[] = [];
   const witness = createFleetWitness({ schedule, world, policy, remediations, patients });
   world.serviceScaling.listeners.add(witness.disturb);
   let quiet = false;
-  let made = 0;
   let reach: FleetAccount extends { reach: () => infer R } ? R | undefined : never;
-  const late: { field?: Field } = {};
+  const late: { place?: Place } = {};
   const account: FleetAccount = {
-    random: random.fork('account'),
     schedule,
     store: memoryStore(),
     faults: () => (quiet ? NO_FAULTS : noise),
     isQuiet: () => quiet,
     faultless: noise === NO_FAULTS,
     note,
-    newId: () => `01J${(++made).toString().padStart(23, '0')}`,
+    newId: idsOf(schedule),
     tally: { messages: 0, deaths: 0, calls: 0 },
     world,
     fleet,
@@ -96,8 +94,8 @@ const createAccount = (seed: string, note: FleetAccount['note'], schedule: Fleet
     credentials: addUser(world, 'heal', []),
     patients,
     heard: new Set(),
-    onStep: (sent) => late.field && meddle(account, late.field, sent),
-    hasCapacity: () => quiet || chances.chance(capacity),
+    onStep: (sent) => late.place && meddle(account, late.place, sent),
+    hasCapacity: (fate) => quiet || fate.chance(capacity),
     reach: () => {
       reach ??= reachOf(account);
       return reach;
@@ -126,9 +124,8 @@ export const simulateFleet: Simulate = async (seed, options = {}): Promise<Resul
   world.onEvent((event) => {
     if (isListenedTo(event)) take(JSON.stringify(event));
   });
-  const field: Field = {
+  const place: Place = {
     world,
-    random: account.random.fork('field'),
     fleet,
     person: personIn(world, 'anna'),
     wish: (arn, to, ms) => askMore(account, queue, 'cleo', { arn, to, ms }),
@@ -141,10 +138,10 @@ export const simulateFleet: Simulate = async (seed, options = {}): Promise<Resul
       return eventId;
     },
   };
-  late.field = field;
+  late.place = place;
   note(() => `policy ${JSON.stringify(account.policy.remediations)}`);
   sweeps(account, queue);
-  happenings(account, queue, field, main);
+  happenings(account, queue, place, main);
   await schedule.run(NOISY);
   hush();
   await calm(account);

@@ -390,6 +390,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     stoppedBy,
     inScope,
     isUnsettled,
+    remediationOf: ({ accessKeyId }: Pick<Asked, 'accessKeyId'>): string => sessionOf(accessKeyId).remediation,
     looking,
     looked,
     sending,
