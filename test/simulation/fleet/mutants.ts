@@ -36,7 +36,7 @@ const GROUP = 'shared/remediations/groupUneven.ts';
 const UNITS = 'shared/core/units.ts';
 
 export const mutants: readonly Mutant[] = [
-  mutant('a volume is asked to have less than it has', DISK, 'full-disk:1', [
+  mutant('a volume is asked to have less than it has', DISK, 'full-disk:2', [
     "step: { do: 'grow-volume', path: m.path, volume: volume.id, toGiB },",
     "step: { do: 'grow-volume', path: m.path, volume: volume.id, toGiB: toGiB - 14 },",
   ]),
@@ -52,27 +52,27 @@ export const mutants: readonly Mutant[] = [
     "if (!isSure && agent !== 'silent')",
     "if (!isSure && agent === 'absent')",
   ]),
-  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:1', [
+  mutant('what was stopped for other hardware is not started', IMPAIRED, 'instance-impaired:5', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     "return now < 0 && awaitsStart(instance, tried(look, 'stop'))",
   ]),
-  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:5', [
+  mutant('whatever is stopped is started', IMPAIRED, 'instance-impaired:15', [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
-  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:7', [
+  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:9', [
     'return member ? replacing(seen, is, failing(seen).length > 1, look) : restarting(seen, is, look);',
     'return member && now < 0 ? replacing(seen, is, true, look) : restarting(seen, is, look);',
   ]),
-  mutant('what runs is well', IMPAIRED, 'instance-impaired:2', [
+  mutant('what runs is well', IMPAIRED, 'instance-impaired:6', [
     "    checks?.system === 'ok' &&\n    checks.instance === 'ok' &&\n    failing(seen).length === 0 &&\n",
     '    checks !== undefined &&\n',
   ]),
-  mutant('an issue of AWS’s own holds up nothing', 'shared/core/guards.ts', 'instance-impaired:145', [
+  mutant('an issue of AWS’s own holds up nothing', 'shared/core/guards.ts', 'instance-impaired:3', [
     "if (!issue || 'unknown' in issue || riskOf(p.remediation, p.act.rung) === 'harmless') return undefined;",
     "if (!issue || 'unknown' in issue || riskOf(p.remediation, p.act.rung) !== 'harmless') return undefined;",
   ]),
-  mutant('an issue of the region concerns no zone', 'shared/core/issues.ts', 'instance-impaired:145', [
+  mutant('an issue of the region concerns no zone', 'shared/core/issues.ts', 'instance-impaired:3', [
     '.filter(({ zone }) => zone === undefined || ',
     '.filter(({ zone }) => ',
   ]),
@@ -98,15 +98,15 @@ export const mutants: readonly Mutant[] = [
     'new EC2Client(clientConfig(options, 1))',
     'new EC2Client(clientConfig(options, 3))',
   ]),
-  mutant('what is never restarted is, if a policy names it', UNITS, 'memory-exhausted:8', [
+  mutant('what is never restarted is, if a policy names it', UNITS, 'memory-exhausted:1', [
     'if (NEVER.test(bare(unit.name)) || KEEPS_DATA.test(bare(unit.name)))',
     'if (NEVER.test(unit.name) && KEEPS_DATA.test(unit.name) && unit.name.length < 2)',
   ]),
-  mutant('whatever leaks is restarted', UNITS, 'memory-exhausted:2', [
+  mutant('whatever leaks is restarted', UNITS, 'memory-exhausted:5', [
     "return named(policy.restartable) ? undefined : 'the policy does not name it restartable';",
     "return named(policy.restartable) || unit.name !== '' ? undefined : 'the policy does not name it restartable';",
   ]),
-  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:8', [
+  mutant('what was stopped to be made larger is not started', MEMORY, 'memory-exhausted:3', [
     "if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))",
     "if (stop?.step.do !== 'stop' || stop.outcome !== undefined)",
   ]),
@@ -114,24 +114,24 @@ export const mutants: readonly Mutant[] = [
     '    seen.load !== undefined &&\n    !isShort(seen, look) &&',
     '    !isShort(seen, look) &&',
   ]),
-  mutant('whatever holds the CPU is restarted', CPU, 'cpu-exhausted:2', [
+  mutant('whatever holds the CPU is restarted', CPU, 'cpu-exhausted:1', [
     'const mine = load.units.filter((u) => whyNot(u, o) === undefined);',
     'const mine = load.units.filter((u) => whyNot(u, o) !== null);',
   ]),
-  mutant('a group is raised above its maximum', CPU, 'cpu-exhausted:4', [
+  mutant('a group is raised above its maximum', CPU, 'cpu-exhausted:6', [
     'const to = Math.min(scaling.max, ',
     'const to = scaling.max + Math.min(scaling.max, ',
   ]),
-  mutant('credits that are gone are no trouble', CPU, 'cpu-exhausted:10', ['  !isOutOfCredits(seen, look) &&\n', '']),
+  mutant('credits that are gone are no trouble', CPU, 'cpu-exhausted:4', ['  !isOutOfCredits(seen, look) &&\n', '']),
   mutant('the alarms of others are removed', WATCHED, 'unwatched-instance:2', [
     'await ports.watches.withPrefix(prefixOf(stage, id));',
     "await ports.watches.withPrefix('');",
   ]),
-  mutant('alarms that are missing are no trouble', WATCHED, 'unwatched-instance:5', [
+  mutant('alarms that are missing are no trouble', WATCHED, 'unwatched-instance:1', [
     'isHealthy: isConverged,',
     'isHealthy: ({ difference: { remove } }) => remove.length === 0,',
   ]),
-  mutant('an old datapoint is as good as a new one', SILENT, 'log-agent-silent:2', [
+  mutant('an old datapoint is as good as a new one', SILENT, 'log-agent-silent:1', [
     'const FRESH = minutes(4);',
     'const FRESH = minutes(180);',
   ]),
@@ -139,7 +139,7 @@ export const mutants: readonly Mutant[] = [
     'lines.find((l) => l.word === last.token)',
     "lines.find((l) => l.word !== 'beat')",
   ]),
-  mutant('whose metrics come is well', SILENT, 'log-agent-silent:4', [
+  mutant('whose metrics come is well', SILENT, 'log-agent-silent:5', [
     'publishes(seen, look) && isWell(seen.logs)',
     'publishes(seen, look)',
   ]),
@@ -147,7 +147,7 @@ export const mutants: readonly Mutant[] = [
     "  return {\n    do: 'escalate',\n    because: `",
     "  return {\n    do: 'nothing',\n    because: `",
   ]),
-  mutant("the organisation's trail is started", TRAIL, 'trail-stopped:8', [
+  mutant("the organisation's trail is started", TRAIL, 'trail-stopped:1', [
     '=> {\n  const ruled = hands(seen) ?? waitForName(',
     '=> {\n  const ruled = waitForName(',
   ]),
@@ -155,7 +155,7 @@ export const mutants: readonly Mutant[] = [
     'isHealthy: ({ trail }) => trail?.logging === true,',
     'isHealthy: ({ trail }) => trail !== undefined,',
   ]),
-  mutant('a deleted trail writes into another bucket', TRAIL, 'trail-stopped:1', [
+  mutant('a deleted trail writes into another bucket', TRAIL, 'trail-stopped:21', [
     '...must, bucket };',
     '...must, bucket: name };',
   ]),
@@ -171,7 +171,7 @@ export const mutants: readonly Mutant[] = [
     'isHealthy: (seen) => seen.trail !== undefined && weak(seen).length === 0,',
     'isHealthy: (seen) => seen.trail?.logging === true,',
   ]),
-  mutant("the key of the organisation's trail is enabled", UNDELIVERED, 'trail-undelivered:2', [
+  mutant("the key of the organisation's trail is enabled", UNDELIVERED, 'trail-undelivered:6', [
     'hands(known, look) ?? waitForName(',
     'waitForName(',
   ]),
@@ -187,11 +187,11 @@ export const mutants: readonly Mutant[] = [
     'seen.uncovered === undefined && weak(seen).length === 0,',
     'seen.uncovered === undefined && seen.group !== undefined,',
   ]),
-  mutant('a flow log that delivers nothing is enough', FLOW, 'flow-logs-missing:4', [
+  mutant('a flow log that delivers nothing is enough', FLOW, 'flow-logs-missing:3', [
     'isHealthy: ({ fitting }) => fitting.some(delivers),',
     'isHealthy: ({ fitting }) => fitting.length > 0,',
   ]),
-  mutant('a flow log that delivers nothing is waited for, for ever', FLOW, 'flow-logs-missing:4', [
+  mutant('a flow log that delivers nothing is waited for, for ever', FLOW, 'flow-logs-missing:3', [
     "if (fitting.every((f) => f.delivery === 'unknown') && now - since < DELIVERS_WITHIN)",
     'if (now >= since - DELIVERS_WITHIN)',
   ]),
@@ -207,7 +207,7 @@ export const mutants: readonly Mutant[] = [
     'serving.length < Math.max(1, ill.length) ?',
     'serving.length < 0 ?',
   ]),
-  mutant('a revision is rolled back unasked', SERVICE, 'service-failing:7', [
+  mutant('a revision is rolled back unasked', SERVICE, 'service-failing:1', [
     '...(o.rollBack && !isMigration\n',
     '...(o.deployMinutes > 0\n',
   ]),
@@ -223,7 +223,7 @@ export const mutants: readonly Mutant[] = [
     'Math.floor((percent / 100) * desired)',
     'Math.floor((percent / 20) * desired)',
   ]),
-  mutant('a release is proven as soon as its tasks run', JUDGE, 'release-unproven:10', [
+  mutant('a release is proven as soon as its tasks run', JUDGE, 'release-unproven:2', [
     'const end = whole + limits.window;',
     'const end = whole;',
   ]),
@@ -237,8 +237,8 @@ export const mutants: readonly Mutant[] = [
     'const STEP = 1;',
   ]),
   mutant('what somebody else has set is set again', OVERLOAD, 'overload:2', [
-    '  if (last && last.step.to.floor !== c.floor)\n    return {\n',
-    '  if (last && last.step.to.floor < 0)\n    return {\n',
+    'const mine = overruled(seen, look);',
+    'const mine = look.now < 0 ? overruled(seen, look) : undefined;',
   ]),
   mutant('what was added for a time is left', OVERLOAD, 'overload:2', [
     '  if (!isInForce(wish, look)) return isBack;',
