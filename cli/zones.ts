@@ -63,9 +63,10 @@ export const showZones = (
   ];
 };
 
-const stateLine = ({ id, state, since, because }: Zone, p: Paint): string => {
+const stateLine = ({ id, state, since, because, evacuated }: Zone, p: Paint): string => {
   const is = state === 'OK' ? p.green(state) : state === 'IMPAIRED' ? p.red(state) : p.yellow(state);
-  return `${id}  ${is}${since === undefined ? '' : ` since ${iso(since)}`}${because === undefined ? '' : `: ${because}`}`;
+  const led = evacuated === undefined ? '' : `, evacuated since ${iso(evacuated)}`;
+  return `${id}  ${is}${since === undefined ? '' : ` since ${iso(since)}`}${led}${because === undefined ? '' : `: ${because}`}`;
 };
 
 /** What the function answers. */

@@ -30,8 +30,8 @@ import * as zonalAutoshift from './zonal-autoshift/shift.ts';
 export type Reading =
   | { readonly signals: readonly Signal[] }
   | { readonly look: LookAgain }
-  /** About a zone: kept, and nothing follows at once. */
-  | { readonly shift: ShiftNews }
+  /** About a zone: kept, and the zone is looked at. */
+  | { readonly shift: ShiftNews; readonly region: string }
   /** Understood, and nothing to us. */
   | { readonly ignored: string };
 
@@ -70,7 +70,7 @@ const fromSns = (raw: unknown): Reading => {
 const fromEventBridge = (raw: unknown): Reading => {
   const event = parsed(envelope, raw, 'the EventBridge event');
   const shift = event.source === 'aws.arc-zonal-shift' ? zonalAutoshift.fromEventBridge(event) : undefined;
-  if (shift) return { shift };
+  if (shift) return { shift, region: event.region };
   const name = `${event.source}/${event['detail-type']}`;
   const parse = Object.hasOwn(PARSERS, name) ? PARSERS[name] : undefined;
   if (!parse) return { ignored: `${event.source} "${event['detail-type']}" is not an event that Steward listens to` };

@@ -212,7 +212,7 @@ export type EcsService = {
   /** It has said that it evens the service out, and not yet that it has. */
   evening: boolean;
   /** Expressions of `memberOf`. */
-  readonly constraints: readonly string[];
+  constraints: readonly string[];
   readonly controller: 'ECS' | 'CODE_DEPLOY' | 'EXTERNAL';
   /** Its scheduler does not see to failed health checks, as in an issue of ECS's own. */
   overlooks: boolean;

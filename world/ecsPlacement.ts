@@ -29,7 +29,7 @@ const hostPorts = (definition: TaskDefinition): number[] =>
 const lackOf = (
   cluster: Cluster,
   instance: ContainerInstance,
-  service: Pick<EcsService, 'name' | 'distinct'> | undefined,
+  service: Pick<EcsService, 'name' | 'distinct' | 'constraints'> | undefined,
   definition: TaskDefinition,
 ): Lack | undefined => {
   if (!instance.connected) return { because: "doesn't have the agent connected.", reason: 'AGENT' };
@@ -46,7 +46,15 @@ const lackOf = (
   if (clash) return { because: 'is already using a port required by your task.', reason: 'RESOURCE:PORTS' };
   if (service?.distinct && tasks.some((t) => t.service === service.name))
     return { because: 'encountered error "DistinctInstance placement constraint unsatisfied.".', reason: 'MemberOf' };
+  if (service?.constraints.some((c) => !admits(c, instance)))
+    return { because: 'encountered error "MemberOf placement constraint unsatisfied.".', reason: 'MemberOf' };
   return undefined;
+};
+
+/** Of the cluster query language what the world has: one zone, or all but one. What else it may say holds. */
+const admits = (expression: string, { zone }: ContainerInstance): boolean => {
+  const [, sign, named] = /^attribute:ecs\.availability-zone\s*(==|!=)\s*(\S+)$/.exec(expression) ?? [];
+  return sign === undefined || (sign === '==') === (named === zone);
 };
 
 type Candidate = { readonly instance: ContainerInstance; readonly own: number };

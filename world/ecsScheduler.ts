@@ -231,7 +231,12 @@ const scaleIn = (seen: View) => {
   while (chosen.length < excess) {
     const rank = rankOf({ ...seen, keepers: left });
     const [first] = left.filter((t) => !isProtected(world, t)).sort((a, b) => rank(b) - rank(a));
-    if (!first) break;
+    if (!first) {
+      // Protected ones may go when that has ended.
+      const ends = Math.min(...left.map((t) => t.protectedUntil ?? Number.POSITIVE_INFINITY));
+      if (Number.isFinite(ends)) wakeScheduler(world, ends - world.clock.now());
+      break;
+    }
     left.splice(left.indexOf(first), 1);
     chosen.push(first);
   }

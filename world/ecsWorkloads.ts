@@ -224,10 +224,20 @@ const settingsOf = (world: World, input: CreateServiceCommandInput | UpdateServi
     }),
     ...(input.placementConstraints && {
       distinct: input.placementConstraints.some((c) => c.type === 'distinctInstance'),
+      constraints: input.placementConstraints.flatMap((c) => (c.type === 'memberOf' ? [c.expression ?? ''] : [])),
     }),
     ...shiftingOf(input.deploymentConfiguration ?? {}),
     ...(input.loadBalancers && { targets: input.loadBalancers.map((l) => targetOf(world, l)) }),
   };
+};
+
+/** "Amazon ECS doesn't support Availability Zone rebalancing for … services that use attribute:ecs.availability-zone as a task placement constraint." */
+const refuseTiedRebalancing = ({ rebalancing, constraints }: Pick<EcsService, 'rebalancing' | 'constraints'>) => {
+  if (rebalancing && constraints.some((c) => c.includes('ecs.availability-zone')))
+    throw new AwsError(
+      'InvalidParameterException',
+      'Availability Zone rebalancing does not support a placement constraint on attribute:ecs.availability-zone.',
+    );
 };
 
 const taskFilter =
@@ -316,12 +326,10 @@ export const workloadOperations: EcsOperations = {
   UpdateService: (input, { world }) => {
     const service = findService(findCluster(world, input.cluster), input.service);
     const definition = input.taskDefinition && findDefinition(world, input.taskDefinition).arn;
+    const settings = settingsOf(world, input);
+    refuseTiedRebalancing({ ...service, ...settings });
     world.lag.change(service);
-    Object.assign(
-      service,
-      settingsOf(world, input),
-      input.desiredCount !== undefined && { desired: input.desiredCount },
-    );
+    Object.assign(service, settings, input.desiredCount !== undefined && { desired: input.desiredCount });
     service.steady = false;
     const current = service.deployments.find((d) => d.status === 'PRIMARY')?.definition ?? '';
     if (definition && service.controller !== 'ECS')

@@ -396,6 +396,8 @@ const asStrategy = ({ type, field }: Placement) => ({
   type: type as 'spread',
   ...(field === '' ? {} : { field }),
 });
+const asConstraint = (text: string) =>
+  text === 'distinctInstance' ? { type: 'distinctInstance' as const } : { type: 'memberOf' as const, expression: text };
 /** What is not named stays as it is. */
 const update = async (
   client: ECSClient,
@@ -497,6 +499,24 @@ export const ecsContainers = (options: ClientOptions): Containers => {
         await update(writer, arn, {
           desiredCount: desired,
           ...(placement ? { placementStrategy: placement.map(asStrategy) } : {}),
+        });
+      }),
+    constrain: (arn, { expected, constraints, rebalancing }) =>
+      calling(`cannot change where ${arn} is placed`, async () => {
+        const found = await active(arn);
+        const text = (list: readonly string[]): string => [...list].sort().join('; ');
+        const is = text(found.constraints);
+        if (is !== text(expected) && is !== text(constraints))
+          throw new Refused(
+            'constrained-meanwhile',
+            `${nameIn(arn)} is placed by other constraints meanwhile (${is || 'none'})`,
+          );
+        inTime(options);
+        await update(writer, arn, {
+          placementConstraints: constraints.map(asConstraint),
+          ...(rebalancing === undefined
+            ? {}
+            : { availabilityZoneRebalancing: rebalancing ? ('ENABLED' as const) : ('DISABLED' as const) }),
         });
       }),
     protections: (arns) =>

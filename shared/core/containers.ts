@@ -211,6 +211,19 @@ export interface Containers {
     service: string,
     change: { readonly expected: number; readonly desired: number; readonly placement?: readonly Placement[] },
   ): Promise<void>;
+  /**
+   * Where it may place tasks from now on, if its constraints are still the expected ones; with `rebalancing`, whether ECS evens it out. Begins no deployment, and
+   * moves nothing.
+   * @throws Refused 'constrained-meanwhile'
+   */
+  constrain(
+    service: string,
+    change: {
+      readonly expected: readonly string[];
+      readonly constraints: readonly string[];
+      readonly rebalancing?: boolean;
+    },
+  ): Promise<void>;
   /** Until when tasks must not be scaled in, by ARN; those that may be are left out. All of one cluster. */
   protections(tasks: readonly string[]): Promise<Readonly<Record<string, Time>>>;
   /** Keeps them from being scaled in for so long, or ends that. Milliseconds, whole minutes. All of one cluster. */

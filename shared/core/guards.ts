@@ -325,6 +325,13 @@ const hasAttempts: Guard = (p) => {
   const lately = p.chart.recent.filter((d) => d.remediation === p.remediation.name && d.at > p.now - hours(24));
   const step = stepText(p.act.step);
   const same = lately.findLast((d) => d.step === step);
+  const undone = same && lately.find((d) => d.incident === same.incident && d.rung === 'undo' && d.at >= same.at);
+  if (undone)
+    return escalate(
+      p,
+      `it was done at ${iso(same.at)}, and put back at ${iso(undone.at)}`,
+      'do it by hand, if it is wanted now; Steward may do it again 24 h after',
+    );
   if (same)
     return escalate(
       p,

@@ -19,12 +19,13 @@ import type { Signal } from './signal.ts';
 import { dozing, snoozeOf, woken } from './snooze.ts';
 import { nextLook, start } from './step.ts';
 import { type Breaker, type Change, type Chart, type GroupRecord, noChart, type Switches } from './store.ts';
-import { fraction, openStorm, readPlaces, shiftsIn, turn, weatherAt } from './storm.ts';
+import { fraction, openStorm, readPlaces, turn, weatherAt } from './storm.ts';
 import { idOf } from './target.ts';
 import { hours, iso, minutes, seconds, type Time } from './time.ts';
 import { afterUndo, undoing } from './undo.ts';
 import type { Json, Verdict } from './verdict.ts';
 import type { Answer, Deps, Standing, Work } from './work.ts';
+import { attemptsIn, toldIn } from './zoneTold.ts';
 
 export type { Answer, Deps, Work } from './work.ts';
 
@@ -363,7 +364,8 @@ const lookAndDecide = async (p: Pass): Promise<Answer> => {
       tags: deps.policy.tags,
       signal: p.incident.signals,
       releases: p.releases,
-      shiftsOf: shiftsIn(deps.store),
+      toldOf: toldIn(deps.store, { account: deps.home, region: work.target.region }),
+      attemptsOf: attemptsIn(deps.store),
       wish: p.incident.wish,
       atWork: atWork(p),
       declared: deps.policy,

@@ -47,6 +47,10 @@ export type Effect = 'pending' | 'effective' | 'ineffective' | 'harmful';
 
 export interface Declared {
   readonly trails: Readonly<Record<string, DeclaredTrail>>;
+  /** Left out: nothing is known of the others. */
+  readonly remediations?: Readonly<
+    Record<string, { readonly mode: string; readonly options: Readonly<Record<string, unknown>> }>
+  >;
 }
 
 export interface Look<Options> {
@@ -62,8 +66,10 @@ export interface Look<Options> {
   readonly declared: Declared;
   /** The record of the target's releases, for remediations that have `releases`. */
   readonly releases: Releases;
-  /** What ARC told of these zones, by id. */
-  readonly shiftsOf: ShiftsOf;
+  /** What is known of these zones, by id. */
+  readonly toldOf: ToldOf;
+  /** What the open incident of another target has tried. */
+  readonly attemptsOf: AttemptsOf;
   /** What the latest signal said. A hint where to look, never proof. */
   readonly signal: { readonly kind: SignalKind; readonly cause: string; readonly author?: string };
   /** What a person commands to be there. */
@@ -90,11 +96,23 @@ export interface Common {
 /** By zone: since when the policy is what it is there, as far as the surveys know. */
 export interface Known {
   readonly policySince: Readonly<Record<string, Time>>;
+  readonly toldOf: ToldOf;
   /** The records of these services, by ARN; what has none is left out. */
   readonly releasesOf: (services: readonly string[]) => Promise<Readonly<Record<string, Releases>>>;
 }
 
-export type ShiftsOf = (zones: readonly string[]) => Promise<Readonly<Record<string, readonly Shift[]>>>;
+/** Of a zone. */
+export interface Told {
+  readonly shifts: readonly Shift[];
+  /** An incident of the zone itself is open: a person is told of the zone there. */
+  readonly incident?: string;
+  /** Since when it is decided that they leave it. */
+  readonly evacuated?: Readonly<Partial<Record<Kind, Time>>>;
+}
+/** ECS services, Auto Scaling groups: of the one tasks are stopped, of the other instances terminated. */
+export type Kind = 'services' | 'groups';
+export type AttemptsOf = (target: string, remediation: string) => Promise<readonly Attempt[]>;
+export type ToldOf = (zones: readonly string[]) => Promise<Readonly<Record<string, Told>>>;
 
 /** Plans by name of what they are of: 'shop/web', 'asg/api'. */
 export interface ZonePicture {

@@ -50,6 +50,8 @@ export type SignalKind =
   | 'capacity.wanted'
   /** More instances of an Auto Scaling group are in one zone than need be. */
   | 'instance-group.uneven'
+  /** A whole Availability Zone, by AWS's word or by what Steward sees there. */
+  | 'zone.impaired'
   /** One that belongs to no service: nothing replaces it. */
   | 'container-task.failed'
   /** Something may have been changed that must stay as it is declared. */

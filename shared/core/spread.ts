@@ -3,12 +3,13 @@ import { type ContainerInstance, type ContainerTask, isServerless, type TaskShap
 import type { ScalingGroup } from './groups.ts';
 import type { Issues } from './issues.ts';
 import type { Subnet } from './ports.ts';
+import type { Kind, Told } from './remediation.ts';
 import type { Picture, ServiceView } from './services.ts';
 import { iso, minutes, span, type Time } from './time.ts';
 import { plural } from './words.ts';
 import type { Replica, Workload, Zone } from './zoneBounds.ts';
 import type { Host, Pool, Resources } from './zoneRoom.ts';
-import { type Shift, zoneAt } from './zoneShifts.ts';
+import { zoneAt } from './zoneShifts.ts';
 import { closures, type Start } from './zoneSigns.ts';
 import type { Moved, Stack } from './zones.ts';
 
@@ -90,14 +91,24 @@ export const untouchable = ({ service }: Pick<ServiceView, 'service'>): string |
 export const isDeploying = ({ service }: Pick<ServiceView, 'service'>): boolean =>
   service.deployments.length > 1 || service.deployments.some((d) => d.rollout === 'IN_PROGRESS');
 
-const busyBecause = ({ view, picture }: Scene, own: Own): string | undefined => {
+/** What does not serve is where nothing is to be: it has its place elsewhere to get. */
+const lacksOnlyThere = ({ picture, states, zones }: Scene): boolean => {
+  const left = new Set(states.filter(isEvacuated).map((z) => z.id));
+  return picture.wanted.every((t) => picture.serving.includes(t) || left.has(zoneIdOf(zones, t.zone)));
+};
+
+/** It is decided that workloads leave it, and it is still bad. */
+export const isEvacuated = ({ state, evacuated }: Zone): boolean => state === 'IMPAIRED' && evacuated !== undefined;
+
+const busyBecause = (scene: Scene, own: Own): string | undefined => {
+  const { view, picture } = scene;
   const fixed = untouchable(view);
   if (fixed !== undefined) return fixed;
   if (isDeploying(view)) return 'a deployment of it is under way';
   if (view.service.deployments.some((d) => d.rollout === 'FAILED')) return 'its last deployment has failed';
   const lacking = own.desired - picture.serving.length;
   // What it lacks may find a place on new hosts; till then nothing is moved.
-  return lacking > 0 && picture.wanted.length >= own.desired
+  return lacking > 0 && picture.wanted.length >= own.desired && !lacksOnlyThere(scene)
     ? `only ${picture.serving.length} of ${plural(own.desired, 'task')} serve`
     : undefined;
 };
@@ -193,24 +204,37 @@ const withAddresses = (states: readonly Zone[], subnets: readonly Subnet[]): Zon
     addresses: subnets.filter((s) => s.zoneId === z.id).reduce((sum, s) => sum + s.free, 0),
   }));
 
+const BY_FARGATE =
+  'Fargate starts tasks in the zone that has the fewest, which this would be; to empty it, take its subnet there from the service: that is a deployment';
+
+/** Where the zones are evacuated from which nothing of it can be led away, it stays. */
+const leftBy = (states: readonly Zone[], why: string | undefined): readonly Zone[] =>
+  why === undefined ? states : states.map((z) => (isEvacuated(z) && !z.left ? { ...z, left: why } : z));
+
+/** The last change of a zone's state, of those that are not as ever. */
+const statesSince = (states: readonly Zone[], used: readonly string[]): Time =>
+  Math.max(0, ...states.flatMap((z) => (used.includes(z.id) ? (z.since ?? 0) : 0)));
+
 /** The service by itself: what others of its cluster are to start is not known to it, and ECS's next word on room is the last. */
 export const stackOf = (scene: Scene, own: Own, now: Time): Stack => {
-  const { view, subnets, states } = scene;
+  const { view, subnets } = scene;
   const { service } = view;
   const onHosts = !isServerless(service);
+  const states = leftBy(scene.states, onHosts ? undefined : BY_FARGATE);
+  const zones = [...new Set(subnets.map((s) => s.zoneId))];
   const busy = busyBecause(scene, own);
   const primary = scene.picture.primary;
   const workload: Workload = {
     id: service.name,
     desired: own.desired,
     most: Math.floor((own.desired * service.maximumPercent) / 100),
-    zones: [...new Set(subnets.map((s) => s.zoneId))],
+    zones,
     replicas: replicasOf(scene, own, now),
     closed: closures(own.starts, now),
     ...(onHosts ? { pool: service.cluster, needs: needsOf(scene) } : {}),
     ...(service.subnets.length > 0 ? { addressed: true } : {}),
     ...(busy === undefined ? {} : { busy }),
-    ...(primary ? { changedAt: primary.createdAt } : {}),
+    changedAt: Math.max(primary?.createdAt ?? 0, statesSince(states, zones)),
   };
   return {
     now,
@@ -228,14 +252,16 @@ export const statesOf = (
   zones: ZoneIds,
   {
     issues,
-    shifts,
+    told,
     waves,
-  }: { issues: Issues; shifts: Readonly<Record<string, readonly Shift[]>>; waves: readonly Start[] },
+    of,
+  }: { issues: Issues; told: Readonly<Record<string, Told>>; waves: readonly Start[]; of: Kind },
   now: Time,
 ): Zone[] =>
   Object.entries(zones).map(([name, id]) => {
     const issue = 'unknown' in issues ? null : issues.find((i) => i.zone === name || i.zone === id);
-    return zoneAt(id, { issue, waves, shifts: shifts[id] ?? [] }, now);
+    const { shifts = [], evacuated } = told[id] ?? {};
+    return zoneAt(id, { issue, waves, shifts, evacuated: evacuated?.[of] }, now);
   });
 
 /** Whether its tasks are spread worse than they could be: what a survey asks. `zones`: of how many it may use. */
@@ -272,8 +298,13 @@ export const groupBusy = ({ group, refreshing, serving }: GroupScene): string | 
 
 /** The group by itself: its instances need no hosts. */
 export const groupStackOf = (scene: GroupScene, own: Omit<Own, 'starts' | 'protectedUntil'>, now: Time): Stack => {
-  const { group, zones, subnets, serving, states } = scene;
+  const { group, zones, subnets, serving } = scene;
   const busy = groupBusy(scene);
+  const fights = group.suspended.includes('AZRebalance')
+    ? undefined
+    : `AZRebalance of ${group.name} would launch there again: suspend it, or let zonal autoshift have the group`;
+  const states = leftBy(scene.states, fights);
+  const used = [...new Set(subnets.map((s) => s.zoneId))];
   const replicas = group.instances
     .filter((i) => serving.has(i.id))
     .map((i) => ({
@@ -285,11 +316,12 @@ export const groupStackOf = (scene: GroupScene, own: Omit<Own, 'starts' | 'prote
     id: group.name,
     desired: own.desired,
     most: group.max,
-    zones: [...new Set(subnets.map((s) => s.zoneId))],
+    zones: used,
     replicas,
     closed: closures(own.launches, now),
     addressed: true,
     ...(busy === undefined ? {} : { busy }),
+    changedAt: statesSince(states, used),
   };
   return {
     now,

@@ -5,7 +5,7 @@
  */
 import { StewardError } from './errors.ts';
 import type { Policy } from './policy.ts';
-import type { Group, ShiftsOf } from './remediation.ts';
+import type { Group } from './remediation.ts';
 import { type Breaker, type GroupRecord, type Ill, NO_ZONE, type Store } from './store.ts';
 import { minutes, type Time } from './time.ts';
 import { type ShiftNews, shiftsAfter } from './zoneShifts.ts';
@@ -50,14 +50,6 @@ export const readPlaces = async (store: Store, group: string, zone: string | und
   const [first = emptyGroup(group), second] = found;
   return { group: first, zone: zone === undefined ? undefined : (second ?? emptyGroup(zoneGroup(zone))) };
 };
-
-/** What ARC told of zones, by id: in the same records. */
-export const shiftsIn =
-  (store: Store): ShiftsOf =>
-  async (zones) => {
-    const found = await store.read(...zones.map((zone) => ({ kind: 'group' as const, id: zoneGroup(zone) })));
-    return Object.fromEntries(zones.map((zone, n) => [zone, found[n]?.shifts ?? []]));
-  };
 
 /** @throws Conflict: somebody else has just written the zone's record */
 export const noteShift = async (store: Store, news: ShiftNews): Promise<void> => {

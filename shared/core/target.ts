@@ -98,6 +98,12 @@ export const typeOf = (target: Target): string => {
   return resource.slice(0, Math.max(0, resource.indexOf('/')));
 };
 
+/** A zone by its id ('euc1-az1'). AWS has no ARN for one. @throws InvalidInput */
+export const zoneTarget = ({ account, region }: Pick<Target, 'account' | 'region'>, id: string): Target => {
+  if (!/^[a-z0-9-]{3,20}$/.test(id)) throw new InvalidInput(`'${id.slice(0, 100)}' is not the id of a zone`);
+  return targetOf(`arn:${partitionOf(region)}:steward:${region}:${account}:zone/${id}`);
+};
+
 /** For what is asked of a whole account and region. */
 export const everythingIn = ({ account, region }: Pick<Target, 'account' | 'region'>): Target =>
   targetOf(`arn:${partitionOf(region)}:steward:${region}:${account}:survey/all`);

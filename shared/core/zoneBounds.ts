@@ -14,8 +14,10 @@ export interface Zone {
   readonly because?: string;
   /** Since when. */
   readonly since?: Time;
-  /** IMPAIRED: nothing starts there, and nothing there is moved. */
-  readonly left?: true;
+  /** IMPAIRED: nothing starts there, and nothing there is moved; and why not. */
+  readonly left?: string;
+  /** IMPAIRED: since when it is decided that workloads leave it. */
+  readonly evacuated?: Time;
   /** Free addresses of the stack's subnets there, for what takes one. */
   readonly addresses?: number;
   /** RECOVERING: how many the whole stack may start there now. */
@@ -120,7 +122,8 @@ const staysText = (reasons: readonly string[]): string => {
 /** Why the zone's number stays what it is, whatever room there is. */
 const frozenBecause = (zone: Zone | undefined): string | undefined => {
   if (!zone) return 'its state is not known';
-  if (zone.state === 'IMPAIRED' && zone.left) return `it is impaired: ${zone.because ?? 'no reason was given'}`;
+  if (zone.state === 'IMPAIRED' && zone.left)
+    return `it is impaired: ${zone.because ?? 'no reason was given'}; what it has stays there: ${zone.left}`;
   return zone.state === 'SUSPECT' ? `it is suspect: ${zone.because ?? 'no reason was given'}` : undefined;
 };
 const leaveBecause = (zone: Zone | undefined, { zones }: Workload): string | undefined => {

@@ -5,10 +5,13 @@ import { sum, survivorsOf } from './zoneTarget.ts';
 /** Plain JSON: part of a plan. */
 export type HostAsk = { readonly pool: string; readonly zone: string; readonly count: number };
 
-/** First that all have a place, then that what should be emptied is, then survivors. New hosts cost money, so evenness that saves nobody is no reason for them. */
+/**
+ * First that all have a place, then that what should be emptied is (half emptied is not), then survivors. New hosts cost money, so evenness that saves nobody
+ * is no reason for them.
+ */
 const rank = ({ target, short }: Spread, desired: number): readonly number[] => [
   Math.min(desired, sum(target)),
-  -short,
+  short > 0 ? -1 : 0,
   survivorsOf(target),
 ];
 const better = (a: Spread, b: Spread, desired: number): boolean => {

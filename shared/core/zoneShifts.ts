@@ -73,6 +73,8 @@ export interface Known {
   readonly issue: Issue | undefined | null;
   /** How waves of the workload into the zone ended. */
   readonly waves: readonly Start[];
+  /** Since when it is decided that workloads leave the zone. */
+  readonly evacuated?: Time | undefined;
 }
 
 const covers = (s: Shift, at: Time): boolean => s.since <= at && at < endOf(s);
@@ -112,7 +114,9 @@ const unended = (shifts: readonly Shift[], now: Time): string[] =>
     .filter((s) => s.kind !== 'practice' && s.until === undefined && endOf(s) <= now)
     .map((s) => `no end of the shift of ${iso(s.since)} was told: after ${span(LONGEST[s.kind])} it counts as over`);
 
-/** The zone as the planner takes it: bad ones are left as they are, for nothing is emptied yet. @param zone its id */
+const UNDECIDED = 'zone-impaired has not been let evacuate it';
+
+/** The zone as the planner takes it: a bad one is left as it is until somebody decides that it is evacuated. @param zone its id */
 export const zoneAt = (zone: string, told: Known, now: Time): Zone => {
   const known = { ...told, shifts: told.shifts.filter((s) => endOf(s) > now - REMEMBERED) };
   const memory = memoryAt(zone, known, now);
@@ -129,6 +133,6 @@ export const zoneAt = (zone: string, told: Known, now: Time): Zone => {
     ...zoneOf(zone, memory),
     because: said.join('; '),
     ...(known.shifts.length > 0 || known.issue ? { since } : {}),
-    ...(state === 'IMPAIRED' ? { left: true as const } : {}),
+    ...(state !== 'IMPAIRED' ? {} : told.evacuated === undefined ? { left: UNDECIDED } : { evacuated: told.evacuated }),
   };
 };

@@ -153,12 +153,16 @@ const headline = (before: number, after: number, desired: number): string =>
   `losing any zone leaves ${before} of ${desired}${before === after ? '' : ` now, ${after} then`}`;
 
 /** It stands where the choice wants it. */
-const settled = (standing: Standing, { spread }: Choice): Say => {
+const settled = (standing: Standing, { spread }: Choice, site: Site): Say => {
   const { workload, zones, counts, even } = standing;
   const left = survivorsOf(counts);
   const best = survivorsOf(even);
   const whole = sum(counts) >= workload.desired;
-  const said = `${ofZones(counts, zones)}: ${headline(left, left, workload.desired)}`;
+  const kept = zones.flatMap((zone, i) => {
+    const why = site.zones.get(zone)?.left;
+    return why !== undefined && (counts[i] ?? 0) > 0 ? [`; ${zone} is impaired, and what it has stays: ${why}`] : [];
+  });
+  const said = `${ofZones(counts, zones)}: ${headline(left, left, workload.desired)}${kept.join('')}`;
   if (whole && spread.short === 0 && left >= best) return { do: 'nothing', because: said };
   const better = whole && left < best ? [`${best} if it were even`] : [];
   const lacks = whole ? [] : [`only ${sum(counts)} of ${workload.desired} have a place`];
@@ -188,7 +192,7 @@ const planOf = (standing: Standing, stack: Stack, site: Site): Plan => {
   const most = Math.floor(workload.most);
   const choice = choiceOf(standing, site);
   const { target } = choice.spread;
-  if (target.every((t, i) => t === counts[i])) return still(standing, settled(standing, choice));
+  if (target.every((t, i) => t === counts[i])) return still(standing, settled(standing, choice, site));
   const moved = undone(standing, target, stack);
   if (moved) return still(standing, contested(moved, stack.now));
 

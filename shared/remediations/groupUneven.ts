@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { NotFound, noneIfGone, Refused } from '../core/errors.ts';
-import { spreadText, tellOf, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
+import { evacuatedZones, spreadText, tellOf, toBlame, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
 import type { Launched, ScalingGroup } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { servingTargets } from '../core/loadBalancers.ts';
@@ -17,7 +17,15 @@ import {
   type ZonePicture,
 } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { countByZone, type GroupScene, groupBusy, groupStackOf, isUneven, zoneIdOf } from '../core/spread.ts';
+import {
+  countByZone,
+  type GroupScene,
+  groupBusy,
+  groupStackOf,
+  isEvacuated,
+  isUneven,
+  zoneIdOf,
+} from '../core/spread.ts';
 import { idOf, type Target, targetOf } from '../core/target.ts';
 import { iso, minutes, seconds, span, type Time } from '../core/time.ts';
 import type { Json, Verdict } from '../core/verdict.ts';
@@ -25,6 +33,8 @@ import { plural } from '../core/words.ts';
 import type { Zone } from '../core/zoneBounds.ts';
 import type { Start } from '../core/zoneSigns.ts';
 import { type Moved, type Plan, planZones } from '../core/zones.ts';
+
+const NAME = 'group-uneven-zones';
 
 const options = z.strictObject({
   patienceMinutes: option(z.int().check(z.gte(1), z.lte(120)), 10, 'So long it must have been uneven'),
@@ -56,6 +66,8 @@ type Step =
       readonly count: number;
       readonly counts: Counts;
       readonly tries: number;
+      /** The last change of state of a zone: the same wave after that is another one. */
+      readonly since: Time;
     }
   | {
       readonly do: 'retire' | 'settle';
@@ -79,6 +91,8 @@ interface Seen {
   /** What the last launch has brought. */
   readonly newcomers: readonly string[];
   readonly issue: ZonesNow['issue'];
+  /** Zones of which a person is told elsewhere. */
+  readonly told: readonly string[];
 }
 
 // ---- what was done ------------------------------------------------------------------------------------------------------------------------
@@ -139,9 +153,22 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     plan: undefined,
     newcomers: [],
     issue: undefined,
+    told: [],
   };
-  if (uncovered !== undefined || (isSpread(scaling) && look.attempts.length === 0)) return bare;
+  if (uncovered !== undefined) return bare;
+  if (isSpread(scaling) && look.attempts.length === 0 && !(await leaves(scaling, ports, look))) return bare;
   return lookInto(bare, ports, look);
+};
+
+/** Some of it is in a zone that is evacuated. */
+const leaves = async (
+  { instances }: ScalingGroup,
+  ports: Ports,
+  { toldOf }: Pick<Look<Options>, 'toldOf'>,
+): Promise<boolean> => {
+  const zones = await ports.instances.zones();
+  const left = await evacuatedZones(zones, toldOf, 'groups');
+  return instances.some((i) => left.has(zoneIdOf(zones, i.zone)));
 };
 
 const lookInto = async (bare: Seen, ports: Ports, look: Look<Options>): Promise<Seen> => {
@@ -149,7 +176,7 @@ const lookInto = async (bare: Seen, ports: Ports, look: Look<Options>): Promise<
   const [first] = scaling.instances;
   const unit = first && (await ports.containers.ofInstance(first.id));
   if (unit) return { ...bare, cluster: unit.cluster };
-  const { scene, issue } = await sceneOf(scaling, ports, look);
+  const { scene, issue, told } = await sceneOf(scaling, ports, look);
   const wave = openWave(look);
   const newcomers = wave ? await newcomersOf(wave, scene, ports) : [];
   const own = {
@@ -160,15 +187,15 @@ const lookInto = async (bare: Seen, ports: Ports, look: Look<Options>): Promise<
     wavePercent: look.options.wavePercent,
   };
   const [plan] = planZones(groupStackOf(scene, own, look.now));
-  return { ...bare, scene, issue, newcomers, plan };
+  return { ...bare, scene, issue, told, newcomers, plan };
 };
 
 const isSpread = ({ desired, instances, zones }: ScalingGroup): boolean => !isUneven(instances, desired, zones.length);
 
 const sceneOf = async (group: ScalingGroup, ports: Ports, look: Look<Options>) => {
   const { groups, instances, loadBalancers } = ports;
-  const [{ zones, states, issue }, subnets, refreshing, targets] = await Promise.all([
-    zonesNow(ports, look, launchesOf(look)),
+  const [{ zones, states, told, issue }, subnets, refreshing, targets] = await Promise.all([
+    zonesNow(ports, look, { waves: launchesOf(look), of: 'groups' }),
     instances.subnets(group.subnets),
     groups.refreshing(group.name),
     Promise.all(group.targetGroups.map((arn) => loadBalancers.health(arn).catch(noneIfGone))),
@@ -185,7 +212,7 @@ const sceneOf = async (group: ScalingGroup, ports: Ports, look: Look<Options>) =
     states,
     refreshing,
   };
-  return { scene, issue };
+  return { scene, issue, told };
 };
 
 /** By the receipt; where no answer came, those of the zone that are younger than the call. */
@@ -254,7 +281,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     ? o.patienceMinutes
     : Math.max(o.nativeMinutes, o.patienceMinutes);
   const since = look.openedAt + minutes(own);
-  if (look.attempts.length === 0 && now < since)
+  if (look.attempts.length === 0 && now < since && !isLed(plan, seen))
     return {
       do: 'wait',
       until: Math.min(since, now + minutes(2)),
@@ -264,14 +291,38 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     case 'move':
       return launching(plan, seen, look, is);
     case 'stop':
-      return tellOf(plan);
+      // Two zones at once: that is told once, of the zones.
+      return isFrozen(seen) ? waiting(plan.because, seen, look) : tellOf(plan);
     default:
       return waiting(plan.because, seen, look);
   }
 };
 
-const waiting = (because: string, { scaling }: Seen, look: Look<Options>): Verdict<Step> =>
-  waitOrTell(`${scaling.name}: ${because}`, look);
+const waiting = (because: string, seen: Seen, look: Look<Options>): Verdict<Step> =>
+  waitOrTell(`${seen.scaling.name}: ${because}`, look, openWave(look) ? undefined : blamed(seen));
+
+/** Its plan leads it out of a zone, because that was decided. */
+const isLed = (plan: Plan, { scene }: Seen): boolean =>
+  (scene?.states ?? []).some((z) => isEvacuated(z) && plan.zones.some((x) => x.zone === z.id && x.after < x.before));
+/** Zones that it was led out of. */
+const leftIn = (look: Look<Options>): ReadonlySet<string> =>
+  new Set(
+    ranOf(look).flatMap((a, n, all) =>
+      a.step.do === 'retire' && all[n - 1]?.rung.startsWith('leave') ? Object.keys(a.step.instances) : [],
+    ),
+  );
+const rungOf = (plan: Plan, seen: Seen, look: Look<Options>): 'leave' | 'return' | 'launch' => {
+  if (isLed(plan, seen)) return 'leave';
+  const left = leftIn(look);
+  return left.size > 0 && plan.zones.every((x) => x.after <= x.before || left.has(x.zone)) ? 'return' : 'launch';
+};
+const isFrozen = ({ scene, told }: Seen): boolean =>
+  told.length > 0 && (scene?.states ?? []).filter((z) => z.state === 'IMPAIRED').length > 1;
+const blamed = (seen: Seen): Zone | undefined => {
+  const { scene, told } = seen;
+  const used = isFrozen(seen) ? told : (scene?.subnets.map((s) => s.zoneId) ?? []);
+  return scene && toBlame({ states: scene.states, told }, used);
+};
 
 const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
   const [first] = Object.entries(plan.waves[0]?.start ?? {}).sort(([, a], [, b]) => b - a);
@@ -281,8 +332,8 @@ const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Ver
   const from = plan.zones.filter((x) => x.after < x.before).map((x) => x.zone);
   return {
     do: 'act',
-    // A zone that has no capacity cools down by itself.
-    rung: `launch ${ranOf(look).filter(isLaunch).length + 1} ${zone}`,
+    // A zone that has no capacity cools down by itself. Whoever let groups leave the bad one has let this, and the way back.
+    rung: `${rungOf(plan, seen, look)} ${ranOf(look).filter(isLaunch).length + 1} ${zone}`,
     step: {
       do: 'launch',
       group: scaling.name,
@@ -290,6 +341,10 @@ const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Ver
       count,
       counts: Object.fromEntries(plan.zones.map((x) => [x.zone, x.before])),
       tries: launchesOf(look).filter((s) => s.failed !== undefined).length,
+      since: Math.max(
+        0,
+        ...(seen.scene?.states ?? []).flatMap((z) => (plan.zones.some((x) => x.zone === z.id) ? (z.since ?? 0) : 0)),
+      ),
     },
     plan: `launch ${plural(count, 'instance')} of ${scaling.name} in ${zone}, and when ${count === 1 ? 'it serves' : 'they serve'} terminate as many in ${from.join(', ')}`,
     because: `${is}; ${plan.because}`,
@@ -379,18 +434,23 @@ const factsOf = ({ scaling, scene, issue }: Seen): Facts => {
 
 // ---- survey -------------------------------------------------------------------------------------------------------------------------------
 
-const survey = async ({ groups }: Ports, at: Scan<Options>): Promise<readonly Signal[]> =>
-  (await groups.all())
-    .filter((g) => at.uncovered(g.tags) === undefined && !isSpread(g))
-    .map((g) => ({
+const survey = async ({ groups, instances }: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
+  const zones = await instances.zones();
+  const left = await evacuatedZones(zones, at.toldOf, 'groups');
+  return (await groups.all())
+    .filter((g) => at.uncovered(g.tags) === undefined)
+    .map((g) => ({ g, leaves: g.instances.some((i) => left.has(zoneIdOf(zones, i.zone))) }))
+    .filter(({ g, leaves }) => leaves || !isSpread(g))
+    .map(({ g, leaves }) => ({
       kind: 'instance-group.uneven' as const,
       target: targetOf(g.arn),
       at: at.now,
-      cause: `survey: the Auto Scaling group ${g.name} is spread unevenly over its zones`,
+      cause: `survey: the Auto Scaling group ${g.name} ${leaves ? 'has instances in a zone that is evacuated' : 'is spread unevenly over its zones'}`,
       // What nothing can be done about is looked into again each hour.
       eventId: `survey:${g.arn}:uneven@${iso(at.now as Time).slice(0, 13)}`,
       routine: true as const,
     }));
+};
 
 /** So many are looked into for a picture. */
 const MOST_PICTURED = 60;
@@ -404,7 +464,11 @@ const zones = async (ports: Ports, look: Look<Options>, about: string | undefine
   let states: readonly Zone[] = [];
   for (const scaling of named.slice(0, MOST_PICTURED)) {
     const bare = { scaling, uncovered: undefined, scene: undefined, cluster: undefined, plan: undefined };
-    const { plan, scene } = await lookInto({ ...bare, newcomers: [], issue: undefined }, ports, look);
+    const attempts = await look.attemptsOf(scaling.arn, NAME);
+    const { plan, scene } = await lookInto({ ...bare, newcomers: [], issue: undefined, told: [] }, ports, {
+      ...look,
+      attempts,
+    });
     states = scene?.states ?? states;
     if (plan) plans.push({ ...plan, workload: `asg/${scaling.name}` });
   }
@@ -412,7 +476,7 @@ const zones = async (ports: Ports, look: Look<Options>, about: string | undefine
 };
 
 export const groupUneven = defineRemediation<Seen, Step, Options>({
-  name: 'group-uneven-zones',
+  name: NAME,
   title:
     'spreads the instances of an Auto Scaling group evenly over its zones, so that losing any of them leaves the most',
   about: `A group whose instances are in too few zones is put right, the fewest moves first. Its own AZRebalance comes first where it is not suspended. Else, and where that does not do it, instances are **launched** in the thinnest
@@ -425,11 +489,13 @@ Whoever allows the launch allows what is terminated for it.`,
   targets: 'arn:*:autoscaling:*:*:autoScalingGroup:*',
   ladder: {
     launch: 'launch instances in the thinnest zone',
+    leave: 'launch instances elsewhere, for those in a zone that is evacuated',
+    return: 'launch instances in a zone again that was evacuated, when it recovers',
     retire: 'then terminate as many in the fullest zones',
     settle: 'let what was launched go again',
   },
-  // Both end what a launch has begun, and that was allowed with it.
-  risks: { retire: 'harmless', settle: 'harmless' },
+  // Both end what a launch has begun, and that was allowed with it; and what leaves a zone was allowed with the zone.
+  risks: { leave: 'harmless', return: 'harmless', retire: 'harmless', settle: 'harmless' },
   permissions: [
     {
       for: 'look',

@@ -21,6 +21,7 @@ import { serviceUneven } from './serviceUneven.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 import { trailUndelivered } from './trailUndelivered.ts';
 import { unwatchedInstance } from './unwatchedInstance.ts';
+import { zoneImpaired } from './zoneImpaired.ts';
 
 export const remediations: readonly Remediation[] = [
   fullDisk,
@@ -34,6 +35,7 @@ export const remediations: readonly Remediation[] = [
   serviceGone,
   overload,
   groupUneven,
+  zoneImpaired,
   unwatchedInstance,
   logAgentSilent,
   trailStopped,

@@ -7,7 +7,7 @@ import {
   type Placement,
 } from '../core/containers.ts';
 import { Refused, undefinedIfRefused } from '../core/errors.ts';
-import { spreadText, tellOf, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
+import { evacuatedZones, spreadText, tellOf, toBlame, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
 import { groupArn, type Launched } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { launchingHosts } from '../core/permissions.ts';
@@ -29,6 +29,7 @@ import {
   type HostSource,
   hostsOf,
   isDeploying,
+  isEvacuated,
   isUneven,
   type Own,
   type Scene,
@@ -45,6 +46,8 @@ import { plural } from '../core/words.ts';
 import type { Zone } from '../core/zoneBounds.ts';
 import type { Start } from '../core/zoneSigns.ts';
 import { type Moved, type Plan, planZones, type Wave } from '../core/zones.ts';
+
+const NAME = 'service-uneven-zones';
 
 const options = z.strictObject({
   patienceMinutes: option(
@@ -86,6 +89,19 @@ type Swap = { readonly during: readonly Placement[]; readonly after: readonly Pl
 type Step =
   | { readonly do: 'native'; readonly service: string }
   | {
+      readonly do: 'avoid' | 'readmit';
+      readonly service: string;
+      /** Constraints before, and then. */
+      readonly expected: readonly string[];
+      readonly constraints: readonly string[];
+      /** Whether ECS evens it out before, and then: it does not where a constraint names zones. */
+      readonly was: boolean;
+      readonly rebalancing: boolean;
+      /** Since when the zone is what it is. */
+      readonly since: Time;
+      readonly tries: number;
+    }
+  | {
       readonly do: 'hosts';
       readonly group: string;
       readonly zone: string;
@@ -102,6 +118,8 @@ type Step =
       readonly into: Counts;
       readonly counts: Counts;
       readonly tries: number;
+      /** The last change of state of a zone: the same wave after that is another one. */
+      readonly since: Time;
       readonly placement: Swap | null;
     }
   | {
@@ -126,6 +144,7 @@ type Step =
     };
 type StartStep = Extract<Step, { do: 'start' }>;
 type StopStep = Extract<Step, { do: 'stop' | 'settle' }>;
+type BarStep = Extract<Step, { do: 'avoid' | 'readmit' }>;
 
 interface Seen {
   readonly uncovered: string | undefined;
@@ -135,6 +154,8 @@ interface Seen {
   readonly plan: Plan | undefined;
   readonly group: Group | undefined;
   readonly issue: ZonesNow['issue'];
+  /** Zones of which a person is told elsewhere. */
+  readonly told: readonly string[];
   /** What one host more costs a month. US dollars. */
   readonly hostUsd: number;
 }
@@ -162,6 +183,33 @@ const leftPlacement = ({ service }: Seen, look: Look<Options>): Swap | undefined
   const swap = ranOf(look).findLast(isStart)?.step.placement;
   return swap && JSON.stringify(swap.during) === JSON.stringify(service.placement) ? swap : undefined;
 };
+
+/** Constraints of ours that are in force: they keep its tasks out of a zone that is evacuated. */
+const barsOf = ({ constraints }: ContainerService, look: Look<Options>): readonly string[] => {
+  const ours = new Set(
+    ranOf(look).flatMap(({ step: s }) =>
+      s.do === 'avoid' ? s.constraints.filter((c) => !s.expected.includes(c)) : [],
+    ),
+  );
+  return constraints.filter((c) => ours.has(c));
+};
+/** ECS evened it out itself before a zone was evacuated, and is to do so again when that is over. */
+const owed = ({ rebalancing }: ContainerService, look: Look<Options>): boolean => {
+  const last = ranOf(look).findLast(
+    ({ step: s }) => (s.do === 'avoid' && s.was) || (s.do === 'readmit' && s.rebalancing),
+  );
+  const undone = look.attempts.some((a) => a.undoes === last?.n && a.outcome?.kind === 'done');
+  return !rebalancing && last?.step.do === 'avoid' && !undone;
+};
+/** Zones that it was led out of. */
+const leftIn = (look: Look<Options>): ReadonlySet<string> =>
+  new Set(
+    ranOf(look).flatMap((a, n, all) =>
+      isStop(a) && a.step.do === 'stop' && all[n - 1]?.rung.startsWith('leave') ? Object.keys(a.step.tasks) : [],
+    ),
+  );
+/** The cluster query language of ECS. Zones by name. */
+const barOf = (zone: string): string => `attribute:ecs.availability-zone != ${zone}`;
 
 /** Of a wave: each zone that it was to fill counts as one start there; where some of it failed, those of which it was taken back. */
 const startsOf = (look: Look<Options>): Start[] =>
@@ -237,15 +285,19 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     plan: undefined,
     group: undefined,
     issue: undefined,
+    told: [],
     hostUsd: Number.NaN,
   };
   if (uncovered !== undefined || isIdle(service)) return bare;
-  const [names, { scene, issue, hostUsd }] = await Promise.all([
+  // Our own constraint is none of its owner's.
+  const bars = barsOf(service, look);
+  const owners = { ...service, constraints: service.constraints.filter((c) => !bars.includes(c)) };
+  const [names, { scene, issue, told, hostUsd }] = await Promise.all([
     ports.containers.serviceNames(service.cluster),
-    sceneOf(service, ports, look),
+    sceneOf(owners, ports, look),
   ]);
   const group = { id: `zones/${service.cluster}`, size: Math.max(1, names.length), zones: {} };
-  const seen: Seen = { ...bare, scene, group, issue, hostUsd };
+  const seen: Seen = { ...bare, scene, group, issue, told, hostUsd };
   const own = ownOf(seen, look);
   const first = planOf(scene, own, look.now);
   if (first.do === 'nothing' || first.waves.length === 0) return { ...seen, plan: first };
@@ -268,7 +320,10 @@ const WINDOW = { window: minutes(30), patience: minutes(3) };
 const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Options>) => {
   const { containers, instances } = ports;
   const waves = [...startsOf(look), ...launchesOf(look)];
-  const [view, { zones, states, issue }] = await Promise.all([viewOf(service, ports), zonesNow(ports, look, waves)]);
+  const [view, { zones, states, told, issue }] = await Promise.all([
+    viewOf(service, ports),
+    zonesNow(ports, look, { waves, of: 'services' }),
+  ]);
   const picture = pictureOf(view, look.now, WINDOW);
   const [shape, { source, hostUsd }] = await Promise.all([
     picture.primary ? containers.definition(picture.primary.definition).catch(undefinedIfRefused) : undefined,
@@ -286,7 +341,7 @@ const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Optio
     protections: {},
     states,
   };
-  return { scene, issue, hostUsd };
+  return { scene, issue, told, hostUsd };
 };
 /** Hosts of no group, or of several: the zones that they are in. */
 const withoutSubnets = (hosts: readonly ContainerInstance[], zones: ZoneIds) =>
@@ -330,7 +385,8 @@ const sourceOf = async (
 const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
   const { uncovered, service, plan } = seen;
   if (uncovered !== undefined || service.status !== 'ACTIVE') return false;
-  if (leftPlacement(seen, look) || openWave(seen, look)) return false;
+  if (leftPlacement(seen, look) || openWave(seen, look) || barsOf(service, look).length > 0 || owed(service, look))
+    return false;
   return isIdle(service) || plan?.do === 'nothing';
 };
 
@@ -400,9 +456,11 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     const back = { to: service.desired, of: look.openedAt, tries, placement: swap.after, tasks: {}, keep: false };
     return settling(seen, back, `${is}; nothing is under way`);
   }
+  const open = readmitting(seen, look, is);
+  if (open) return open;
   if (!plan) return { do: 'nothing', because: is };
   const since = look.openedAt + minutes(look.options.patienceMinutes);
-  if (look.attempts.length === 0 && now < since)
+  if (look.attempts.length === 0 && now < since && leavesOf(seen).length === 0)
     return { do: 'wait', until: Math.min(since, now + minutes(1)), because: `${is}: ECS may even it out by itself` };
   switch (plan.do) {
     case 'hosts':
@@ -410,15 +468,112 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
     case 'move':
       return moving(plan, seen, look, is);
     case 'stop':
-      return tellOf(plan);
+      // Two zones at once: that is told once, of the zones.
+      return isFrozen(seen) ? waiting(plan.because, seen, look) : tellOf(plan);
     case 'nothing':
     case 'wait':
       return waiting(plan.because, seen, look);
   }
 };
 
-const waiting = (because: string, { service }: Seen, look: Look<Options>): Verdict<Step> =>
-  waitOrTell(`${service.name}: ${because}`, look);
+const waiting = (because: string, seen: Seen, look: Look<Options>): Verdict<Step> =>
+  waitOrTell(`${seen.service.name}: ${because}`, look, openWave(seen, look) ? undefined : blamed(seen));
+
+const blamed = (seen: Seen): Zone | undefined => {
+  const { scene, told } = seen;
+  const used = isFrozen(seen) ? told : (scene?.subnets.map((s) => s.zoneId) ?? []);
+  return scene && toBlame({ states: scene.states, told }, used);
+};
+
+/** Two zones are impaired at once, and a person is told of that elsewhere. */
+const isFrozen = ({ scene, told }: Seen): boolean =>
+  told.length > 0 && (scene?.states ?? []).filter((z) => z.state === 'IMPAIRED').length > 1;
+
+/** Zones that its plan leads it out of, because that was decided. */
+const leavesOf = ({ scene, plan }: Seen): readonly Zone[] =>
+  (scene?.states ?? []).filter(
+    (z) =>
+      isEvacuated(z) &&
+      (plan?.do === 'move' || plan?.do === 'hosts') &&
+      (plan.zones.some((x) => x.zone === z.id && x.after < x.before) || lacksIn(scene as Scene, z.id)),
+  );
+/** Some of it is to run there, and does not serve. */
+const lacksIn = ({ picture, zones }: Scene, zone: string): boolean =>
+  picture.wanted.some((t) => zoneIdOf(zones, t.zone) === zone && !picture.serving.includes(t));
+
+/** Zones that a constraint of ours keeps it out of; by id. */
+const barredIn = ({ service, scene }: Seen): readonly string[] =>
+  Object.entries(scene?.zones ?? {}).flatMap(([name, id]) => (service.constraints.includes(barOf(name)) ? [id] : []));
+
+/** Before tasks leave: what ECS starts from then on, it starts elsewhere. */
+const avoiding = (zones: readonly Zone[], seen: Seen, look: Look<Options>, because: string): Verdict<Step> => {
+  const { service, scene } = seen;
+  const names = Object.entries(scene?.zones ?? {}).flatMap(([name, id]) =>
+    zones.some((z) => z.id === id) ? [name] : [],
+  );
+  const ids = zones.map((z) => z.id).join(', ');
+  return {
+    do: 'act',
+    rung: `avoid ${ids}`,
+    step: {
+      do: 'avoid',
+      service: service.arn,
+      expected: service.constraints,
+      constraints: [...service.constraints, ...names.map(barOf)],
+      was: service.rebalancing,
+      rebalancing: false,
+      since: sinceOf(seen),
+      tries: ranOf(look).filter((a) => a.step.do === 'avoid').length,
+    },
+    plan: `let ECS start no more of ${service.name} in ${ids}`,
+    because,
+  };
+};
+
+/** When it is over, when it was taken back, or when what it lacks finds no place elsewhere: a bad zone beats no capacity. */
+const readmitting = (seen: Seen, look: Look<Options>, is: string): Verdict<Step> | undefined => {
+  const { service, scene } = seen;
+  const bars = barsOf(service, look);
+  const bad = scene?.states.filter(isEvacuated).map((z) => z.id) ?? [];
+  const needed = Object.entries(scene?.zones ?? {}).flatMap(([name, id]) => (bad.includes(id) ? [barOf(name)] : []));
+  const lacks = scene && unplacedBecause(scene.view, scene.picture);
+  const over = lacks === undefined ? bars.filter((c) => !needed.includes(c)) : bars;
+  // ECS would move tasks into a zone that recovers, beside the steps in which it is filled.
+  const on = owed(service, look) && over.length === bars.length && isWell(seen);
+  if (over.length === 0 && !on) return undefined;
+  return {
+    do: 'act',
+    rung: 'readmit',
+    step: {
+      do: 'readmit',
+      service: service.arn,
+      expected: service.constraints,
+      constraints: service.constraints.filter((c) => !over.includes(c)),
+      was: service.rebalancing,
+      rebalancing: on || service.rebalancing,
+      since: sinceOf(seen),
+      tries: ranOf(look).filter((a) => a.step.do === 'readmit').length,
+    },
+    continues: true,
+    plan: [
+      ...(over.length > 0
+        ? [`let ECS start tasks of ${service.name} there again: take ${over.join(' and ')} back`]
+        : []),
+      ...(on ? [`let ECS even ${service.name} out itself again`] : []),
+    ].join(', '),
+    because: `${is}; ${lacks === undefined ? 'its zone is no longer evacuated' : `elsewhere ECS finds no place: ${lacks}`}`,
+  };
+};
+
+/** None of its zones is anything but OK. */
+const isWell = ({ scene }: Seen): boolean =>
+  (scene?.states ?? []).every((z) => z.state === 'OK' || !scene?.subnets.some((s) => s.zoneId === z.id));
+
+const sinceOf = ({ scene }: Seen): Time =>
+  Math.max(
+    0,
+    ...(scene?.states ?? []).flatMap((z) => (scene?.subnets.some((s) => s.zoneId === z.id) ? (z.since ?? 0) : 0)),
+  );
 
 const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
   const [ask] = plan.hosts;
@@ -464,6 +619,10 @@ const nativeSince = ({ service }: Seen, look: Look<Options>): Time | undefined =
 const moving = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
   const { service, scene } = seen;
   const { now, options: o } = look;
+  const leaves = leavesOf(seen);
+  const barred = barredIn(seen);
+  const unbarred = leaves.filter((z) => !barred.includes(z.id));
+  if (unbarred.length > 0) return avoiding(unbarred, seen, look, `${is}; ${plan.because}`);
   if (!scene || scene.picture.serving.length < service.desired)
     return waiting(
       `only ${scene?.picture.serving.length ?? 0} of ${service.desired} serve; what is missing ECS places first`,
@@ -488,16 +647,35 @@ const moving = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdic
 };
 
 /** Where it starts is ECS's choice: the zone with the fewest of it. A bad zone must never be that, as long as the wave goes on. */
-const strays = (plan: Plan, start: Wave['start'], { scene }: Seen): string | undefined => {
+const strays = (plan: Plan, start: Wave['start'], seen: Seen): string | undefined => {
+  const { scene } = seen;
+  const barred = barredIn(seen);
   const before = (zone: string): number => plan.zones.find((x) => x.zone === zone)?.before ?? 0;
   const fullest = Math.max(...Object.entries(start).map(([zone, n]) => before(zone) + n - 1));
   const bad = scene?.states.find(
     ({ id, state }) =>
       (state === 'IMPAIRED' || state === 'SUSPECT') &&
+      !barred.includes(id) &&
       scene.subnets.some((s) => s.zoneId === id) &&
       before(id) <= fullest,
   );
   return bad && `${bad.id}, which is ${bad.state}: it has the fewest`;
+};
+
+const rungOf = (plan: Plan, seen: Seen, look: Look<Options>): 'leave' | 'return' | 'start' => {
+  if (leavesOf(seen).length > 0) return 'leave';
+  const left = leftIn(look);
+  return left.size > 0 && plan.zones.every((x) => x.after <= x.before || left.has(x.zone)) ? 'return' : 'start';
+};
+
+/** How many each zone may take. Of zones that are alike ECS takes one or the other, and either is as good. */
+const intoOf = ({ zones }: Plan): Counts => {
+  const most = Math.max(...zones.map((x) => x.after));
+  return Object.fromEntries(
+    zones.flatMap(({ zone, before, after }) =>
+      after > before || (after === before && before > 0 && before < most) ? [[zone, most - before]] : [],
+    ),
+  );
 };
 
 const starting = (
@@ -509,9 +687,7 @@ const starting = (
 ): Verdict<Step> => {
   const { service } = seen;
   const count = Object.values(wave?.start ?? {}).reduce((a, b) => a + b, 0);
-  const into = Object.fromEntries(
-    plan.zones.filter((x) => x.after > x.before).map((x) => [x.zone, x.after - x.before]),
-  );
+  const into = intoOf(plan);
   if (count === 0) return waiting('more run than are wanted, and ECS stops those', seen, look);
   const astray = strays(plan, wave?.start ?? {}, seen);
   if (astray) return waiting(`ECS would place some of a wave in ${astray}; ${plan.because}`, seen, look);
@@ -523,7 +699,8 @@ const starting = (
   const to = service.desired + count;
   return {
     do: 'act',
-    rung: `start ${ranOf(look).filter(isStart).length + 1}`,
+    // Whoever let the zone be evacuated has let this, and the way back.
+    rung: `${rungOf(plan, seen, look)} ${ranOf(look).filter(isStart).length + 1}`,
     step: {
       do: 'start',
       service: service.arn,
@@ -532,6 +709,7 @@ const starting = (
       into,
       counts: Object.fromEntries(plan.zones.map((x) => [x.zone, x.before])),
       tries,
+      since: sinceOf(seen),
       placement: swap,
     },
     plan: `start ${plural(count, 'task')} more of ${service.name} in ${Object.keys(into).join(', ')}${swap ? ', placed by zone meanwhile' : ''}, and then stop as many in the fullest zones`,
@@ -625,6 +803,9 @@ const act = async (step: Step, { containers, groups }: Ports, token: string): Pr
     case 'native':
       await containers.setRebalancing(step.service, true);
       return { rebalancing: true };
+    case 'avoid':
+    case 'readmit':
+      return bar(step, containers);
     case 'hosts':
       return groups.launch(step.group, { zone: step.zone, count: step.count, token });
     case 'start': {
@@ -640,6 +821,11 @@ const act = async (step: Step, { containers, groups }: Ports, token: string): Pr
     case 'settle':
       return scaleIn(step, containers);
   }
+};
+
+const bar = async ({ service, expected, constraints, was, rebalancing }: BarStep, containers: Ports['containers']) => {
+  await containers.constrain(service, { expected, constraints, ...(was === rebalancing ? {} : { rebalancing }) });
+  return { constraints };
 };
 
 const readKeepers = async (
@@ -688,18 +874,26 @@ const effect = (attempt: Past, seen: Seen, look: Look<Options>): Effect => {
   switch (step.do) {
     case 'native':
       return seen.service.rebalancing ? 'effective' : within(minutes(2));
+    case 'avoid':
+    case 'readmit':
+      return isBarred(step, seen) ? 'effective' : within(minutes(2));
     case 'hosts':
       return joined(attempt, step, seen) ? 'effective' : within(BOOTS);
-    case 'start': {
-      if (seen.service.desired !== step.to) return within(minutes(1));
-      const progress = progressOf(attempt as Attempt<StartStep>, seen, look);
-      return progress === 'whole' ? 'effective' : progress === 'coming' ? 'pending' : 'ineffective';
-    }
+    case 'start':
+      return seen.service.desired === step.to ? ofStart(attempt as Attempt<StartStep>, seen, look) : within(minutes(1));
     case 'stop':
     case 'settle':
       return isScaledIn(step, seen) ? 'effective' : within(SCALES);
   }
 };
+
+const ofStart = (attempt: Attempt<StartStep>, seen: Seen, look: Look<Options>): Effect => {
+  const progress = progressOf(attempt, seen, look);
+  return progress === 'whole' ? 'effective' : progress === 'coming' ? 'pending' : 'ineffective';
+};
+
+const isBarred = ({ constraints }: BarStep, { service }: Seen): boolean =>
+  constraints.length === service.constraints.length && constraints.every((c) => service.constraints.includes(c));
 
 const joined = ({ receipt, reservedAt }: Past, step: Extract<Step, { do: 'hosts' }>, { scene }: Seen): boolean => {
   if (!scene) return false;
@@ -734,6 +928,17 @@ const undo = async ({ step, reservedAt }: Past, { containers }: Ports): Promise<
     case 'native':
       await containers.setRebalancing(step.service, false);
       return { rebalancing: false };
+    case 'avoid': {
+      const [now] = await containers.services(clusterOf(step.service), [shortOf(step.service)]);
+      const is = now?.constraints ?? step.constraints;
+      const back = is.filter((c) => step.expected.includes(c) || !step.constraints.includes(c));
+      return bar(
+        { ...step, expected: is, constraints: back, was: step.rebalancing, rebalancing: step.was },
+        containers,
+      );
+    }
+    case 'readmit':
+      throw new Refused('no-undo', 'its tasks may be started where they may be started without Steward');
     case 'start': {
       const { service, from, to, placement } = step;
       const of = { cluster: clusterOf(service), name: shortOf(service) };
@@ -756,24 +961,30 @@ const undo = async ({ step, reservedAt }: Past, { containers }: Ports): Promise<
 // ---- survey -------------------------------------------------------------------------------------------------------------------------------
 
 const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[]> => {
-  const { where } = ports;
+  const { instances, where } = ports;
   const found: Signal[] = [];
+  const ids = await instances.zones();
+  const left = await evacuatedZones(ids, at.toldOf, 'services');
   for (const { cluster, services: all, ...seen } of await at.clusters()) {
     const services = all.filter(
       (s) =>
-        !isIdle(s) && s.desired > 1 && untouchable({ service: s }) === undefined && at.uncovered(s.tags) === undefined,
+        !isIdle(s) &&
+        (s.desired > 1 || left.size > 0) &&
+        untouchable({ service: s }) === undefined &&
+        at.uncovered(s.tags) === undefined,
     );
     if (services.length === 0) continue;
     const tasks = await seen.wanted();
     const zones = await zonesOf(seen.instances, services, ports);
     for (const service of services) {
       const own = tasks.filter((t) => t.service === service.name);
-      if (!isUneven(own, service.desired, zones(service))) continue;
+      const leaves = own.some((t) => left.has(zoneIdOf(ids, t.zone)));
+      if (!leaves && !isUneven(own, service.desired, zones(service))) continue;
       found.push({
         kind: 'container-service.uneven',
         target: serviceTarget(where, cluster, service.name),
         at: at.now,
-        cause: `survey: ${service.name} in the cluster ${cluster} is spread unevenly over its zones`,
+        cause: `survey: ${service.name} in the cluster ${cluster} ${leaves ? 'has tasks in a zone that is evacuated' : 'is spread unevenly over its zones'}`,
         // What nothing can be done about is looked into again each hour.
         eventId: `survey:${service.arn}:uneven@${iso(at.now).slice(0, 13)}`,
         routine: true,
@@ -795,7 +1006,8 @@ const zones = async (ports: Ports, look: Look<Options>, about: string | undefine
   const plans: Plan[] = [];
   let states: readonly Zone[] = [];
   for (const target of named.slice(0, MOST_PICTURED)) {
-    const { plan, service, scene } = await observe(target, ports, look);
+    const attempts = await look.attemptsOf(target.arn, NAME);
+    const { plan, service, scene } = await observe(target, ports, { ...look, attempts });
     states = scene?.states ?? states;
     if (plan) plans.push({ ...plan, workload: `${service.cluster}/${service.name}` });
   }
@@ -827,7 +1039,7 @@ const zonesOf = async (
 };
 
 export const serviceUneven = defineRemediation<Seen, Step, Options>({
-  name: 'service-uneven-zones',
+  name: NAME,
   title: 'spreads the tasks of an ECS service evenly over its zones, so that losing any of them leaves the most',
   about: `A service whose tasks are in too few zones is put right, the fewest moves first. Where ECS itself can (a rolling service that may run more than it wants, spread by zone, behind no Classic Load
 Balancer) its availability zone rebalancing is turned on (**native**) and awaited. A zone that lacks only a host gets one from the hosts’ Auto Scaling group (**hosts**), where that lets more tasks survive. What is left Steward moves itself, in
@@ -840,12 +1052,24 @@ somebody else has changed is theirs, and so is a task protected by its owner. Th
   ladder: {
     native: 'turn ECS’s own rebalancing on',
     hosts: 'launch a host in the zone that lacks one',
+    avoid: 'let ECS start no more of it in a zone that is evacuated',
+    leave: 'start tasks elsewhere, for those in a zone that is evacuated',
+    return: 'start tasks in a zone again that was evacuated, when it recovers',
     start: 'start tasks in the thinnest zones',
     stop: 'then want as many as before, less in the fullest zones',
     settle: 'take a wave back that did not come to serve',
+    readmit: 'let ECS start tasks in the zone again',
   },
-  // What stops was replaced before, by a wave that was allowed; and taking one back only ends what was begun.
-  risks: { hosts: 'harmless', stop: 'harmless', settle: 'harmless' },
+  // What stops was replaced before, by a wave that was allowed; and taking one back only ends what was begun. What leaves a zone was let with the zone.
+  risks: {
+    hosts: 'harmless',
+    avoid: 'harmless',
+    leave: 'harmless',
+    return: 'harmless',
+    stop: 'harmless',
+    settle: 'harmless',
+    readmit: 'harmless',
+  },
   permissions: [
     {
       for: 'look',
@@ -899,7 +1123,9 @@ somebody else has changed is theirs, and so is a task protected by its owner. Th
     const { account, region } = target;
     const partition = partitionOf(region);
     if (step.do === 'hosts') return [groupArn({ account, region }, partition, step.group)];
-    return step.do === 'native' ? [] : [`arn:${partition}:ecs:${region}:${account}:task/${clusterOf(target.arn)}/*`];
+    return step.do === 'native' || step.do === 'avoid' || step.do === 'readmit'
+      ? []
+      : [`arn:${partition}:ecs:${region}:${account}:task/${clusterOf(target.arn)}/*`];
   },
   before: (seen): Before => ({ counts: countsOf(seen) }),
   effect,

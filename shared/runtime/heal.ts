@@ -9,7 +9,7 @@ import { type Answer, pass, type Work } from '../core/pass.ts';
 import type { Remediation } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
 import { noteShift } from '../core/storm.ts';
-import { matchesArn, type Target, targetOf, typeOf } from '../core/target.ts';
+import { matchesArn, type Target, targetOf, typeOf, zoneTarget } from '../core/target.ts';
 import { minutes } from '../core/time.ts';
 import type { ShiftNews } from '../core/zoneShifts.ts';
 import { remediations } from '../remediations/index.ts';
@@ -130,19 +130,26 @@ const byName = (name: string): Remediation => {
   return found;
 };
 
-/** Kept in the zone's record; who plans with the zone goes by it. */
-const shifted = async (news: ShiftNews, { store }: Wired, { explain }: How): Promise<Outcome> => {
-  if (!explain) await again(() => noteShift(store, news), PASS_TRIES);
-  const what = news.kind === 'practice' ? 'a practice run' : `an ${news.kind}`;
-  return {
-    answers: [],
-    ignored: `${what} of ${news.zone} ${news.begins ? 'is under way' : 'is over'}: kept with the zone`,
+/** Kept in the zone's record, which whoever plans with the zone goes by; then the zone is looked at. Of a practice run nobody hears. */
+const shifted = async (news: ShiftNews, region: string, deps: Wired, how: How): Promise<Outcome> => {
+  const { zone, kind, begins, at } = news;
+  if (!how.explain) await again(() => noteShift(deps.store, news), PASS_TRIES);
+  const what = kind === 'practice' ? 'a practice run' : `an ${kind}`;
+  const said = `${what} of ${zone} ${begins ? 'is under way' : 'is over'}: kept with the zone`;
+  if (kind === 'practice') return { answers: [], ignored: said };
+  const signal: Signal = {
+    kind: begins ? 'zone.impaired' : 'target.changed',
+    target: zoneTarget({ account: deps.home, region }, zone),
+    at,
+    cause: said,
+    eventId: `${kind}:${zone}:${begins ? 'begins' : 'ends'}@${at}`,
   };
+  return { answers: await answersTo(signal, deps, how), ignored: said };
 };
 
 const answersOf = async (reading: Reading, deps: Wired, how: How): Promise<Outcome> => {
   if ('ignored' in reading) return { answers: [], ignored: reading.ignored };
-  if ('shift' in reading) return shifted(reading.shift, deps, how);
+  if ('shift' in reading) return shifted(reading.shift, reading.region, deps, how);
   if ('look' in reading) {
     const { target, remediation, incident, due } = reading.look;
     const work = {

@@ -9,6 +9,7 @@ import type { Signal } from '../core/signal.ts';
 import { fraction, zoneGroup } from '../core/storm.ts';
 import { everythingIn, type Target } from '../core/target.ts';
 import { minutes, seconds, type Time } from '../core/time.ts';
+import { toldIn } from '../core/zoneTold.ts';
 import { remediations } from '../remediations/index.ts';
 import type { Wired } from './wire.ts';
 
@@ -63,7 +64,8 @@ const survey = async (deps: Wired, region: string): Promise<{ signals: Signal[];
     policySince = await census(await common.running(), deps);
     return [];
   });
-  const known = { ...common, policySince, releasesOf: releasesOf(deps) };
+  const toldOf = toldIn(deps.store, { account: deps.home, region });
+  const known = { ...common, policySince, toldOf, releasesOf: releasesOf(deps) };
   const found = [
     counted,
     ...(await Promise.all(

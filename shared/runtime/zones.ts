@@ -2,12 +2,11 @@
 import { NotFound } from '../core/errors.ts';
 import { uncoveredBy } from '../core/guards.ts';
 import { noReleases } from '../core/releases.ts';
-import type { ShiftsOf } from '../core/remediation.ts';
-import { shiftsIn } from '../core/storm.ts';
 import { everythingIn } from '../core/target.ts';
 import type { Time } from '../core/time.ts';
 import type { Zone } from '../core/zoneBounds.ts';
 import type { Plan } from '../core/zones.ts';
+import { attemptsIn, onceFor, toldIn } from '../core/zoneTold.ts';
 import { remediations } from '../remediations/index.ts';
 import type { AnswerDeps } from './answer.ts';
 
@@ -20,21 +19,11 @@ export interface Zones {
   readonly more: boolean;
 }
 
-/** Of hundreds of workloads in the same zones, each asks. */
-const onceFor = (ask: ShiftsOf): ShiftsOf => {
-  const asked = new Map<string, ReturnType<ShiftsOf>>();
-  return (zones) => {
-    const found = asked.get(zones.join()) ?? ask(zones);
-    asked.set(zones.join(), found);
-    return found;
-  };
-};
-
 /** @param about 'web', 'shop/web', 'asg/api'; undefined: all that the policy covers. @throws NotFound */
 export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Promise<Zones> => {
   const everything = everythingIn({ account: deps.home, region: deps.region });
   const now = deps.now();
-  const shiftsOf = onceFor(shiftsIn(deps.store));
+  const toldOf = onceFor(toldIn(deps.store, { account: deps.home, region: deps.region }));
   const pictures = await Promise.all(
     remediations.map(async (r) => {
       const settings = deps.policy.remediations[r.name];
@@ -48,7 +37,8 @@ export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Prom
         tags: deps.policy.tags,
         signal: { kind: r.answers[0] ?? 'target.changed', cause: 'a person looks at the zones' },
         releases: noReleases(everything.arn),
-        shiftsOf,
+        toldOf,
+        attemptsOf: attemptsIn(deps.store),
         declared: deps.policy,
         trustsAnyone: false,
         trusts: () => false,
@@ -61,11 +51,13 @@ export const zonesOf = async (about: string | undefined, deps: AnswerDeps): Prom
   if (about !== undefined && plans.length === 0)
     throw new NotFound(`no service or Auto Scaling group that the policy covers is called ${about}`);
   const used = new Set(plans.flatMap((p) => p.zones.map((x) => x.zone)));
-  const states = new Map(pictures.flatMap((p) => p.states).map((x) => [x.id, x]));
+  const seen = pictures.flatMap((p) => p.states).filter((x) => used.has(x.id));
+  // Where only services, or only groups, are led out of it, that is said of it.
+  const states = new Map([...seen].sort((a, b) => (a.evacuated ?? 0) - (b.evacuated ?? 0)).map((x) => [x.id, x]));
   return {
     at: now,
     plans,
-    states: [...states.values()].filter((x) => used.has(x.id)).sort((a, b) => (a.id < b.id ? -1 : 1)),
+    states: [...states.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     more: pictures.some((p) => p.more),
   };
 };

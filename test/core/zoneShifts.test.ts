@@ -55,7 +55,10 @@ describe('what is kept', () => {
             (s, n) => shiftsAfter(s, news(n % 2 === 0, last + n, 'practice')),
             open,
           );
-          expect(at(after, last + 101)).toMatchObject({ state: 'IMPAIRED', left: true });
+          expect(at(after, last + 101)).toMatchObject({
+            state: 'IMPAIRED',
+            left: expect.stringContaining('has not been let'),
+          });
         },
       ),
       { numRuns: 50 },
@@ -71,10 +74,17 @@ describe('the state', () => {
   test('shifted away: impaired at once, since then, and left as it is', () =>
     expect(at(told(news(true, 0)), 0)).toMatchObject({
       state: 'IMPAIRED',
-      left: true,
+      left: 'zone-impaired has not been let evacuate it',
       since: NOW,
       because: 'AWS shifted traffic away from it',
     }));
+  test('that it is evacuated holds while it is impaired, and no longer', () => {
+    const led = (min: number) =>
+      zoneAt(ZONE, { shifts: shift, waves: [], issue: null, evacuated: NOW }, NOW + minutes(min));
+    expect(led(10)).toMatchObject({ state: 'IMPAIRED', evacuated: NOW });
+    expect(led(10)).not.toHaveProperty('left');
+    expect(led(30 + CLEAR_MIN)).not.toHaveProperty('evacuated');
+  });
   test('over: impaired until it has been clear, then a step, then OK', () => {
     expect(at(shift, 30 + CLEAR_MIN - 1)).toMatchObject({ state: 'IMPAIRED', since: NOW });
     expect(at(shift, 30 + CLEAR_MIN)).toMatchObject({ state: 'RECOVERING', ramp: 1 });

@@ -489,7 +489,7 @@ const shifts = [
 ] as const;
 test.each(shifts)('%s is of a zone, and signals nothing', (name, kind, begins) => {
   const event = sample(name);
-  expect(readAll(event)).toStrictEqual([{ shift: { kind, begins, zone: 'euc1-az2', at: AT } }]);
+  expect(readAll(event)).toStrictEqual([{ shift: { kind, begins, zone: 'euc1-az2', at: AT }, region: 'eu-central-1' }]);
   expect(rulesFor(event)).toEqual(['zonal-autoshift']);
 });
 test('a shift that a person began, or of no zone, is none', () => {
@@ -642,7 +642,7 @@ test('what a rule lets through is never ignored, but for calls that changed noth
       name,
       [
         name.startsWith('zonal-autoshift/')
-          ? { shift: expect.anything() }
+          ? { shift: expect.anything(), region: 'eu-central-1' }
           : { signals: expect.arrayContaining([expect.anything()]) },
       ],
     ]);

@@ -40,6 +40,7 @@ import { addBucket } from '../../world/s3.ts';
 import { scaleService } from '../../world/serviceScaling.ts';
 import { disableIo, loseVolume } from '../../world/volumeTroubles.ts';
 import { createDesk } from '../cli/desk.ts';
+import { sample } from '../events/samples.ts';
 import { clientsOf } from '../world/clients.ts';
 import { type Account, createAccount } from './account.ts';
 
@@ -401,6 +402,10 @@ const zonesWorkedThrough = async (): Promise<Account> => {
   expect(await desk.steward('alice')('zones')).toMatchObject({ code: 0 });
   for (const id of ['service/packed/packed', 'autoScalingGroupName/api'])
     expect(account.incidentOf(id)).toMatchObject({ end: 'healthy' });
+  const { source, 'detail-type': detailType, resources, detail } = sample('zonal-autoshift/begun');
+  const [awayFrom] = Object.values(world.zones);
+  world.events.emit({ source, detailType, resources, detail: { ...detail, metadata: { awayFrom } } });
+  await run(minutes(5));
   return account;
 };
 

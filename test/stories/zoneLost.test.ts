@@ -48,7 +48,7 @@ test('as the demo shows it: the picture before, without the zone, and after', as
   const heads = said.filter((line) => line.includes('9 wanted'));
   expect(heads.map((line) => line.trim())).toEqual([
     'shop/web  9 wanted · losing any zone leaves 6',
-    'shop/web  9 wanted · losing any zone leaves 4 → 6',
+    'shop/web  9 wanted · losing any zone leaves 4',
     'shop/web  9 wanted · losing any zone leaves 6',
   ]);
   expect(said.at(-1)).toContain('never fewer than 9 of 9 served');
