@@ -24,6 +24,7 @@ import { containerInstanceOf, registerInstance } from '../../../world/ecsInstanc
 import { deploy } from '../../../world/ecsScheduler.ts';
 import { registerDefinition } from '../../../world/ecsWorkloads.ts';
 import { breakDisk, breakLoad, hostOf } from '../../../world/fleet.ts';
+import { beginIssue, endIssue } from '../../../world/health.ts';
 import { usedCpu, usedMemory } from '../../../world/hosts.ts';
 import { impair, makeInstance } from '../../../world/instances.ts';
 import { addKey, isUsable } from '../../../world/kms.ts';
@@ -491,6 +492,41 @@ const unevenService = (f: Field): Begun => {
   };
 };
 
+/** A zone fails: AWS Health says so, ARC shifts traffic away from it, if that comes through, and back. What runs there has room elsewhere, mostly. */
+const zoneFails = ({ world, random }: Field): Begun => {
+  const zones = Object.keys(world.zones);
+  const [zone, id] = random.pick(Object.entries(world.zones));
+  const name = `pier-${world.ecs.clusters.size}`;
+  const { cluster } = makeCluster(world, name, { zones, instances: random.pick([3, 6]) });
+  addService(world, cluster, name, {
+    desired: 3 + random.integer(6),
+    balanced: random.chance(0.5),
+    tags: { 'steward:managed': 'true' },
+    ...random.pick([{ rebalancing: true }, { constraints: ['attribute:ecs.os-type == linux'] }, {}]),
+  });
+  const arc = (detailType: string) =>
+    world.events.emit({
+      source: 'aws.arc-zonal-shift',
+      detailType,
+      resources: [],
+      detail: { version: '1.0', data: '', metadata: { awayFrom: id, notes: '' } },
+    });
+  const begins = world.clock.now() + minutes(8);
+  const span: { issue?: ReturnType<typeof beginIssue>; shifted?: boolean } = {};
+  world.clock.at(begins, () => {
+    span.issue = beginIssue(world, { zone });
+    span.shifted = true;
+    arc('Autoshift In Progress');
+  });
+  world.clock.at(begins + minutes(10 + random.integer(20)), () => {
+    if (span.issue) endIssue(world, span.issue);
+    span.shifted = false;
+    arc('Autoshift Completed');
+  });
+  const isIll = () => span.shifted === true;
+  return { arn: `arn:aws:steward:${world.region}:${world.account}:zone/${id}`, isWell: () => !isIll(), isIll };
+};
+
 /** A group whose instances came up where there was room: in one zone. */
 const unevenGroup = (f: Field): Begun => {
   const { world, random, person } = f;
@@ -750,6 +786,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   overload: { settings: { costCapUsdPerMonth: 10_000, lowerEveryMinutes: 2 }, begin: wanted },
   'registry-exposed': { begin: exposed },
   'group-uneven-zones': { settings: { mode: 'act', patienceMinutes: 3 }, begin: unevenGroup },
+  'zone-impaired': { settings: { suspectMinutes: 5 }, begin: zoneFails },
   'release-unkept': { begin: unkept },
   'service-gone': { settings: { mustExist: ['kiosk/kiosk'] }, begin: serviceDeleted },
   'channel-silent': { begin: channelFails },

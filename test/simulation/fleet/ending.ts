@@ -26,14 +26,16 @@ const checkOpen = (a: FleetAccount, i: Incident): void => {
   const { witness, store, schedule } = a;
   const wall = schedule.wall();
   const say = () => `${witness.say(i)}, at ${iso(wall)}`;
-  witness.check(i.state !== 'open' && i.state !== 'acting', 'ends', say);
+  // A zone comes back over hours, and what waits for it with it.
+  const isZonal = /\bis (SUSPECT|IMPAIRED|RECOVERING)\b/.test(i.because);
+  witness.check((i.state !== 'open' || isZonal) && i.state !== 'acting', 'ends', say);
   witness.check(i.dueAt > wall - minutes(5), 'looked-at-when-due', say);
   const chart = store.records.get(`target ${i.target}`);
   witness.check(chart?.kind === 'chart' && chart.open[i.remediation] === i.id, 'no-incident-is-lost', say);
   // Auto Scaling's hooks and EBS's optimizing may take hours; everything else has its limit.
   const since = Math.max(i.attempts.at(-1)?.reservedAt ?? 0, i.openedAt, i.signals.lastAt);
   const isLong = /Auto Scaling|AWS takes no further change/.test(i.because);
-  witness.check(i.state !== 'waiting' || isLong || wall - since < minutes(75), 'waits-are-bounded', say);
+  witness.check(i.state !== 'waiting' || isLong || isZonal || wall - since < minutes(75), 'waits-are-bounded', say);
 };
 
 /** Those whose trouble is neither over, nor known to a person, nor none of Steward's business. */

@@ -19,6 +19,7 @@ const TRAIL = 'shared/remediations/trail.ts';
 const UNDELIVERED = 'shared/remediations/trailUndelivered.ts';
 const LOGS = 'shared/remediations/logGroupWeakened.ts';
 const FLOW = 'shared/remediations/flowLogsMissing.ts';
+const ZONE = 'shared/remediations/zoneImpaired.ts';
 const CHANNEL = 'shared/remediations/channelSilent.ts';
 const DRILL = 'shared/remediations/drill.ts';
 const ECS = 'shared/remediations/ecsAgentDisconnected.ts';
@@ -275,6 +276,14 @@ export const mutants: readonly Mutant[] = [
   mutant('a group that is uneven is well', GROUP, 'group-uneven-zones:2', [
     ": plan.do === 'nothing';",
     ": plan.do !== 'stop';",
+  ]),
+  mutant('what its owner says of where it runs is lost', UNEVEN, 'zone-impaired:10', [
+    'constraints: [...service.constraints, ...names.map(barOf)],',
+    'constraints: names.map(barOf),',
+  ]),
+  mutant('a zone of which AWS has an issue is well', ZONE, 'zone-impaired:1', [
+    "isHealthy: ({ zone }) => zone.state === 'OK',",
+    'isHealthy: ({ zone }) => zone.id.length > 0,',
   ]),
   mutant('a channel of which something is known is well', CHANNEL, 'channel-silent:36', [
     'isHealthy: ({ failing }) => failing === undefined,',

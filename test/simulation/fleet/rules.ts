@@ -191,6 +191,40 @@ const byAFifth: Rule = ({ input, target, remediation }, { world, isUnsettled }) 
   return desiredCount <= most ? undefined : `${desiredCount} are more than a fifth above ${service.desired}`;
 };
 
+/** What its owner says of where it may run stays; only zones are kept out beside that. */
+const keepsConstraints: Rule = ({ input, target }, { world, isUnsettled }) => {
+  const { placementConstraints } = input as {
+    placementConstraints?: readonly { type?: string; expression?: string }[];
+  };
+  const service = serviceOf(world, target);
+  if (!placementConstraints || !service || isUnsettled(target)) return undefined;
+  const isBar = (c: string): boolean => c.startsWith('attribute:ecs.availability-zone != ');
+  const asked = placementConstraints.flatMap((c) => c.expression ?? []);
+  const lost = service.constraints.find((c) => !isBar(c) && !asked.includes(c));
+  const strange = asked.find((c) => !isBar(c) && !service.constraints.includes(c));
+  return (lost && `${lost} is lost`) ?? (strange && `${strange} is new`);
+};
+/** Where AWS has an open issue nothing is launched to even something out. */
+const nothingIntoABadZone: Rule = ({ input, remediation }, { world }) => {
+  const { AvailabilityZoneIds = [], AvailabilityZones = [] } = input as Partial<Record<string, readonly string[]>>;
+  if (!['service-uneven-zones', 'group-uneven-zones'].includes(remediation)) return undefined;
+  const names = Object.entries(world.zones).flatMap(([name, id]) =>
+    AvailabilityZones.includes(name) || AvailabilityZoneIds.includes(id) ? [name] : [],
+  );
+  // Where AWS did not answer, nothing is known.
+  const asked = world.calls.findLast(
+    (c) => c.operation === 'DescribeEvents' && c.principal.includes(`-remedy-${remediation}/`),
+  );
+  const bad = world.health.events.find(
+    (e) =>
+      names.some((n) => e.zone === n && isOf(e, n)) &&
+      world.clock.now() - e.toldAt > PASS_TIME + KNOWN_FOR &&
+      asked?.error === undefined &&
+      (asked?.at ?? 0) > e.toldAt,
+  );
+  return bad && `AWS has told of ${bad.arn} in ${bad.zone}`;
+};
+
 /** Old code may not run with what newer code has written; what is new within minutes, and is no migration, may be left unasked. */
 const rollsBackByAYes: Rule = (sent, { world, isApproved, isUndo, isUnsettled }) => {
   if (isUndo(sent) || isApproved(sent)) return undefined;
@@ -370,9 +404,11 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     'rolls-back-by-a-yes': rollsBackByAYes,
     'never-below-what-is-wanted': neverBelow,
     'waves-of-a-fifth': byAFifth,
+    'owners-constraints-stay': keepsConstraints,
     'back-to-what-ran-whole': goesBackToWhatRan,
     'taken-back-in-tenths': inTenths,
   },
+  LaunchInstances: { 'nothing-into-a-bad-zone': nothingIntoABadZone },
   RegisterScalableTarget: { 'minimum-in-tenths-within-the-maximum': minimumOnly },
   UpdateAutoScalingGroup: {
     'taken-back-in-tenths': inTenths,
