@@ -204,6 +204,8 @@ export type EcsService = {
   alarms: { readonly names: readonly string[]; readonly rollback: boolean } | undefined;
   /** Undefined: it is updated in place. */
   shifting: Shifting | undefined;
+  /** A hook holds its deployments in this stage. */
+  hookedAt: ServiceDeploymentLifecycleStage | undefined;
   /** Milliseconds in which an unhealthy target is forgiven. */
   grace: number;
   rebalancing: boolean;

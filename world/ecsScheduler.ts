@@ -16,7 +16,7 @@ import {
 } from './ecs.ts';
 import { isRunning, note, sayDeployment, sayService, tasksOf } from './ecsDescribe.ts';
 import { isPlace, type NoPlace, place, wordsOf } from './ecsPlacement.ts';
-import { advance, firstStage, heldIn, routeTo } from './ecsShifts.ts';
+import { advance, firstStage, heldIn, isBeforeTasks, routeTo } from './ecsShifts.ts';
 import { startTask, stopTask } from './ecsTasks.ts';
 import type { World } from './world.ts';
 
@@ -250,7 +250,8 @@ const startMissing = (seen: View) => {
   const room = service.shifting
     ? service.desired
     : Math.floor((service.desired * service.maximumPercent) / 100) - wanted.length;
-  if (primary.rollout !== 'FAILED') start(seen, primary, Math.min(service.desired - keepers.length, room));
+  if (primary.rollout !== 'FAILED' && !isBeforeTasks(service))
+    start(seen, primary, Math.min(service.desired - keepers.length, room));
   const from = service.deployments.find((d) => d.id === heldIn(service));
   if (from) start(seen, from, service.desired - held.length);
 };

@@ -23,6 +23,10 @@ const STAGES: readonly ServiceDeploymentLifecycleStage[] = [
 export const firstStage = (sources: readonly string[]): ServiceDeploymentLifecycleStage =>
   sources.length > 1 ? 'RECONCILE_SERVICE' : 'PRE_SCALE_UP';
 
+/** Its tasks are not to be started yet. */
+export const isBeforeTasks = ({ history: [last] }: EcsService): boolean =>
+  last?.status === 'IN_PROGRESS' && (last.stage === 'RECONCILE_SERVICE' || last.stage === 'PRE_SCALE_UP');
+
 /** The deployment that traffic is taken from: it goes on as it was until what is new has baked. */
 export const heldIn = ({ shifting, history: [last], completed }: EcsService): string | undefined =>
   shifting && last?.status === 'IN_PROGRESS' && last.stage !== 'CLEAN_UP' && completed?.id !== last.id
@@ -47,7 +51,8 @@ export const shareOf = (world: World, service: EcsService, deployment: string): 
 };
 
 /** Milliseconds until a stage is over; undefined: it depends on its tasks. */
-const leftOf = (world: World, { shifting }: EcsService, record: DeploymentRecord, isWhole: boolean) => {
+const leftOf = (world: World, { shifting, hookedAt }: EcsService, record: DeploymentRecord, isWhole: boolean) => {
+  if (record.stage === hookedAt) return undefined;
   const since = world.clock.now() - record.stageAt;
   switch (record.stage) {
     case 'SCALE_UP':

@@ -136,6 +136,7 @@ export const makeService = (
     circuitBreaker: { enable: false, rollback: false },
     alarms: undefined,
     shifting: undefined,
+    hookedAt: undefined,
     grace: 0,
     rebalancing: false,
     moving: undefined,

@@ -1,6 +1,7 @@
 import {
   CloudWatchClient,
   type Metric as CloudWatchMetric,
+  type CompositeAlarm,
   DescribeAlarmsCommand,
   ListMetricsCommand,
   ListTagsForResourceCommand,
@@ -82,15 +83,14 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
         const { MetricAlarms = [], CompositeAlarms = [] } = await client.send(
           new DescribeAlarmsCommand({ AlarmNames: [...names], AlarmTypes: ['MetricAlarm', 'CompositeAlarm'] }),
         );
-        return Object.fromEntries(
-          [...MetricAlarms, ...CompositeAlarms].map((a) => [
-            a.AlarmName ?? '',
-            {
-              state: a.StateValue ?? 'INSUFFICIENT_DATA',
-              since: (a.StateTransitionedTimestamp ?? a.StateUpdatedTimestamp)?.getTime() ?? 0,
-            },
-          ]),
-        );
+        const stateOf = (a: MetricAlarm | CompositeAlarm) => ({
+          state: a.StateValue ?? 'INSUFFICIENT_DATA',
+          since: (a.StateTransitionedTimestamp ?? a.StateUpdatedTimestamp)?.getTime() ?? 0,
+        });
+        return Object.fromEntries([
+          ...CompositeAlarms.map((a) => [a.AlarmName ?? '', stateOf(a)]),
+          ...MetricAlarms.map((a) => [a.AlarmName ?? '', { ...stateOf(a), ...needsOf(a) }]),
+        ]);
       }),
     all: ({ namespace, name }, range) =>
       calling(`cannot read ${name} of everything`, async () => {
@@ -104,6 +104,16 @@ export const cloudWatchMetrics = (options: ClientOptions): Metrics => {
         }));
       }),
   };
+};
+
+const needsOf = ({
+  Period,
+  Metrics = [],
+  EvaluationPeriods = 1,
+  DatapointsToAlarm = EvaluationPeriods,
+}: MetricAlarm) => {
+  const period = Period ?? Metrics.find((m) => m.ReturnData !== false)?.Period ?? Metrics[0]?.MetricStat?.Period;
+  return period === undefined ? {} : { needs: period * DatapointsToAlarm * 1000 };
 };
 
 export const metricsOf = (a: MetricAlarm): AlarmMetric[] => {

@@ -7,6 +7,7 @@ import {
   type DeploymentAlarms,
   DeregisterContainerInstanceCommand,
   DescribeContainerInstancesCommand,
+  DescribeServiceDeploymentsCommand,
   DescribeServiceRevisionsCommand,
   DescribeServicesCommand,
   DescribeTaskDefinitionCommand,
@@ -23,6 +24,7 @@ import {
   paginateListTasks,
   RegisterTaskDefinitionCommand,
   type RegisterTaskDefinitionCommandInput,
+  StopServiceDeploymentCommand,
   StopTaskCommand,
   UpdateContainerInstancesStateCommand,
   UpdateServiceCommand,
@@ -39,6 +41,7 @@ import {
   type Placement,
   primaryOf,
   type Revision,
+  type Rollout,
   type TaskShape,
 } from '../core/containers.ts';
 import { InvalidInput, NotFound, Refused } from '../core/errors.ts';
@@ -203,6 +206,14 @@ const settingsOf = (raw: AwsService): Json => {
 const alarmsOf = (alarms: DeploymentAlarms | undefined): Pick<ContainerService, 'alarms'> =>
   alarms?.enable ? { alarms: { names: alarms.alarmNames ?? [], rollBack: alarms.rollback === true } } : {};
 
+const rolloutsOf = (raw: AwsService): Pick<ContainerService, 'shifting' | 'rollout'> => {
+  const { strategy = 'ROLLING', bakeTimeInMinutes = 0 } = raw.deploymentConfiguration ?? {};
+  return {
+    ...(strategy === 'ROLLING' ? {} : { shifting: { strategy, bake: bakeTimeInMinutes * 60_000 } }),
+    ...(raw.currentServiceDeployment ? { rollout: raw.currentServiceDeployment } : {}),
+  };
+};
+
 const asService = (raw: AwsService): ContainerService => {
   const { serviceArn: arn, serviceName: name, clusterArn } = raw;
   if (!arn || !name || !clusterArn) throw new InvalidInput('ECS describes a service without its name or cluster');
@@ -221,6 +232,7 @@ const asService = (raw: AwsService): ContainerService => {
     grace: (raw.healthCheckGracePeriodSeconds ?? 0) * 1000,
     rollsBack: breaker?.enable === true && breaker.rollback === true,
     ...alarmsOf(alarms),
+    ...rolloutsOf(raw),
     tags: tagsOf(raw.tags),
     launchType: raw.launchType,
     strategy: raw.schedulingStrategy ?? 'REPLICA',
@@ -389,7 +401,23 @@ const readerOf = (client: ECSClient) => {
       return [{ definition: found.taskDefinition, at: timeOf(finishedAt), images }];
     });
   };
-  return { clusters, instances, describe, tasks, tasksOf, services, revisions };
+  const rollout = async (arn: string): Promise<Rollout | undefined> => {
+    const answer = await client.send(new DescribeServiceDeploymentsCommand({ serviceDeploymentArns: [arn] }));
+    onlyMissing(answer.failures, `cannot look at ${arn}`);
+    const [raw] = answer.serviceDeployments ?? [];
+    const { arn: revision, requestedProductionTrafficWeight: share } = raw?.targetServiceRevision ?? {};
+    if (!raw?.status || !revision) return undefined;
+    return {
+      arn,
+      // A revision has the id of its deployment.
+      deployment: `ecs-svc/${nameIn(revision)}`,
+      status: raw.status,
+      ...(raw.lifecycleStage ? { stage: raw.lifecycleStage } : {}),
+      ...(share === undefined ? {} : { share }),
+      ...(raw.finishedAt ? { endedAt: timeOf(raw.finishedAt) } : {}),
+    };
+  };
+  return { clusters, instances, describe, tasks, tasksOf, services, revisions, rollout };
 };
 
 const asStrategy = ({ type, field }: Placement) => ({
@@ -467,6 +495,16 @@ export const ecsContainers = (options: ClientOptions): Containers => {
       }),
     revisions: ({ cluster, name }) =>
       calling(`cannot look at the deployments of ${cluster}/${name}`, () => reader.revisions(cluster, name)),
+    rollout: (arn) =>
+      calling(`cannot look at ${arn}`, async () => {
+        const found = await reader.rollout(arn);
+        if (!found) throw new NotFound(`ECS knows no ${arn}, or no more`);
+        return found;
+      }),
+    goBack: (rollout) =>
+      calling(`cannot go back from ${rollout}`, async () => {
+        await writer.send(new StopServiceDeploymentCommand({ serviceDeploymentArn: rollout, stopType: 'ROLLBACK' }));
+      }),
     definition: (arn) =>
       calling(`cannot look at ${arn}`, async () =>
         asShape(await client.send(new DescribeTaskDefinitionCommand({ taskDefinition: arn, include: ['TAGS'] }))),

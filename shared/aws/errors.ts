@@ -55,6 +55,7 @@ const NOT_FOUND = new Set([
   'ClusterNotFoundException',
   'ServiceNotFoundException',
   'ServiceNotActiveException',
+  'ServiceDeploymentNotFoundException',
   // Application Auto Scaling: a scalable target.
   'ObjectNotFoundException',
   'TargetGroupNotFound',

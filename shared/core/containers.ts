@@ -103,6 +103,10 @@ export interface ContainerService {
   readonly rollsBack: boolean;
   /** Alarms that ECS watches while it deploys; `rollBack`: it goes back by itself. Undefined: none. */
   readonly alarms?: { readonly names: readonly string[]; readonly rollBack: boolean };
+  /** ECS starts what is new beside what is there, and shifts traffic to it: 'BLUE_GREEN', 'LINEAR', 'CANARY'. With all of it, both run so long. Undefined: it is updated in place. */
+  readonly shifting?: { readonly strategy: string; readonly bake: Time };
+  /** ARN of the rollout that was begun last. */
+  readonly rollout?: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly targetGroups: readonly {
     readonly arn: string;
@@ -132,6 +136,24 @@ export interface ContainerService {
 
 /** Plain JSON: part of a step. */
 export type Placement = { readonly type: string; readonly field: string };
+
+/** How far ECS is with a deployment: a "service deployment". */
+export interface Rollout {
+  readonly arn: string;
+  /** Of the deployment: 'ecs-svc/0123456789'. */
+  readonly deployment: string;
+  /** 'PENDING', 'IN_PROGRESS', 'ROLLBACK_REQUESTED', 'ROLLBACK_IN_PROGRESS', or how it ended. */
+  readonly status: string;
+  /** Where traffic is shifted: 'SCALE_UP', 'PRODUCTION_TRAFFIC_SHIFT', 'BAKE_TIME' …; and percent of it that goes to what is new. */
+  readonly stage?: string;
+  readonly share?: number;
+  readonly endedAt?: Time;
+}
+
+/** It can be stopped. */
+export const isUnderWay = ({ status }: Rollout): boolean => status === 'PENDING' || status === 'IN_PROGRESS';
+export const goesBack = ({ status }: Rollout): boolean =>
+  status === 'ROLLBACK_REQUESTED' || status === 'ROLLBACK_IN_PROGRESS';
 
 /** What a deployment brought up whole: a task definition, and the digests that its tags meant then. */
 export interface Revision {
@@ -192,6 +214,13 @@ export interface Containers {
   task(arn: string): Promise<ContainerTask>;
   /** What its deployments brought up whole, the latest first; at most 20. */
   revisions(service: Pick<ContainerService, 'cluster' | 'name'>): Promise<readonly Revision[]>;
+  /** @throws NotFound */
+  rollout(arn: string): Promise<Rollout>;
+  /**
+   * Has ECS end a rollout that is under way, and go back to the last revision that it brought up whole. What goes back already goes on; another rollout is not touched.
+   * @throws Refused once it is over
+   */
+  goBack(rollout: string): Promise<void>;
   /** @throws NotFound */
   definition(arn: string): Promise<TaskShape>;
   /** A service's is replaced. What has stopped stays stopped. */

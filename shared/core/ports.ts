@@ -195,15 +195,20 @@ export interface Range {
   /** Milliseconds; a whole number of minutes. */
   readonly period: number;
 }
+export interface AlarmState {
+  /** 'OK', 'ALARM' or 'INSUFFICIENT_DATA'. */
+  readonly state: string;
+  readonly since: Time;
+  /** So long something must be wrong before it fires. Milliseconds; undefined: it depends on other alarms. */
+  readonly needs?: number;
+}
 export interface Metrics {
   /** Averages of the metric that has at least these dimensions, oldest first; of several the one that goes on. Empty: there is none. */
   series(metric: Metric, range: Range): Promise<readonly Point[]>;
   /** These very metrics in each period, in their order: averages, or sums where that is said. Where nothing was counted there is no point. */
   exactly(metrics: readonly (Metric & { readonly sum?: true })[], range: Range): Promise<readonly (readonly Point[])[]>;
-  /** 'OK', 'ALARM' or 'INSUFFICIENT_DATA', and since when, of the alarms of these names; at most 100. One that is not there is left out. */
-  alarmStates(
-    names: readonly string[],
-  ): Promise<Readonly<Record<string, { readonly state: string; readonly since: Time }>>>;
+  /** Of the alarms of these names; at most 100. One that is not there is left out. */
+  alarmStates(names: readonly string[]): Promise<Readonly<Record<string, AlarmState>>>;
   /** Averages of every metric of that name that had data lately. Each costs: CloudWatch bills $0.01 per 1,000 metrics asked for. */
   all(
     metric: Pick<Metric, 'namespace' | 'name'>,

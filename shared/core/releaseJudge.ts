@@ -1,6 +1,7 @@
 /** Whether a deployment has passed: its tasks, their health, what a synthetic request says, and what the load balancer counts, against the release before. Pure. */
-import type { Deployment } from './containers.ts';
+import { type Deployment, isUnderWay, type Rollout } from './containers.ts';
 import type { Point } from './forecast.ts';
+import type { AlarmState } from './ports.ts';
 import type { Probe } from './releases.ts';
 import { endedWith, type Picture, type ServiceView, standingOf } from './services.ts';
 import { minutes, seconds, span, type Time } from './time.ts';
@@ -22,8 +23,14 @@ export interface Rates {
 export interface Measures {
   readonly rates?: Rates | undefined;
   readonly probe?: Probe | undefined;
+  /** The one before it. */
+  readonly probed?: Probe | undefined;
   /** By name: the alarms that ECS watches while it deploys. */
-  readonly alarms: Readonly<Record<string, { readonly state: string; readonly since: Time }>>;
+  readonly alarms: Readonly<Record<string, AlarmState>>;
+  /** Where traffic is shifted to it: how far ECS is. */
+  readonly rollout?: Rollout | undefined;
+  /** When it was gone back to, if it was: its tasks may be older. */
+  readonly backSince?: Time | undefined;
 }
 
 export interface Limits {
@@ -89,6 +96,10 @@ const rateFault = ({ after, before }: Rates, { errorPercent }: Limits): Fault | 
     : undefined;
 };
 
+/** Some of the production traffic goes to it: what the others answer says nothing about it. */
+const isAsked = ({ rollout }: Measures): boolean =>
+  rollout === undefined || !isUnderWay(rollout) || rollout.share !== 0;
+
 /** At the end of the window. `pending`: somebody has not made up their mind. */
 const faultOf = (
   view: ServiceView,
@@ -115,7 +126,7 @@ const faultOf = (
         ? { alike: 'it was so before it was deployed, for which reason ECS does not heed it' }
         : {}),
     };
-  if (measures.probe && !measures.probe.ok) return { say: measures.probe.say };
+  if (measures.probe && !measures.probe.ok && isAsked(measures)) return { say: measures.probe.say };
   const rate = measures.rates && rateFault(measures.rates, limits);
   if (rate) return rate;
   return own.filter((t) => standingOf(view, t) === 'serves').length < view.service.desired ? 'pending' : undefined;
@@ -124,14 +135,52 @@ const faultOf = (
 /** All that was measured, in words. */
 const healthText = (view: ServiceView, picture: Picture, deployment: Deployment, measures: Measures): string => {
   const serving = ownTasks(picture, deployment).filter((t) => standingOf(view, t) === 'serves');
-  const mute = Object.entries(measures.alarms).filter(([, { state }]) => state === 'INSUFFICIENT_DATA');
   return [
     `${serving.length} of ${plural(view.service.desired, 'task')} ${view.service.desired === 1 ? 'serves' : 'serve'}`,
     ...(measures.rates ? [ratesText(measures.rates)] : []),
     ...(measures.probe ? [measures.probe.say] : []),
-    ...(mute.length > 0 ? [`the alarm ${mute.map(([n]) => n).join(', ')} has no data, so it cannot tell`] : []),
+    ...shiftText(view, measures),
+    ...numb(view, measures),
   ].join('; ');
 };
+
+const shiftText = ({ service: { shifting } }: ServiceView, { rollout }: Measures): readonly string[] => {
+  if (!shifting || !rollout || !isUnderWay(rollout)) return [];
+  const share = rollout.share === undefined ? '' : `, ${rollout.share} % of the traffic goes to it`;
+  return [`ECS deploys it ${shifting.strategy}: ${rollout.stage ?? rollout.status}${share}`];
+};
+
+/** Alarms that were to end a bad deployment, and will not. */
+const numb = ({ service: { alarms: watched, shifting } }: ServiceView, { alarms }: Measures): readonly string[] => {
+  const said = (names: readonly string[], what: string): readonly string[] =>
+    names.length > 0 ? [`the alarm ${names.join(', ')} ${what}`] : [];
+  const are = (is: (a: AlarmState) => boolean): readonly string[] =>
+    Object.entries(alarms).flatMap(([name, alarm]) => (is(alarm) ? [name] : []));
+  const bake = shifting?.bake ?? Number.POSITIVE_INFINITY;
+  return [
+    ...said(
+      (watched?.names ?? []).filter((name) => alarms[name] === undefined),
+      'is not there, so ECS does not heed it',
+    ),
+    ...said(
+      are(({ state }) => state === 'INSUFFICIENT_DATA'),
+      'has no data, so it cannot tell',
+    ),
+    ...said(
+      are(({ needs = 0 }) => needs > bake),
+      `takes longer to fire than it bakes (${span(bake)})`,
+    ),
+  ];
+};
+
+/** Hooks may hold it for a day before its tasks are started. */
+const isHeld = ({ rollout }: Measures): boolean =>
+  rollout !== undefined && isUnderWay(rollout) && BEFORE_TASKS.includes(rollout.stage ?? '');
+const BEFORE_TASKS = ['RECONCILE_SERVICE', 'PRE_SCALE_UP'];
+
+/** It is watched for so long from when its tasks run; where traffic is shifted, from when all of it was its own. */
+const windowEnd = ({ service: { shifting } }: ServiceView, whole: Time, { rollout }: Measures, window: number): Time =>
+  Math.max(whole, (rollout?.endedAt ?? 0) - (shifting?.bake ?? 0)) + window;
 
 export const judge = (
   view: ServiceView,
@@ -152,23 +201,35 @@ export const judge = (
   const over = brokenOff(view, picture, deployment);
   if (over) return bad(over);
   const whole = wholeAt(view, picture, deployment);
+  const deploys = measures.rollout !== undefined && isUnderWay(measures.rollout);
   if (whole === undefined) {
-    const end = deployment.createdAt + limits.start;
+    const began = measures.backSince ?? deployment.createdAt;
+    const end = isHeld(measures) ? now + SOON : began + limits.start;
     return now >= end
-      ? bad({ say: `its tasks do not all run ${span(now - deployment.createdAt)} after it began` })
+      ? bad({ say: `its tasks do not all run ${span(now - began)} after it began` })
       : wait(Math.min(now + SOON, end));
   }
-  const end = whole + limits.window;
-  if (now < end) return wait(measures.probe ? Math.min(now + SOON, end) : end);
+  const end = windowEnd(view, whole, measures, limits.window);
+  if (now < end) return wait(measures.probe || deploys ? Math.min(now + SOON, end) : end);
   const fault = faultOf(view, picture, deployment, measures, limits);
+  if (isEarly(fault, { end, now, deploys }, view, measures)) return wait(now + SOON);
   if (fault === undefined) return { is: 'good', health: is, until: now };
+  return bad(fault === 'pending' ? { say: `not all of its tasks serve ${span(now - whole)} after they ran` } : fault);
+};
+
+/** More is to be waited for before that is said of it. */
+const isEarly = (
+  fault: Fault | 'pending' | undefined,
+  { end, now, deploys }: { readonly end: Time; readonly now: Time; readonly deploys: boolean },
+  { service }: ServiceView,
+  { probe, probed }: Measures,
+): boolean => {
+  // It is good once all traffic is its own, and ECS has ended what it stood beside.
+  if (fault === undefined) return deploys;
   // A target that has not answered often enough has some time more.
-  if (fault === 'pending')
-    return now < end + Math.max(SLACK, view.service.grace)
-      ? wait(now + SOON)
-      : bad({ say: `not all of its tasks serve ${span(now - whole)} after they ran` });
+  if (fault === 'pending') return now < end + Math.max(SLACK, service.grace);
   // One request that fails is no answer yet.
-  return fault.say === measures.probe?.say && now < end + SOON ? wait(now + SOON) : bad(fault);
+  return fault.say === probe?.say && probed?.ok !== false;
 };
 
 /** It need not be waited for. */

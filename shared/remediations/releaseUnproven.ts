@@ -1,5 +1,15 @@
 import * as z from 'zod/mini';
-import { type ContainerService, type Deployment, primaryOf, rolesOf, type TaskShape } from '../core/containers.ts';
+import {
+  type ContainerService,
+  type Deployment,
+  goesBack,
+  isUnderWay,
+  primaryOf,
+  type Revision,
+  type Rollout,
+  rolesOf,
+  type TaskShape,
+} from '../core/containers.ts';
 import { Refused, undefinedIfRefused } from '../core/errors.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { option, said } from '../core/option.ts';
@@ -90,6 +100,8 @@ type Step =
       readonly to: string;
       readonly definition: string;
       readonly pins: Readonly<Record<string, string>> | null;
+      /** ECS's own rollout, which is ended: it goes back to that very release itself. */
+      readonly rollout?: string;
       readonly roles: readonly string[];
       readonly newer: string;
       readonly by: string;
@@ -103,12 +115,15 @@ interface Seen {
   readonly probe: Probe | undefined;
   readonly migration: boolean;
   readonly alarms: Measures['alarms'];
+  readonly rollout: Rollout | undefined;
   /** Looked at only where something may have to be done. */
   readonly closely: Closely | undefined;
 }
 interface Closely {
   readonly group: Group;
   readonly shape: TaskShape | undefined;
+  /** Under way, so that it can be stopped; and what ECS goes back to then. */
+  readonly stoppable: { readonly rollout: Rollout; readonly to: Revision | undefined } | undefined;
   /** What it would be rolled back to. */
   readonly former: (Release & { readonly shape: TaskShape | undefined }) | undefined;
 }
@@ -140,19 +155,24 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
     probe: undefined,
     migration: false,
     alarms: {},
+    rollout: undefined,
     closely: undefined,
   };
   const { primary } = picture;
   if (!isOurs || !primary) return seen;
   const known = releaseOf(look.releases, primary.id);
   const isWanted = look.releases.wanted?.from === primary.id;
-  // What has passed is not looked into again: what happens to it later is service-failing's.
-  if (known && isProven(known) && !isWanted) return { ...seen, migration: known.migration === true };
+  // What has passed is not looked into again, unless it was just gone back to: what happens to it later is service-failing's.
+  if (known && isProven(known) && !isWanted && rollBacks(look).length === 0)
+    return { ...seen, migration: known.migration === true };
   const [shape, measures] = await Promise.all([
     containers.definition(primary.definition).catch(undefinedIfRefused),
     measuresOf(seen, primary, ports, look),
   ]);
-  const judged = judge(view, picture, primary, measures, limitsOf(look.options), look.now);
+  const rollout = service.shifting ? measures.rollout : undefined;
+  const backSince = rollBacks(look).findLast((a) => a.step.to === primary.id)?.reservedAt;
+  const limits = limitsOf(look.options);
+  const judged = judge(view, picture, primary, { ...measures, rollout, backSince }, limits, look.now);
   const full: Seen = { ...seen, ...measures, judged, migration: shape?.tags['steward:migration'] === 'true' };
   return isWanted || judged.is === 'bad'
     ? { ...full, closely: await lookClosely(full, primary, shape, ports, look) }
@@ -164,33 +184,51 @@ const measuresOf = async (
   primary: Deployment,
   ports: Ports,
   look: Look<Options>,
-): Promise<Measures & { probe: Probe | undefined }> => {
+): Promise<Measures & { probe: Probe | undefined; rollout: Rollout | undefined }> => {
   const { view, picture } = seen;
   const whole = wholeAt(view, picture, primary);
-  const [rates, alarms, probe] = await Promise.all([
+  const [rates, alarms, probe, rollout] = await Promise.all([
     whole === undefined ? undefined : ratesOf(seen, whole, ports, look),
     ports.metrics.alarmStates(view.service.alarms?.names ?? []),
     whole === undefined ? undefined : probed(view.service, ports, look),
+    view.service.shifting || rollBacks(look).length > 0 ? rolloutOf(view.service, ports) : undefined,
   ]);
-  return { rates, alarms, probe };
+  return { rates, alarms, probe, probed: releaseOf(look.releases, primary.id)?.probes.at(-1), rollout };
+};
+
+const rolloutOf = async ({ rollout }: ContainerService, { containers }: Ports): Promise<Rollout | undefined> =>
+  rollout === undefined ? undefined : containers.rollout(rollout).catch(undefinedIfRefused);
+
+/** What can be stopped of it. */
+const stoppableOf = async (
+  { view: { service }, rollout }: Seen,
+  primary: Deployment,
+  ports: Ports,
+): Promise<Closely['stoppable']> => {
+  const own = rollout ?? (await rolloutOf(service, ports));
+  if (own?.deployment !== primary.id || !isUnderWay(own)) return undefined;
+  const [to] = await ports.containers.revisions(service);
+  return { rollout: own, to };
 };
 
 const lookClosely = async (
   seen: Seen,
   primary: Deployment,
   shape: TaskShape | undefined,
-  { containers }: Ports,
+  ports: Ports,
   look: Look<Options>,
 ): Promise<Closely> => {
+  const { containers } = ports;
   const { cluster } = seen.view.service;
   const record = recordOf(seen, look);
   const to = record.wanted ? releaseOf(record, record.wanted.to) : formerOf(record, primary.id);
-  const [names, formerShape] = await Promise.all([
+  const [names, formerShape, stoppable] = await Promise.all([
     containers.serviceNames(cluster),
     to ? containers.definition(to.definition).catch(undefinedIfRefused) : undefined,
+    stoppableOf(seen, primary, ports),
   ]);
   const group = { id: `services/${cluster}`, size: Math.max(1, names.length), zones: {} };
-  return { group, shape, former: to && { ...to, shape: formerShape } };
+  return { group, shape, stoppable, former: to && { ...to, shape: formerShape } };
 };
 
 const isDeployedByEcs = ({ status, desired, controller }: ContainerService): boolean =>
@@ -250,7 +288,13 @@ const ratesOf = async (
   });
   const first = floor(whole + PERIOD - 1);
   const after = countedIn(points.slice(0, 2), first, to);
-  const beside = countedIn(points.slice(2), first, to);
+  // All at once: then they have no minute in common.
+  const minutesOfBoth = new Set(points[0]?.map((p) => p.at));
+  const beside = countedIn(
+    points.slice(2).map((p) => p.filter(({ at }) => minutesOfBoth.has(at))),
+    first,
+    to,
+  );
   if (beside.requests >= ENOUGH_REQUESTS) return { after, before: beside, sameMinutes: true };
   const [earlier] = [points.slice(2), points.slice(0, 2)]
     .map((p) => countedIn(p, from, floor(sound)))
@@ -304,7 +348,15 @@ const isHealthy = (seen: Seen, look: Look<Options>): boolean => {
   const { primary } = seen.picture;
   if (seen.uncovered !== undefined || !primary) return false;
   const record = recordOf(seen, look);
-  return releaseOf(record, primary.id)?.state === 'current' && record.wanted === undefined;
+  if (releaseOf(record, primary.id)?.state !== 'current' || record.wanted !== undefined) return false;
+  return rollBacks(look).length === 0 || isBack(seen, primary);
+};
+
+/** What was gone back to has as many tasks that serve as are wanted, and ECS is done with it. */
+const isBack = ({ view: { service }, picture, rollout }: Seen, primary: Deployment): boolean => {
+  const own = new Set(ownTasks(picture, primary).map((t) => t.arn));
+  const serving = picture.serving.filter((t) => own.has(t.arn)).length;
+  return serving >= service.desired && !(rollout && goesBack(rollout));
 };
 
 const digestsOf = ({ images }: Release): string =>
@@ -362,7 +414,12 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
 };
 
 /** ECS goes back by itself where it is told to, and where it counts what is wrong: tasks that never ran or fail health checks, alarms that began to fire. */
-const byEcsItself = ({ view: { service }, picture: { primary }, alarms }: Seen, { now }: Look<Options>, is: string) => {
+const byEcsItself = (seen: Seen, { now }: Look<Options>, is: string): Verdict<Step> | undefined => {
+  const { alarms, rollout } = seen;
+  const { service } = seen.view;
+  const { primary } = seen.picture;
+  if (rollout && goesBack(rollout) && rollout.deployment === primary?.id)
+    return { do: 'wait', until: now + seconds(30), because: `${is}; ECS goes back by itself already` };
   if (primary?.rollout !== 'IN_PROGRESS' || now - primary.createdAt >= ECS_LIMIT) return undefined;
   const firing = Object.values(alarms).some((a) => a.state === 'ALARM' && a.since >= primary.createdAt);
   const what =
@@ -377,12 +434,12 @@ const byEcsItself = ({ view: { service }, picture: { primary }, alarms }: Seen, 
 };
 
 /** Why what ECS was told to do does not happen. */
-const ecsDoesNot = ({ view: { service }, picture: { primary } }: Seen): string => {
+const ecsDoesNot = ({ view: { service }, picture: { primary }, rollout }: Seen): string => {
   const native = [...(service.rollsBack ? ['circuit breaker'] : []), ...(service.alarms?.rollBack ? ['alarms'] : [])];
   if (native.length === 0) return '';
   const why =
-    primary?.rollout === 'IN_PROGRESS'
-      ? `${primary.failedTasks === 0 ? 'counts none of this' : 'has not ended it in 30 min'}`
+    primary?.rollout === 'IN_PROGRESS' || (rollout && isUnderWay(rollout))
+      ? `${!primary?.failedTasks ? 'counts none of this' : 'has not ended it in 30 min'}`
       : 'is over once the deployment is';
   return `; ECS’s own ${native.join(' and ')} ${why}`;
 };
@@ -438,7 +495,7 @@ const streamsOf = ({ picture }: Seen, { shape }: Closely): readonly Stream[] => 
 
 const rollingBack = (
   seen: Seen,
-  { former, shape }: Closely,
+  { former, shape, stoppable }: Closely,
   look: Look<Options>,
   is: string,
   askedBy: string | undefined,
@@ -457,9 +514,8 @@ const rollingBack = (
       `${LOOK_AT}; ${promoteText(service)}`,
     );
   const to = shortOf(former.definition);
-  const declined = (look.attempts as readonly Attempt<Step>[]).findLast(
-    (a) => a.step.do === 'roll-back' && a.outcome?.kind === 'permanent' && a.step.from === primary.id,
-  );
+  const rollout = nativeWay(stoppable, former);
+  const declined = declinedOf(look, primary, rollout);
   if (declined)
     return person(
       `to deploy ${to} was declined: ${declined.outcome?.because}`,
@@ -485,12 +541,13 @@ const rollingBack = (
       to: former.deployment,
       definition: former.definition,
       pins,
+      ...(rollout === undefined ? {} : { rollout }),
       // Those of the newer one for putting it back.
       roles: rolesOf(former.shape, shape),
       newer: primary.definition,
       by: askedBy ?? 'steward',
     },
-    plan: `deploy ${to} to ${service.name} again, by its digests: ${digestsOf(former)}; it passed on ${iso(former.decidedAt ?? former.since).slice(0, 16)}Z`,
+    plan: `${wayText(rollout, service, current, to)}: ${digestsOf(former)}; it passed on ${iso(former.decidedAt ?? former.since).slice(0, 16)}Z`,
     because: `${is}${askedBy ? '' : ecsDoesNot(seen)}`,
     ...(isMigration
       ? { asks: `${current} is marked as a migration: old code may not run with what it has written` }
@@ -498,6 +555,32 @@ const rollingBack = (
     ...(askedBy ? { askedBy } : {}),
   };
 };
+
+/** AWS would not, the same way: what ECS cannot end any more is deployed over. */
+const declinedOf = ({ attempts }: Look<Options>, { id }: Deployment, rollout: string | undefined) =>
+  (attempts as readonly Attempt<Step>[]).findLast(
+    ({ step, outcome }) =>
+      step.do === 'roll-back' &&
+      outcome?.kind === 'permanent' &&
+      step.from === id &&
+      (step.rollout === undefined) === (rollout === undefined),
+  );
+
+/** ECS goes back to the last revision that it brought up whole, whatever came of it: only where that is the very release that passed, by its digests. */
+const nativeWay = (stoppable: Closely['stoppable'], { definition, images }: Release): string | undefined => {
+  const { rollout, to } = stoppable ?? {};
+  const isSame =
+    to?.definition === definition &&
+    images.length > 0 &&
+    images.every(
+      ({ name, digest }) => digest !== undefined && to.images.some((i) => i.name === name && i.digest === digest),
+    );
+  return isSame ? rollout?.arn : undefined;
+};
+const wayText = (rollout: string | undefined, { name }: ContainerService, from: string, to: string): string =>
+  rollout === undefined
+    ? `deploy ${to} to ${name} again, by its digests`
+    : `have ECS end the deployment of ${from} to ${name} and go back to ${to}`;
 
 // ---- act and effect ---------------------------------------------------------------------------------------------------------------------
 
@@ -528,7 +611,11 @@ const collected = async (streams: readonly Stream[], { logGroups }: Ports): Prom
 
 const act = async (step: Step, ports: Ports): Promise<Json> => {
   if (step.do === 'collect') return collected(step.streams, ports);
-  const { service, from, definition, pins } = step;
+  const { service, from, definition, pins, rollout } = step;
+  if (rollout !== undefined) {
+    await ports.containers.goBack(rollout);
+    return { definition };
+  }
   return ports.containers.deploy(service, { deployment: from, definition, ...(pins ? { pins } : {}) });
 };
 
@@ -540,7 +627,10 @@ const effect = ({ step, reservedAt, outcome }: Attempt<Step>, seen: Seen, look: 
   const { primary } = seen.picture;
   if (!primary) return 'ineffective';
   const isEarly = look.now - reservedAt < ROLLS + seconds(look.options.windowSeconds);
-  if (primary.id === step.from) return isEarly && outcome?.kind === 'done' ? 'pending' : 'ineffective';
+  if (primary.id === step.from) {
+    const isOnIt = outcome?.kind === 'done' || (seen.rollout !== undefined && goesBack(seen.rollout));
+    return isEarly && isOnIt ? 'pending' : 'ineffective';
+  }
   if (isHealthy(seen, look)) return 'effective';
   return seen.judged?.is === 'bad' || !isEarly ? 'ineffective' : 'pending';
 };
@@ -587,8 +677,8 @@ export const releaseUnproven = defineRemediation<Seen, Step, Options>({
   about: `Each deployment of a service is watched from its beginning. It is the **current release** only once as many tasks as are wanted have run for \`windowSeconds\` and are healthy: no container and
 no target unhealthy, fewer than three tasks (a tenth of many) ended by themselves, none of the deployment's alarms in ALARM, the synthetic request answered well (\`requests\`, public addresses only), and no more requests failing at the load
 balancer than with the release before: in the same minutes where blue and green have a target group each, else against the half hour before. The record keeps of each release its image **digests**, what was measured,
-since when, and by whose word it stands: \`steward release list\`. What does not pass has its last 200 log lines kept (**collect**) and is **rolled back** to the digests of the last release that passed: a copy of its task definition that
-names them is registered and deployed, for tags move. ECS's own circuit breaker and alarms go first where they count what is wrong; where they do not (a task that runs and then ends, an alarm without data) it is said. A person decides where the task definition of what is left carries
+since when, and by whose word it stands: \`steward release list\`. Where ECS shifts traffic (blue/green, linear, canary) that is once it has ended blue. What does not pass has its last 200 log lines kept (**collect**) and is **rolled back** to the digests of the last release that passed: while ECS still deploys, it is told to go back,
+if that is where it goes; else a copy of the task definition that names them is registered and deployed, for tags move. ECS's own circuit breaker and alarms go first where they count what is wrong; where they do not (a task that runs and then ends, an alarm that is not there, has no data or takes longer than the bake) it is said. A person decides where the task definition of what is left carries
 the tag \`steward:migration=true\`, and is told where nothing before it has passed, where the release before is no better, or where what was rolled back to is not well either. What CodeDeploy or others deploy is theirs. Putting a roll-back back deploys the newer definition again.`,
   answers: ['container-service.deployed'],
   risk: 'interrupts',
@@ -596,7 +686,7 @@ the tag \`steward:migration=true\`, and is told where nothing before it has pass
   targets: 'arn:*:ecs:*:*:service/*',
   ladder: {
     collect: 'keep the last log lines of what did not pass',
-    'roll-back': 'deploy the digests of the last release that passed',
+    'roll-back': 'have ECS go back while it still deploys, else deploy the digests of the last release that passed',
   },
   permissions: [
     {
@@ -609,6 +699,9 @@ the tag \`steward:migration=true\`, and is told where nothing before it has pass
         'ecs:ListContainerInstances',
         'ecs:DescribeContainerInstances',
         'ecs:DescribeTaskDefinition',
+        'ecs:DescribeServiceDeployments',
+        'ecs:ListServiceDeployments',
+        'ecs:DescribeServiceRevisions',
         'elasticloadbalancing:DescribeTargetHealth',
         'elasticloadbalancing:DescribeTargetGroups',
         'cloudwatch:GetMetricData',
@@ -619,9 +712,15 @@ the tag \`steward:migration=true\`, and is told where nothing before it has pass
     { for: 'act', actions: ['logs:GetLogEvents'], resources: ['arn:*:logs:*:*:log-group:*:log-stream:*'] },
     {
       for: 'act',
-      actions: ['ecs:UpdateService'],
+      actions: ['ecs:UpdateService', 'ecs:StopServiceDeployment'],
       resources: ['arn:*:ecs:*:*:service/*'],
       whenTagged: 'aws:ResourceTag',
+    },
+    // AWS asks for the service and for its deployment, which can have no tags.
+    {
+      for: 'act',
+      actions: ['ecs:StopServiceDeployment'],
+      resources: ['arn:*:ecs:*:*:service-deployment/*'],
     },
     // AWS gives it no resource.
     { for: 'act', actions: ['ecs:RegisterTaskDefinition'], resources: ['*'] },
@@ -639,7 +738,7 @@ the tag \`steward:migration=true\`, and is told where nothing before it has pass
   releases: recordOf,
   touches: (step, { region, account }) =>
     step.do === 'roll-back'
-      ? step.roles
+      ? [...step.roles, ...(step.rollout === undefined ? [] : [step.rollout])]
       : step.streams.map(
           ({ group, stream }) =>
             `arn:${partitionOf(region)}:logs:${region}:${account}:log-group:${group}:log-stream:${stream}`,

@@ -625,6 +625,23 @@ const expectations: readonly Expectation[] = [
     onMoto: { because: 'moto knows no service deployments', is: () => 'Unavailable' },
   },
   {
+    name: 'containers: how far ECS is with what it deploys, and a rollout that is not there',
+    run: async ({ ports }) => {
+      const [service] = await ports.containers.services('contract', ['web']);
+      const none = `arn:aws:ecs:${REGION}:111122223333:service-deployment/contract/web/none`;
+      const { deployment, status } = await ports.containers.rollout(service?.rollout ?? none);
+      return [
+        service?.shifting,
+        deployment === service?.deployments[0]?.id,
+        status,
+        await failure(ports.containers.rollout(none)),
+        await failure(ports.containers.goBack(none)),
+      ];
+    },
+    is: () => [undefined, true, 'IN_PROGRESS', 'NotFound', 'NotFound'],
+    onMoto: { because: 'moto knows no service deployments', is: () => 'Unavailable' },
+  },
+  {
     name: 'containers: a task that is not there, and another deployment than expected',
     run: async ({ ports }) => {
       const task = `arn:aws:ecs:${REGION}:111122223333:task/contract/${'0'.repeat(32)}`;
@@ -697,7 +714,11 @@ const expectations: readonly Expectation[] = [
     name: 'metrics.alarmStates: by name, and since when; what is not there is left out',
     run: ({ ports }) => ports.metrics.alarmStates(['disk one /data', 'none']),
     is: () => ({
-      'disk one /data': { state: expect.stringMatching(/^(OK|ALARM|INSUFFICIENT_DATA)$/), since: expect.any(Number) },
+      'disk one /data': {
+        state: expect.stringMatching(/^(OK|ALARM|INSUFFICIENT_DATA)$/),
+        since: expect.any(Number),
+        needs: 60_000,
+      },
     }),
   },
   {

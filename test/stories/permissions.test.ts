@@ -409,13 +409,14 @@ const zonesWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
-/** One release that is well, and one that is not, before a load balancer that counts; then the service is deleted. */
+/** One release that is well, and one that is not, before a load balancer that counts; one that ECS still deploys; then the first service is deleted. */
 const releasesWorkedThrough = async (): Promise<Account> => {
   const remedies = { 'release-unproven': {}, 'service-gone': { mustExist: ['shop/web'] } };
   const account = createAccount({ policy: { preset: 'automatic', remediations: remedies } });
   const { world, run } = account;
   makeLogGroup(world, { name: '/ecs/web' });
-  const made = addService(world, makeCluster(world).cluster, 'web', {
+  const { cluster } = makeCluster(world);
+  const made = addService(world, cluster, 'web', {
     balanced: true,
     tags: MANAGED,
     logs: { group: '/ecs/web', prefix: 'web' },
@@ -428,11 +429,18 @@ const releasesWorkedThrough = async (): Promise<Account> => {
   const last = () => account.incidents().findLast((i) => i.remediation === 'release-unproven');
   await run(STEPS, () => last()?.state === 'closed' && last()?.attempts.length === 2);
   expect(last()).toMatchObject({ end: 'healthy' });
+  const bakeMs = minutes(30);
+  const shifting = { strategy: 'BLUE_GREEN' as const, steps: [{ percent: 100, ms: 0 }], bakeMs };
+  const api = addService(world, cluster, 'api', { balanced: true, desired: 1, tags: MANAGED, shifting });
+  await run(minutes(15));
+  setImage(world, 'api:2', { exits: { afterMs: 40_000, code: 1 } });
+  deploy(world, api.service, nextDefinition(world, api, 'api:2').arn);
+  await run(STEPS, () => api.service.history[0]?.status === 'ROLLBACK_SUCCESSFUL');
+  for (const d of world.ecs.definitions.values()) d.status = 'INACTIVE';
   await Promise.all([
     clientsOf(world).ecs.send(new DeleteServiceCommand({ cluster: 'shop', service: 'web', force: true })),
     run(minutes(1)),
   ]);
-  for (const d of world.ecs.definitions.values()) d.status = 'INACTIVE';
   const gone = () => account.incidents().findLast((i) => i.remediation === 'service-gone');
   await run(STEPS, () => gone()?.state === 'closed');
   expect(gone()).toMatchObject({ end: 'healthy', attempts: [{ rung: 'rebuild' }] });

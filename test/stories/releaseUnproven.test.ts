@@ -1,83 +1,14 @@
 /** release-unproven in the world: what is deployed is proven before it is the current release, and what is not well is left for the digests of the last one that was. */
 import { DeregisterTaskDefinitionCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs';
-import type { Releases } from '../../shared/core/releases.ts';
 import { targetOf } from '../../shared/core/target.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import { remediations } from '../../shared/remediations/index.ts';
-import {
-  addService,
-  makeCluster,
-  nextDefinition,
-  runningTasks,
-  type ServiceOptions,
-  setImage,
-} from '../../world/clusters.ts';
-import type { Image, TaskDefinition } from '../../world/ecs.ts';
+import { nextDefinition, runningTasks, setImage } from '../../world/clusters.ts';
 import { digestOf } from '../../world/ecs.ts';
 import { deploy } from '../../world/ecsScheduler.ts';
 import { receive } from '../../world/elb.ts';
-import { makeLogGroup } from '../../world/logs.ts';
-import { createDesk } from '../cli/desk.ts';
 import { clientsOf } from '../world/clients.ts';
-import { type AccountOptions, following } from './account.ts';
-
-const NAME = 'release-unproven';
-const MANAGED = { 'steward:managed': 'true' };
-const on = (more: object = {}, preset = 'automatic') => ({ preset, remediations: { [NAME]: more } });
-const LOGS = { group: '/ecs/web', prefix: 'web' };
-
-interface Told extends AccountOptions {
-  readonly web?: ServiceOptions;
-  /** Until the first release is proven. */
-  readonly settled?: boolean;
-}
-const started = async ({ web = {}, settled = true, ...options }: Told = {}) => {
-  const desk = createDesk({ policy: on(), ...options });
-  const { account } = desk;
-  const { world, run } = account;
-  makeLogGroup(world, { name: LOGS.group });
-  const { cluster } = makeCluster(world, 'shop');
-  const made = addService(world, cluster, 'web', { balanced: true, tags: MANAGED, logs: LOGS, ...web });
-  const { service } = made;
-  if (settled) await run(minutes(15));
-  const record = (): Releases => {
-    const found = account.store.records.get(`releases of ${service.arn}`);
-    if (found?.kind !== 'releases') throw new Error('nothing is on record');
-    return found;
-  };
-  const states = () => record().list.map((r) => [r.definition.split('/').at(-1), r.state]);
-  /** What a person or a pipeline asks of ECS. */
-  const asked = async (call: Promise<unknown>) => {
-    await run(seconds(1));
-    await call;
-  };
-  const release = (image: string, behaves: Partial<Image> = {}, more: Partial<TaskDefinition> = {}) => {
-    if (Object.keys(behaves).length > 0) setImage(world, image, behaves);
-    const { arn } = nextDefinition(world, made, image, more);
-    return asked(
-      clientsOf(world).ecs.send(new UpdateServiceCommand({ cluster: 'shop', service: 'web', taskDefinition: arn })),
-    );
-  };
-  const digests = () => [...new Set(runningTasks(cluster, service).map((t) => t.containers[0]?.digest))];
-  const calls = (operation: string) =>
-    world.calls.filter((c) => c.action.endsWith(`:${operation}`) && c.principal.includes(`remedy-${NAME}/`));
-  return {
-    ...account,
-    ...desk,
-    ...following(account, 'service/shop/web', NAME),
-    ...made,
-    cluster,
-    record,
-    states,
-    asked,
-    release,
-    digests,
-    calls,
-  };
-};
-type Started = Awaited<ReturnType<typeof started>>;
-const CRASH = { exits: { afterMs: seconds(40), code: 1, reason: 'panic: no database' } };
-const ended = (s: Started) => () => s.last()?.state === 'closed';
+import { CRASH, ended, NAME, on, type Started, started } from './releases.ts';
 
 describe('a release that is well', () => {
   test('is the current one only after its window; the one before it is kept as the previous', async () => {
@@ -446,7 +377,7 @@ describe('a health endpoint that lies', () => {
     await s.run(minutes(5));
     await s.release('web:2', { healthy: false });
     await s.run(hours(2), s.over);
-    expect(s.calls('UpdateService')).toHaveLength(1);
+    expect([...s.calls('UpdateService'), ...s.calls('StopServiceDeployment')]).toHaveLength(1);
     expect(s.last()).toMatchObject({ state: 'escalated' });
     expect(s.last()?.because).toContain('it was rolled back once already');
   });

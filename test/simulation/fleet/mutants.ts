@@ -225,8 +225,8 @@ export const mutants: readonly Mutant[] = [
     'Math.floor((percent / 20) * desired)',
   ]),
   mutant('a release is proven as soon as its tasks run', JUDGE, 'release-unproven:2', [
-    'const end = whole + limits.window;',
-    'const end = whole;',
+    '(shifting?.bake ?? 0)) + window;',
+    '(shifting?.bake ?? 0));',
   ]),
   mutant('a migration is rolled back unasked', RELEASE, 'release-unproven:16', ['...(isMigration\n', '...(!former\n']),
   mutant('it goes back to what did not pass', RELEASES, 'release-unproven:128', [

@@ -400,6 +400,7 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   TerminateInstances: { 'two-signs-to-destroy': hasTwoSigns, 'never-the-last-that-serves': neverTheLast },
   UpdateContainerInstancesState: { 'two-signs-to-drain': drainsTheDead },
   StopTask: { 'stops-only-what-hangs': stopsWhatHangs },
+  StopServiceDeployment: { 'rolls-back-by-a-yes': rollsBackByAYes },
   UpdateService: {
     'rolls-back-by-a-yes': rollsBackByAYes,
     'never-below-what-is-wanted': neverBelow,
