@@ -37,6 +37,8 @@ export type ScalingGroup = {
   tracks: number | undefined;
   targetGroups: string[];
   tags: Record<string, string>;
+  /** Its launch template: what it launches while it has no instance that tells. */
+  template: Pick<Instance, 'tags' | 'type'> | undefined;
   readonly members: Map<string, GroupMember>;
 };
 export type AutoScalingState = {
@@ -80,6 +82,7 @@ export const addGroup = (world: World, name: string, given: Partial<ScalingGroup
     targetGroups: [],
     // As they are propagated to its instances.
     tags: Object.fromEntries(Object.entries(instances[0]?.tags ?? {}).filter(([key]) => !key.startsWith('aws:'))),
+    template: instances[0] && { tags: instances[0].tags, type: instances[0].type },
     members: new Map(instances.map((i) => [i.id, { lifecycle: 'InService', health: 'Healthy', zone: i.zone }])),
     ...given,
   };
@@ -262,13 +265,10 @@ const sayOfSpot = (world: World, id: string, detailType: string, more: Record<st
 
 /** As many as are desired: more are launched, and of too many one of the fullest zone goes. */
 const fill = (world: World, group: ScalingGroup) => {
-  const [first] = group.members;
-  const like = first && world.ec2.instances.get(first[0]);
+  const like = likeOf(world, group) ?? group.template;
   const { zones } = group;
   for (let n = group.members.size; like && n < group.desired; n++)
-    later(world, LAUNCHES_AFTER, () =>
-      launch(world, group, zones[n % zones.length] ?? like.zone, like.tags, like.type),
-    );
+    later(world, LAUNCHES_AFTER, () => launch(world, group, zones[n % zones.length] ?? '', like.tags, like.type));
   const staying = [...group.members].filter(([, m]) => !m.lifecycle.startsWith('Terminating'));
   const inZone = (zone: string) => staying.filter(([, m]) => m.zone === zone).length;
   const excess = group.suspended.has('Terminate') ? 0 : Math.max(0, staying.length - group.desired);
@@ -280,6 +280,20 @@ const fill = (world: World, group: ScalingGroup) => {
       group.members.delete(id);
     });
   }
+};
+
+/** One after the other: the next when another one serves in its place. */
+const refreshNext = (world: World, group: ScalingGroup, [id, ...others]: readonly string[]) => {
+  if (id === undefined) {
+    group.refreshing = false;
+    return;
+  }
+  if (!group.members.has(id)) return refreshNext(world, group, others);
+  letGo(world, group, id, (gone, was) =>
+    later(world, LAUNCHES_AFTER, () =>
+      launch(world, group, gone.zone, was.tags, was.type, { arrived: () => refreshNext(world, group, others) }),
+    ),
+  );
 };
 
 const find = (world: World, name: string | undefined): ScalingGroup => {
@@ -373,6 +387,14 @@ const operations: Operations<typeof api> = {
         ]
       : [],
   }),
+  StartInstanceRefresh: (input, { world }) => {
+    const group = find(world, input.AutoScalingGroupName);
+    if (group.refreshing)
+      throw new AwsError('InstanceRefreshInProgress', 'An Instance Refresh is already in progress.', 400);
+    group.refreshing = true;
+    refreshNext(world, group, [...group.members.keys()]);
+    return { InstanceRefreshId: world.random.uuid() };
+  },
   SetInstanceHealth: (input, { world }) => {
     const id = input.InstanceId ?? '';
     const group = groupOf(world, id);
@@ -505,6 +527,7 @@ export const autoScalingService = defineService<typeof api>({
     SetDesiredCapacity: (input, world) => [resource(world, input.AutoScalingGroupName)],
     UpdateAutoScalingGroup: (input, world) => [resource(world, input.AutoScalingGroupName)],
     LaunchInstances: (input, world) => [resource(world, input.AutoScalingGroupName)],
+    StartInstanceRefresh: (input, world) => [resource(world, input.AutoScalingGroupName)],
     TerminateInstanceInAutoScalingGroup: (input, world) => [
       resource(world, groupOf(world, input.InstanceId ?? '')?.name),
     ],

@@ -3,7 +3,7 @@
  * ecsInstances.ts, what the API says of it all in ecsDescribe.ts and its operations in ecsService.ts. `makeCluster` (clusters.ts) furnishes one.
  */
 import { createHash } from 'node:crypto';
-import type { ServiceDeploymentLifecycleStage } from '@aws-sdk/client-ecs';
+import type { Cluster as ApiCluster, ServiceDeploymentLifecycleStage } from '@aws-sdk/client-ecs';
 import type { World } from './world.ts';
 
 export type Resources = { cpu: number; memory: number };
@@ -250,7 +250,13 @@ export type Cluster = {
   readonly services: Map<string, EcsService>;
   readonly tasks: Map<string, Task>;
   tags: Record<string, string>;
+  /** What CreateCluster was told of it, and DescribeClusters tells. */
+  settings: ClusterSettings;
 };
+export type ClusterSettings = Pick<
+  ApiCluster,
+  'settings' | 'configuration' | 'capacityProviders' | 'defaultCapacityProviderStrategy' | 'serviceConnectDefaults'
+>;
 
 export type EcsState = {
   readonly clusters: Map<string, Cluster>;

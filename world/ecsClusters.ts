@@ -1,6 +1,7 @@
 /** Operations on clusters and their container instances. */
 import type { Cluster as ApiCluster } from '@aws-sdk/client-ecs';
-import { type Cluster, type ContainerInstance, ecsArn, nameIn } from './ecs.ts';
+import { emitApiCall } from './apiCalls.ts';
+import { type Cluster, type ClusterSettings, type ContainerInstance, ecsArn, nameIn } from './ecs.ts';
 import { apiInstance } from './ecsDescribe.ts';
 import { deregisterInstance, sayChange } from './ecsInstances.ts';
 import { atMost, type EcsOperations, findCluster, lookUp, lower, pageOf } from './ecsLookup.ts';
@@ -27,7 +28,7 @@ const matches = (world: World, instance: ContainerInstance, filter: string | und
       return operator === '==' ? is === value : is !== value;
     });
 
-const apiCluster = (c: Cluster): ApiCluster => {
+const apiCluster = (c: Cluster, include: readonly string[] = ['CONFIGURATIONS', 'SETTINGS', 'TAGS']): ApiCluster => {
   const tasks = [...c.tasks.values()];
   return {
     clusterArn: c.arn,
@@ -37,32 +38,63 @@ const apiCluster = (c: Cluster): ApiCluster => {
     runningTasksCount: tasks.filter((t) => t.status === 'RUNNING').length,
     pendingTasksCount: tasks.filter((t) => t.status === 'PENDING').length,
     activeServicesCount: [...c.services.values()].filter((s) => s.status === 'ACTIVE').length,
-    tags: Object.entries(c.tags).map(([key, value]) => ({ key, value })),
+    capacityProviders: c.settings.capacityProviders ?? [],
+    defaultCapacityProviderStrategy: c.settings.defaultCapacityProviderStrategy ?? [],
+    ...(c.settings.serviceConnectDefaults && { serviceConnectDefaults: c.settings.serviceConnectDefaults }),
+    ...(include.includes('SETTINGS') && { settings: c.settings.settings ?? [] }),
+    ...(include.includes('CONFIGURATIONS') && c.settings.configuration && { configuration: c.settings.configuration }),
+    ...(include.includes('TAGS') && { tags: Object.entries(c.tags).map(([key, value]) => ({ key, value })) }),
   };
 };
 
 /** The cluster itself, without the Auto Scaling group that fills it: `makeCluster` furnishes one. */
-export const createCluster = (world: World, name: string, tags: Record<string, string> = {}): Cluster => {
+export const createCluster = (
+  world: World,
+  name: string,
+  tags: Record<string, string> = {},
+  settings: ClusterSettings = {},
+): Cluster => {
   const known = world.ecs.clusters.get(name);
   if (known?.status === 'ACTIVE') return known;
   const cluster: Cluster = {
     name,
     arn: ecsArn(world, `cluster/${name}`),
     status: 'ACTIVE',
-    joinedBy: new Set(),
+    // The user data of the hosts names it: another cluster of its name has the same.
+    joinedBy: known?.joinedBy ?? new Set(),
     instances: new Map(),
     services: new Map(),
     tasks: new Map(),
     tags,
+    settings,
   };
-  world.ecs.clusters.set(name, cluster);
+  world.ecs.clusters.set(name, world.lag.create(cluster));
   return cluster;
 };
 
 export const clusterOperations: EcsOperations = {
-  CreateCluster: (input, { world }) => ({
-    cluster: apiCluster(createCluster(world, input.clusterName ?? 'default', lower(input.tags))),
+  CreateCluster: ({ clusterName = 'default', tags, ...settings }, { world }) => ({
+    cluster: apiCluster(createCluster(world, clusterName, lower(tags), settings)),
   }),
+  DeleteCluster: (input, call) => {
+    const { world } = call;
+    const cluster = findCluster(world, input.cluster);
+    if ([...cluster.instances.values()].some((i) => i.status !== 'INACTIVE'))
+      throw new AwsError(
+        'ClusterContainsContainerInstancesException',
+        'The Cluster cannot be deleted while Container Instances are active or draining.',
+      );
+    if ([...cluster.services.values()].some((s) => s.status !== 'INACTIVE'))
+      throw new AwsError(
+        'ClusterContainsServicesException',
+        'The Cluster cannot be deleted while Services are active.',
+      );
+    if ([...cluster.tasks.values()].some((t) => t.status !== 'STOPPED'))
+      throw new AwsError('ClusterContainsTasksException', 'The Cluster cannot be deleted while Tasks are active.');
+    world.lag.change(cluster).status = 'INACTIVE';
+    emitApiCall(call, { service: 'ecs', eventName: 'DeleteCluster', requestParameters: { ...input } });
+    return { cluster: apiCluster(cluster) };
+  },
   ListClusters: (input, { world }) => {
     const active = [...world.ecs.clusters.values()].filter((c) => c.status === 'ACTIVE').map((c) => c.arn);
     const { items, next } = pageOf(active, input);
@@ -71,7 +103,7 @@ export const clusterOperations: EcsOperations = {
   DescribeClusters: (input, { world }) => {
     atMost(input.clusters, 100, 'clusters');
     const { found, failures } = lookUp(world, input.clusters ?? ['default'], world.ecs.clusters, 'cluster');
-    return { clusters: found.map(apiCluster), failures };
+    return { clusters: found.map((c) => apiCluster(c, input.include)), failures };
   },
 
   ListContainerInstances: (input, { world }) => {

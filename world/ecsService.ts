@@ -59,6 +59,7 @@ export const ecsService = defineService<typeof api>({
   operations: { ...clusterOperations, ...workloadOperations, ...tagOperations },
   resources: {
     DescribeClusters: (input, world) => (input.clusters ?? ['default']).map((c) => clusterResource(world, c)),
+    DeleteCluster: (input, world) => [clusterResource(world, input.cluster)],
     ListContainerInstances: (input, world) => [clusterResource(world, input.cluster)],
     DescribeContainerInstances: (input, world) =>
       each(world, 'container-instance', input.cluster, input.containerInstances),
@@ -85,6 +86,10 @@ export const ecsService = defineService<typeof api>({
     ListTagsForResource: (input) => [{ arn: input.resourceArn ?? '*' }],
   },
   requires: {
+    CreateCluster: (input, world) =>
+      (input.tags ?? []).length > 0
+        ? [{ action: 'ecs:TagResource', resource: { arn: clusterResource(world, input.clusterName).arn } }]
+        : [],
     CreateService: (input, world) =>
       (input.tags ?? []).length > 0
         ? each(world, 'service', input.cluster, [input.serviceName ?? '']).map((r) => ({

@@ -1,11 +1,15 @@
 import {
+  type Cluster as AwsCluster,
   type ContainerInstance as AwsContainerInstance,
   type Service as AwsService,
   type Task as AwsTask,
+  CreateClusterCommand,
+  type CreateClusterCommandInput,
   CreateServiceCommand,
   type CreateServiceCommandInput,
   type DeploymentAlarms,
   DeregisterContainerInstanceCommand,
+  DescribeClustersCommand,
   DescribeContainerInstancesCommand,
   DescribeServiceDeploymentsCommand,
   DescribeServiceRevisionsCommand,
@@ -32,6 +36,7 @@ import {
   UpdateTaskProtectionCommand,
 } from '@aws-sdk/client-ecs';
 import {
+  type ContainerCluster,
   type ContainerInstance,
   type ContainerService,
   type Containers,
@@ -201,6 +206,22 @@ const settingsOf = (raw: AwsService): Json => {
   };
   // What is not there is left out, and nothing else is in it than JSON has.
   return JSON.parse(JSON.stringify(settings)) as Json;
+};
+
+/** Without what AWS alone sets. */
+const asCluster = (raw: AwsCluster): ContainerCluster => {
+  const { clusterArn: arn, clusterName: name, registeredContainerInstancesCount: registered = 0 } = raw;
+  if (!arn || !name) throw new InvalidInput('ECS describes a cluster without its name');
+  const { namespace } = raw.serviceConnectDefaults ?? {};
+  const settings: Omit<CreateClusterCommandInput, 'clusterName'> = {
+    settings: raw.settings,
+    configuration: raw.configuration,
+    capacityProviders: raw.capacityProviders,
+    defaultCapacityProviderStrategy: raw.defaultCapacityProviderStrategy,
+    serviceConnectDefaults: namespace ? { namespace } : undefined,
+    tags: raw.tags?.filter(({ key }) => !key?.startsWith('aws:')),
+  };
+  return { arn, name, tags: tagsOf(raw.tags), registered, settings: JSON.parse(JSON.stringify(settings)) as Json };
 };
 
 const alarmsOf = (alarms: DeploymentAlarms | undefined): Pick<ContainerService, 'alarms'> =>
@@ -455,6 +476,23 @@ export const ecsContainers = (options: ClientOptions): Containers => {
   };
   return {
     clusters: () => calling('cannot list the clusters', reader.clusters),
+    describeClusters: (names) =>
+      calling(`cannot look at the clusters ${names.slice(0, 3).join(', ')}`, async () => {
+        const found: ContainerCluster[] = [];
+        for (const some of batches(names, AT_ONCE)) {
+          const answer = await client.send(
+            new DescribeClustersCommand({ clusters: some, include: ['CONFIGURATIONS', 'SETTINGS', 'TAGS'] }),
+          );
+          onlyMissing(answer.failures, 'cannot look at the clusters');
+          // One that was deleted may be described for a while.
+          found.push(...(answer.clusters ?? []).filter((c) => c.status !== 'INACTIVE').map(asCluster));
+        }
+        return found;
+      }),
+    createCluster: (name, settings) =>
+      calling(`cannot create the cluster ${name}`, async () => {
+        await writer.send(new CreateClusterCommand({ ...(settings as object), clusterName: name }));
+      }),
     ofInstance: (id) =>
       calling(`cannot ask which container instance ${id} is`, async () => {
         for (const cluster of await reader.clusters()) {

@@ -8,6 +8,7 @@ import {
   paginateDescribePolicies,
   SetDesiredCapacityCommand,
   SetInstanceHealthCommand,
+  StartInstanceRefreshCommand,
   TerminateInstanceInAutoScalingGroupCommand,
   UpdateAutoScalingGroupCommand,
 } from '@aws-sdk/client-auto-scaling';
@@ -163,6 +164,19 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
         await writer.send(
           new TerminateInstanceInAutoScalingGroupCommand({ InstanceId: id, ShouldDecrementDesiredCapacity: true }),
         );
+      }),
+    refresh: (name) =>
+      calling(`cannot refresh asg/${name}`, async () => {
+        await writer
+          .send(
+            new StartInstanceRefreshCommand({
+              AutoScalingGroupName: name,
+              Preferences: { MinHealthyPercentage: 50 },
+            }),
+          )
+          .catch((e: Error) => {
+            if (!e.name.startsWith('InstanceRefreshInProgress')) throw e;
+          });
       }),
     setDesired: (name, desired) =>
       calling(`cannot set the desired capacity of ${name} to ${desired}`, async () => {

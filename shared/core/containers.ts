@@ -191,7 +191,21 @@ export type Redeployment = {
   readonly pins?: Readonly<Record<string, string>>;
 };
 
+export interface ContainerCluster {
+  readonly arn: string;
+  readonly name: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** Container instances that are registered, whatever their state. */
+  readonly registered: number;
+  /** All of it as CreateCluster would take it. */
+  readonly settings: Json;
+}
+
 export interface Containers {
+  /** Those of these clusters that there are. */
+  describeClusters(names: readonly string[]): Promise<readonly ContainerCluster[]>;
+  /** One of its name that is there already stays as it is. */
+  createCluster(name: string, settings: Json): Promise<void>;
   /** Names of the clusters here; at most 100. */
   clusters(): Promise<readonly string[]>;
   /** The container instance that an EC2 instance is, in whichever cluster. Undefined: it is none. */

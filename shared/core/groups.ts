@@ -1,5 +1,8 @@
 /** Auto Scaling groups, and what they do to a member by themselves. */
 import type { Level } from './capacity.ts';
+import type { Ports, Traits } from './ports.ts';
+import type { Target } from './target.ts';
+import { usdPerMonthOf } from './units.ts';
 
 export interface Member {
   readonly group: string;
@@ -80,6 +83,8 @@ export interface Groups {
   /** Has the group replace it, with its hooks. Naming the state makes a repetition harmless. */
   markUnhealthy(instanceId: string): Promise<void>;
   setDesired(name: string, desired: number): Promise<void>;
+  /** Has the group replace all of its instances, in its own steps: half of them stay in service. One that is under way is enough. */
+  refresh(name: string): Promise<void>;
   /** Instances in one zone, by its id, or none: asked once for each token, and not again behind our back. The group wants so many more then. @throws Refused 'no-capacity' with AWS's reason: none */
   launch(
     name: string,
@@ -93,6 +98,19 @@ export interface Groups {
    */
   resize(name: string, change: { readonly from: Level; readonly to: Level }): Promise<void>;
 }
+
+/** Which of a group's types the next one has nobody knows: the dearest is counted. Undefined: the price of one of them is not known. */
+export const dearest = async (
+  types: readonly string[],
+  { region }: Pick<Target, 'region'>,
+  { instances }: Pick<Ports, 'instances'>,
+): Promise<Traits | undefined> => {
+  const known = types.length > 0 ? Object.values(await instances.traits(types)) : [];
+  const usd = (t: Traits): number => usdPerMonthOf(t, region);
+  return known.length < types.length || known.some((t) => Number.isNaN(usd(t)))
+    ? undefined
+    : known.sort((a, b) => usd(b) - usd(a))[0];
+};
 
 export const groupArn = (
   { account, region }: { account: string; region: string },

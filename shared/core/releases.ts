@@ -77,7 +77,7 @@ export interface Releases {
   /** The newest first. */
   readonly list: readonly Release[];
   readonly wanted?: Wanted;
-  /** The service as it was when a release of it passed last, as CreateService takes it: what it is rebuilt from. */
+  /** The service as it was when a release of it passed last, as CreateService takes it: what it is rebuilt from. Of a cluster, which has no releases: how it was when it had all that it needs. */
   readonly settings?: Json;
 }
 

@@ -223,6 +223,13 @@ export const unplacedBecause = ({ service }: ServiceView, { missing, primary }: 
   return why?.replace(/\s*For more information.*$/, '').trim();
 };
 
+/** It has too few tasks, and ECS says last that it finds no place for one. */
+export const lacksRoom = ({ desired, running, events }: ContainerService): boolean =>
+  running < desired &&
+  /unable to place a task/.test(
+    events.find((e) => /unable to place a task|has reached a steady state/.test(e.message))?.message ?? '',
+  );
+
 /** What a person can do about a task that is not placed or not started, by what ECS says. */
 export const remedyOf = (why: string): string => {
   const [, remedy] =

@@ -40,6 +40,8 @@ export type SignalKind =
   | 'container-service.uneven'
   /** It was deleted, or is missing where it must be. */
   | 'container-service.gone'
+  /** It was deleted, has other hosts, or is otherwise than what is on record. */
+  | 'container-cluster.changed'
   /** The registry may not keep the images of its releases. */
   | 'container-service.unkept'
   /** A deployment has begun, or is over. */

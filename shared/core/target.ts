@@ -43,6 +43,12 @@ export const serviceTarget = (where: { account: string; region: string }, cluste
   return targetOf(`arn:${partitionOf(where.region)}:ecs:${where.region}:${where.account}:service/${cluster}/${name}`);
 };
 
+/** By name. @throws InvalidInput */
+export const clusterTarget = (where: { account: string; region: string }, name: string): Target => {
+  if (!/^[\w-]{1,255}$/.test(name)) throw new InvalidInput(`'${name.slice(0, 100)}' is not the name of a cluster`);
+  return targetOf(`arn:${partitionOf(where.region)}:ecs:${where.region}:${where.account}:cluster/${name}`);
+};
+
 /** By name, with `*` for the id that its ARN has beside it. @throws InvalidInput. Source: CreateAutoScalingGroup. */
 export const groupTarget = (where: { account: string; region: string }, name: string): Target => {
   if (!/^[^:/*?]{1,255}$/.test(name))

@@ -1,6 +1,7 @@
 /** Every remediation there is. Adding one is its file, its story test, its sample event and one line here. */
 import type { Remediation } from '../core/remediation.ts';
 import { channelSilent } from './channelSilent.ts';
+import { clusterGone } from './clusterGone.ts';
 import { cpuExhausted } from './cpuExhausted.ts';
 import { drill } from './drill.ts';
 import { ecsAgentDisconnected } from './ecsAgentDisconnected.ts';
@@ -33,6 +34,7 @@ export const remediations: readonly Remediation[] = [
   serviceUneven,
   releaseUnproven,
   serviceGone,
+  clusterGone,
   overload,
   groupUneven,
   zoneImpaired,

@@ -9,7 +9,7 @@ import {
   type TaskShape,
 } from '../core/containers.ts';
 import { NotFound, noneIfGone, Refused } from '../core/errors.ts';
-import { groupArn, type ScalingGroup } from '../core/groups.ts';
+import { dearest, groupArn, type ScalingGroup } from '../core/groups.ts';
 import { type Attempt, unjudged, type Wish } from '../core/incident.ts';
 import { countOf, isApplication, nameOfBalancer } from '../core/loadBalancers.ts';
 import { option } from '../core/policy.ts';
@@ -208,19 +208,6 @@ const ofGroup = async (target: Target, ports: Ports, look: Look<Options>): Promi
 };
 
 const groupMetric = (name: string) => ({ namespace: 'AWS/EC2', dimensions: { AutoScalingGroupName: name } });
-
-/** Which of a group's types the next one has nobody knows: the dearest is counted. */
-const dearest = async (
-  types: readonly string[],
-  { region }: Target,
-  { instances }: Ports,
-): Promise<Traits | undefined> => {
-  const known = types.length > 0 ? Object.values(await instances.traits(types)) : [];
-  const usd = (t: Traits): number => usdPerMonthOf(t, region);
-  return known.length < types.length || known.some((t) => Number.isNaN(usd(t)))
-    ? undefined
-    : known.sort((a, b) => usd(b) - usd(a))[0];
-};
 
 const ofService = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const cluster = clusterOf(target.arn);

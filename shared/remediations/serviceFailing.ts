@@ -5,6 +5,7 @@ import {
   type ContainerTask,
   clusterOf,
   homeless,
+  isServerless,
   movable,
   primaryOf,
   type Revision,
@@ -327,6 +328,12 @@ const ofService = (seen: Service, closely: Closely, look: Look<Options>, is: str
   if (primary?.rollout === 'FAILED') return rollingBack(seen, closely, look, is);
   if (ended.length >= o.restarts) return looping(seen, closely, look, is);
   const why = unplacedBecause(seen.view, seen.picture);
+  if (why && isHostless(seen.view) && now - look.openedAt < HOSTS_FIRST)
+    return {
+      do: 'wait',
+      until: now + minutes(1),
+      because: `${is}: no host of ${seen.view.service.cluster} takes tasks; where the cluster is managed, cluster-gone sees to that first`,
+    };
   if (why) return { do: 'escalate', because: `${is}${roomText(seen, closely)}`, remedy: remedyOf(why) };
   if (hung.length > 0) return hanging(seen, closely, look, is);
   if (now - look.openedAt < OTHERS_LIMIT)
@@ -338,6 +345,11 @@ const ofService = (seen: Service, closely: Closely, look: Look<Options>, is: str
     remedy: `aws ecs describe-services --cluster ${seen.view.service.cluster} --services ${seen.view.service.name}`,
   };
 };
+
+/** One cause for all services of the cluster: it is told of once, before each of them tells. */
+const HOSTS_FIRST = minutes(20);
+const isHostless = ({ service, instances }: ServiceView): boolean =>
+  !isServerless(service) && !instances.some((i) => i.status === 'ACTIVE' && i.connected);
 
 /** "it needs 512 CPU units and 4096 MiB; the roomiest of 3 instances have 900 CPU units, and 2048 MiB" */
 const roomText = ({ view: { instances } }: Service, { shape }: Closely): string => {

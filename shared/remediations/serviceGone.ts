@@ -104,6 +104,8 @@ const describe = (seen: Seen): string => {
 /** It takes so long to go at most, by the longest draining of its targets. */
 const GOES = minutes(75);
 const COMES = minutes(20);
+/** A cluster that is made again by itself is there within this. */
+const CLUSTER_FIRST = minutes(10);
 
 const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   const is = describe(seen);
@@ -143,10 +145,12 @@ const fromRecord = (seen: Seen, look: Look<Options>, is: string): Verdict<Step> 
       : { do: 'nothing', because: `${is}; it is in no record` };
   if (wantedTasks(record) === 0) return { do: 'nothing', because: `${is}: nothing is lost` };
   if (seen.isClusterGone)
-    return person(
-      `${is}; its hosts have left it`,
-      `aws ecs create-cluster --cluster-name ${clusterOf(target.arn)}, with its capacity providers, and restart the agents of its hosts: then ${name} is rebuilt`,
-    );
+    return look.now - look.openedAt < CLUSTER_FIRST
+      ? { do: 'wait', until: look.now + minutes(1), because: `${is}: where it is managed, cluster-gone sees to it first` }
+      : person(
+          `${is}, and its hosts have left it`,
+          `cluster-gone asks about it where it carries the tag; by hand: aws ecs create-cluster --cluster-name ${clusterOf(target.arn)}, with its capacity providers, and new hosts: then ${name} is rebuilt`,
+        );
   return rebuilding(seen, release, record.settings, look, is);
 };
 const person = (because: string, remedy: string): Verdict<Step> => ({ do: 'escalate', because, remedy });
@@ -225,7 +229,7 @@ export const serviceGone = defineRemediation<Seen, Step, Options>({
   title: 'rebuilds an ECS service that was deleted, from the record of its releases',
   about: `When a managed service is deleted it is created again as it was when its last release passed: settings, load balancers, network, tags and count from the record that \`release-unproven\` keeps, with the image **digests** of
 that release, by a copy of its task definition that names them (**rebuild**). Whether it was meant nobody can see, so a person is asked, unless \`mustExist\` names the service: then the mode decides, and a survey looks for it each five minutes. What a principal of \`trusted\`
-deletes is meant. It waits until what is being deleted is gone, and is done once its tasks run; \`release-unproven\` proves them then. A service without a record, a definition that was deleted, and a cluster that is gone go to a person. Auto Scaling of
+deletes is meant. It waits until what is being deleted is gone, and is done once its tasks run; \`release-unproven\` proves them then. It waits for its cluster where that is gone too: that is \`cluster-gone\`'s. A service without a record and a definition that was deleted go to a person. Auto Scaling of
 the service, its alarms and its deployment by CodeDeploy are not rebuilt. It never deletes anything.`,
   answers: ['container-service.gone'],
   risk: 'interrupts',

@@ -144,6 +144,7 @@ const changes: readonly (readonly [name: string, target: string, cause: string, 
 
 /** Calls that may have weakened something: [name, kind, target, who, cause]. */
 const INES = 'arn:aws:iam::111122223333:user/ines';
+const CLUSTER = `arn:aws:ecs:${HOME}:cluster/shop`;
 const SERVICE = `arn:aws:ecs:${HOME}:service/shop/web`;
 const GROUP = `arn:aws:logs:${HOME}:log-group:/ecs/web`;
 const calls: readonly (readonly [
@@ -167,6 +168,7 @@ const calls: readonly (readonly [
     INES,
     `${INES} called PutImageScanningConfiguration for the repository shop/web`,
   ],
+  ['ecs-api/cluster-deleted', 'container-cluster.changed', CLUSTER, INES, `${INES} called DeleteCluster for shop`],
   ['ecs-api/deleted', 'container-service.gone', SERVICE, INES, `${INES} called DeleteService for shop/web`],
   ['ecs-api/deleted-by-arn', 'container-service.gone', SERVICE, INES, `${INES} called DeleteService for shop/web`],
   [

@@ -1,11 +1,12 @@
 /** Each remediation calls what it declares, all of it and nothing else, on its own target only. IAM's verdicts are those of a policy engine. */
+import { UpdateAutoScalingGroupCommand } from '@aws-sdk/client-auto-scaling';
 import {
   DeleteTrailCommand,
   PutEventSelectorsCommand,
   StopLoggingCommand,
   UpdateTrailCommand,
 } from '@aws-sdk/client-cloudtrail';
-import { DeleteServiceCommand } from '@aws-sdk/client-ecs';
+import { DeleteClusterCommand, DeleteServiceCommand, DeregisterContainerInstanceCommand } from '@aws-sdk/client-ecs';
 import { ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
 import { DeleteBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
@@ -447,6 +448,39 @@ const releasesWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** Its group is set to nothing; then the cluster and all in it are deleted, one after the other. */
+const clusterWorkedThrough = async (): Promise<Account> => {
+  const settings = { mustExist: ['shop'], costCapUsdPerMonth: 1_000 };
+  const account = createAccount({ policy: { preset: 'automatic', remediations: { 'cluster-gone': settings } } });
+  const { world, run } = account;
+  const { ecs, autoscaling } = clientsOf(world);
+  const asked = async (call: Promise<unknown>) => {
+    await run(minutes(1));
+    await call;
+  };
+  const { cluster } = makeCluster(world);
+  addService(world, cluster, 'web', { tags: MANAGED });
+  await run(minutes(15));
+  const none = { AutoScalingGroupName: 'shop', MinSize: 0, DesiredCapacity: 0 };
+  await asked(autoscaling.send(new UpdateAutoScalingGroupCommand(none)));
+  const last = () => account.incidents().findLast((i) => i.remediation === 'cluster-gone');
+  await run(STEPS, () => last()?.state === 'closed');
+  await asked(ecs.send(new DeleteServiceCommand({ cluster: 'shop', service: 'web', force: true })));
+  await run(minutes(10));
+  for (const { arn } of [...cluster.instances.values()].filter((i) => i.status === 'ACTIVE')) {
+    const containerInstance = arn;
+    await asked(ecs.send(new DeregisterContainerInstanceCommand({ cluster: 'shop', containerInstance, force: true })));
+  }
+  await asked(ecs.send(new DeleteClusterCommand({ cluster: 'shop' })));
+  await run(STEPS, () => last()?.attempts[0]?.rung === 'create' && last()?.state === 'closed');
+  const own = account.incidents().filter((i) => i.remediation === 'cluster-gone' && i.attempts.length > 0);
+  expect(own.map((i) => [i.end, i.attempts.map((a) => a.rung)])).toEqual([
+    ['healthy', ['hosts shop']],
+    ['healthy', ['create', 'refresh shop']],
+  ]);
+  return account;
+};
+
 /** More tasks than there is room for, and more of a group; for a time. */
 const scaledThrough = async (): Promise<Account> => {
   const desk = createDesk({ policy: { remediations: { overload: { costCapUsdPerMonth: 10_000 } } } });
@@ -534,6 +568,7 @@ describe('declared = called', () => {
       await releasesWorkedThrough(),
       await registryWorkedThrough(),
       await keptWorkedThrough(),
+      await clusterWorkedThrough(),
       await scaledThrough(),
       await spotWorkedThrough(),
       ...(await flowLogsWorkedThrough()),
