@@ -146,7 +146,11 @@ const fromRecord = (seen: Seen, look: Look<Options>, is: string): Verdict<Step> 
   if (wantedTasks(record) === 0) return { do: 'nothing', because: `${is}: nothing is lost` };
   if (seen.isClusterGone)
     return look.now - look.openedAt < CLUSTER_FIRST
-      ? { do: 'wait', until: look.now + minutes(1), because: `${is}: where it is managed, cluster-gone sees to it first` }
+      ? {
+          do: 'wait',
+          until: look.now + minutes(1),
+          because: `${is}: where it is managed, cluster-gone sees to it first`,
+        }
       : person(
           `${is}, and its hosts have left it`,
           `cluster-gone asks about it where it carries the tag; by hand: aws ecs create-cluster --cluster-name ${clusterOf(target.arn)}, with its capacity providers, and new hosts: then ${name} is rebuilt`,

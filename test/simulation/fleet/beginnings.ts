@@ -19,7 +19,7 @@ import {
 import { addHost, failHost, placeOn } from '../../../world/dedicatedHosts.ts';
 import type { Instance } from '../../../world/ec2.ts';
 import { makeRepository, push } from '../../../world/ecr.ts';
-import { type Cluster, digestOf, type EcsService, type Image, imageOf } from '../../../world/ecs.ts';
+import { type Cluster, clusterNamed, digestOf, type EcsService, type Image, imageOf } from '../../../world/ecs.ts';
 import { containerInstanceOf, registerInstance } from '../../../world/ecsInstances.ts';
 import { deploy } from '../../../world/ecsScheduler.ts';
 import { registerDefinition } from '../../../world/ecsWorkloads.ts';
@@ -683,6 +683,55 @@ const serviceDeleted = (f: Field): Begun => {
   };
 };
 
+const DEPOT = {
+  capacityProviders: ['depot-hosts'],
+  settings: [{ name: 'containerInsights' as const, value: 'enabled' }],
+};
+/** Somebody sets the group of a cluster's hosts to nothing, takes hosts out of the cluster, or deletes it with all that is in it. */
+const clusterLost = (f: Field): Begun => {
+  const { world, random, person } = f;
+  const tags = { 'steward:managed': 'true' };
+  if (!world.ecs.clusters.has('depot')) {
+    const { cluster } = makeCluster(world, 'depot', { tags });
+    cluster.settings = DEPOT;
+    addService(world, cluster, 'depot', { desired: 4, cpu: 1024, tags });
+  }
+  const depot = () => clusterNamed(world, 'depot');
+  const open = () => [...depot().instances.values()].filter((i) => i.status === 'ACTIVE');
+  const leave = (count: number) =>
+    Promise.all(
+      open()
+        .slice(0, count)
+        .map(({ arn }) =>
+          person('ecs', 'DeregisterContainerInstance', { cluster: 'depot', containerInstance: arn, force: true }),
+        ),
+    );
+  const way = random.pick(['emptied', 'left', 'some', 'deleted', 'deleted']);
+  let since = 0;
+  const lose = async () => {
+    since = world.clock.now();
+    if (way === 'emptied')
+      return person('autoscaling', 'UpdateAutoScalingGroup', {
+        AutoScalingGroupName: 'depot',
+        MinSize: 0,
+        DesiredCapacity: 0,
+      });
+    if (way !== 'deleted') return void (await leave(way === 'some' ? 2 : 3));
+    await person('ecs', 'DeleteService', { cluster: 'depot', service: 'depot', force: true });
+    world.clock.at(since + minutes(2), () => leave(3).then(() => person('ecs', 'DeleteCluster', { cluster: 'depot' })));
+  };
+  // It must have been seen whole before.
+  world.clock.at(world.clock.now() + minutes(14), () => void lose());
+  return {
+    arn: depot().arn,
+    // Who has just looked has seen it; and where no service is there, nobody needs hosts.
+    isWell: () =>
+      (depot().status === 'ACTIVE' && (open().length > 0 || depot().services.get('depot')?.status !== 'ACTIVE')) ||
+      world.clock.now() - since < minutes(6),
+    isIll: () => depot().status === 'INACTIVE',
+  };
+};
+
 /** Somebody lets strangers into a repository, or does not want its images scanned. */
 const exposed = (f: Field): Begun => {
   const { world, random, person } = f;
@@ -789,6 +838,10 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   'zone-impaired': { settings: { suspectMinutes: 5 }, begin: zoneFails },
   'release-unkept': { begin: unkept },
   'service-gone': { settings: { mustExist: ['kiosk/kiosk'] }, begin: serviceDeleted },
+  'cluster-gone': {
+    settings: { mustExist: ['depot'], patienceMinutes: 3, costCapUsdPerMonth: 10_000 },
+    begin: clusterLost,
+  },
   'channel-silent': { begin: channelFails },
   drill: { begin: drilled },
 };

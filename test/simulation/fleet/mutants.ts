@@ -27,6 +27,7 @@ const SERVICE = 'shared/remediations/serviceFailing.ts';
 const UNEVEN = 'shared/remediations/serviceUneven.ts';
 const RELEASE = 'shared/remediations/releaseUnproven.ts';
 const RELEASES = 'shared/core/releases.ts';
+const CLUSTER = 'shared/remediations/clusterGone.ts';
 const GONE = 'shared/remediations/serviceGone.ts';
 const REGISTRY = 'shared/core/registry.ts';
 const LIFECYCLE = 'shared/core/lifecycle.ts';
@@ -252,6 +253,14 @@ export const mutants: readonly Mutant[] = [
   mutant('it is rebuilt by what its tags mean now', GONE, 'service-gone:1', [
     '{ definition, settings, ...(pins ? { pins } : {}) }',
     '{ definition, settings, ...(pins === null ? { pins: {} } : {}) }',
+  ]),
+  mutant('a cluster is made anew, not as it was', CLUSTER, 'cluster-gone:1', [
+    'createCluster(idOf(targetOf(step.cluster)), step.settings)',
+    'createCluster(idOf(targetOf(step.cluster)), {})',
+  ]),
+  mutant('hosts that serve are replaced with those that left', CLUSTER, 'cluster-gone:2', [
+    '  if (registered > 0)\n',
+    '  if (registered > 9)\n',
   ]),
   mutant('any condition is narrow enough', REGISTRY, 'registry-exposed:3', [
     'NARROWING.test(key) &&',

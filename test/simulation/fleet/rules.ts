@@ -251,6 +251,25 @@ const rebuildsWhatIsGone: Rule = ({ target }, { world, isUnsettled }) => {
   const { name = '', status = 'INACTIVE' } = serviceOf(world, target) ?? {};
   return status === 'INACTIVE' || isUnsettled(target) ? undefined : `${name} is ${status}`;
 };
+/** With all that it had: its providers, by which its services are placed, and the tag by which it is Steward's to mend. */
+const asItWas: Rule = ({ input, target }, { world }) => {
+  const had = world.ecs.clusters.get(target.split('/').at(-1) ?? '');
+  const { capacityProviders = [], tags = [] } = input as {
+    readonly capacityProviders?: readonly string[];
+    readonly tags?: readonly { readonly key: string }[];
+  };
+  const lacks = [
+    ...(had?.settings.capacityProviders ?? []).filter((p) => !capacityProviders.includes(p)),
+    ...Object.keys(had?.tags ?? {}).filter((key) => !tags.some((t) => t.key === key)),
+  ];
+  return lacks.length > 0 ? `it lacks ${lacks.join(', ')}` : undefined;
+};
+/** Those that serve stay. */
+const replacesWhoLeft: Rule = ({ input, target }, { world, isUnsettled }) => {
+  const members = world.autoscaling.groups.get(textOf(input, 'AutoScalingGroupName') ?? '')?.members ?? new Map();
+  const serves = [...members.keys()].find((id) => containerInstanceOf(world, id)?.status === 'ACTIVE');
+  return serves && !isUnsettled(target) ? `${serves} is in the cluster` : undefined;
+};
 /** Whoever may come in comes in still. */
 const closesToStrangersOnly: Rule = ({ input }, { world }) => {
   const name = textOf(input, 'repositoryName') ?? '';
@@ -417,6 +436,8 @@ const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     'what-others-set-is-theirs': leavesToOthers,
   },
   CreateService: { 'only-what-is-gone-is-rebuilt': rebuildsWhatIsGone, 'back-to-what-ran-whole': goesBackToWhatRan },
+  CreateCluster: { 'a-cluster-as-it-was': asItWas },
+  StartInstanceRefresh: { 'only-who-left-is-replaced': replacesWhoLeft },
   SetRepositoryPolicy: { 'closes-to-strangers-only': closesToStrangersOnly },
   DeleteRepositoryPolicy: { 'closes-to-strangers-only': closesToStrangersOnly },
   TerminateInstanceInAutoScalingGroup: { 'never-below-what-is-wanted': othersServeFor },
