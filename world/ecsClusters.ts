@@ -63,7 +63,8 @@ export const createCluster = (
     // The user data of the hosts names it: another cluster of its name has the same.
     joinedBy: known?.joinedBy ?? new Set(),
     instances: new Map(),
-    services: new Map(),
+    // Those that were deleted can be described for a while, by the same names.
+    services: known?.services ?? new Map(),
     tasks: new Map(),
     tags,
     settings,
