@@ -265,6 +265,8 @@ export type EcsState = {
   readonly images: Map<string, Image>;
   /** Zones in which Fargate has no capacity now. */
   readonly fargateLacks: Set<string>;
+  /** Zones in which no task can pull its image now: their network is out. */
+  readonly cutOff: Set<string>;
   /** Told whenever a task, an instance or a service has changed: the scheduler looks then. */
   readonly listeners: Set<() => void>;
   /** When the scheduler looks next, and how to call that off. */
@@ -275,6 +277,7 @@ export const createEcsState = (): EcsState => ({
   definitions: new Map(),
   images: new Map(),
   fargateLacks: new Set(),
+  cutOff: new Set(),
   listeners: new Set(),
   next: undefined,
 });

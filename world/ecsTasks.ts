@@ -125,6 +125,8 @@ const pull = (world: World, task: Task, definition: TaskDefinition) =>
       const why = `CannotPullContainerError: pull image manifest has been retried 5 time(s): ${imageOf(world, missing.image).missing}`;
       return stopTask(world, task, 'TaskFailedToStart', why);
     }
+    if (world.ecs.cutOff.has(task.zone))
+      return stopTask(world, task, 'TaskFailedToStart', 'CannotPullContainerError: dial tcp: i/o timeout');
     run(world, task, definition);
   });
 

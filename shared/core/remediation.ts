@@ -12,7 +12,7 @@ import type { Time } from './time.ts';
 import type { DeclaredTrail } from './trails.ts';
 import type { Json, Verdict } from './verdict.ts';
 import type { Zone } from './zoneBounds.ts';
-import type { Shift } from './zoneShifts.ts';
+import type { Shift, ShiftNews } from './zoneShifts.ts';
 import type { Plan } from './zones.ts';
 
 export type Risk = 'harmless' | 'interrupts' | 'destroys';
@@ -149,6 +149,8 @@ export interface Spec<Seen, Step extends Json, Options> {
   /** It takes nobody out of service, it only adds: it needs no place in the budget of its group, and takes none from others. */
   readonly adds?: true;
 
+  /** What a survey sees of zones, to be kept in their records before the others look. */
+  readonly news?: (ports: Ports, at: Scan<Options>) => Promise<readonly ShiftNews[]>;
   /** A cheap bulk look for trouble that no event reported. */
   readonly survey?: (ports: Ports, at: Scan<Options>) => Promise<readonly Signal[]>;
   /** By the type of what a signal is about, where that belongs to targets of this one: a volume → its instance, a key → the trails that use it. */
@@ -203,6 +205,7 @@ export interface Remediation
   extends Omit<
     Spec<never, never, never>,
     | 'survey'
+    | 'news'
     | 'zones'
     | 'observe'
     | 'facts'
@@ -220,6 +223,7 @@ export interface Remediation
   > {
   readonly options: z.ZodMiniType<unknown>;
   readonly survey: ((ports: Ports, at: Scan<unknown>) => Promise<readonly Signal[]>) | undefined;
+  readonly news: ((ports: Ports, at: Scan<unknown>) => Promise<readonly ShiftNews[]>) | undefined;
   readonly zones: ((ports: Ports, look: Look<unknown>, about: string | undefined) => Promise<ZonePicture>) | undefined;
   readonly assess: (target: Target, ports: Ports, look: Look<unknown>) => Promise<Assessment>;
   readonly run: (step: Json, ports: Ports, token: string) => Promise<Json>;
@@ -242,6 +246,7 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
     effect,
     undo,
     survey,
+    news,
     zones,
     releases,
     ...traits
@@ -252,6 +257,7 @@ export const defineRemediation = <Seen, Step extends Json, Options>(spec: Spec<S
     ...traits,
     readsReleases: releases !== undefined,
     survey: survey ? (ports, at) => survey(ports, at as Scan<Options>) : undefined,
+    news: news ? (ports, at) => news(ports, at as Scan<Options>) : undefined,
     zones: zones ? (ports, look, about) => zones(ports, asLook(look), about) : undefined,
     assess: async (target, ports, raw) => {
       const seen = await observe(target, ports, asLook(raw));

@@ -6,12 +6,15 @@ import { type Issue, issueText } from './issues.ts';
 import { hours, iso, minutes, span, type Time } from './time.ts';
 import type { Zone } from './zoneBounds.ts';
 import type { Start } from './zoneSigns.ts';
-import { type ZoneMemory, zoneAfter, zoneOf } from './zoneStates.ts';
+import { type Sign, type Signs, type ZoneMemory, zoneAfter, zoneOf } from './zoneStates.ts';
 
-/** autoshift: AWS's word that the zone is bad. experiment: the same by a person's wish (FIS). practice: a rehearsal, which says nothing of the zone. */
-export type ShiftKind = 'autoshift' | 'experiment' | 'practice';
+/**
+ * autoshift: AWS's word that the zone is bad. experiment: the same by a person's wish (FIS). practice: a rehearsal, which says nothing of the zone. health: an open issue
+ * of AWS Health, as the surveys saw it. launches: starts failed there and not elsewhere, of any workload.
+ */
+export type ShiftKind = 'autoshift' | 'experiment' | 'practice' | 'health' | 'launches';
 
-/** One event of ARC's. */
+/** One event of ARC's, or what a survey saw. */
 export interface ShiftNews {
   readonly zone: string;
   readonly kind: ShiftKind;
@@ -33,6 +36,9 @@ const LONGEST: Readonly<Record<ShiftKind, number>> = {
   autoshift: hours(24),
   experiment: hours(24),
   practice: hours(1),
+  // Only who goes on seeing it says so again.
+  health: hours(24),
+  launches: minutes(30),
 };
 /** A fall counts for a day, and coming back takes five hours at most. */
 const REMEMBERED = hours(30);
@@ -88,21 +94,45 @@ const looksOf = ({ shifts, issue }: Known, now: Time): Time[] => {
   return [...times].sort((a, b) => a - b);
 };
 
-/** What ARC told and AWS Health says, gone through from the beginning. Nothing of a practice run is in either, so nothing has to be left out. */
+/** What a survey sees of a zone now, as news for its record: what begins, goes on or is over. Nothing where it is as it was. @param since undefined: it is not bad */
+export const sightNews = (
+  { zone, kind, shifts }: Pick<ShiftNews, 'zone' | 'kind'> & { readonly shifts: readonly Shift[] },
+  since: Time | undefined,
+  now: Time,
+): readonly ShiftNews[] => {
+  const open = shifts.find((s) => s.kind === kind && s.until === undefined && now < endOf(s));
+  if (since === undefined) return open ? [{ zone, kind, begins: false, at: now }] : [];
+  if (open && now - open.heardAt < LONGEST[kind] / 3) return [];
+  return [{ zone, kind, begins: true, at: open ? now : since }];
+};
+
+const ofKind = (shifts: readonly Shift[], ...kinds: readonly ShiftKind[]): readonly Shift[] =>
+  shifts.filter((s) => kinds.includes(s.kind));
+
+const signsAt = ({ shifts, issue }: Known, at: Time): Signs => {
+  const sign = (...kinds: readonly ShiftKind[]): Sign =>
+    ofKind(shifts, ...kinds).some((s) => covers(s, at)) ? 'bad' : 'good';
+  const isOpen = issue !== null && issue !== undefined && issue.since <= at;
+  const isAsked = issue !== null || ofKind(shifts, 'health').length > 0;
+  return {
+    autoshift: sign('autoshift', 'experiment'),
+    ...(isAsked ? { health: isOpen ? 'bad' : sign('health') } : {}),
+    launches: sign('launches'),
+  };
+};
+
+/** All that was told, gone through from the beginning. Nothing of a practice run is in it, so nothing has to be left out. */
 const memoryAt = (zone: string, known: Known, now: Time): ZoneMemory | undefined => {
-  const bad = known.shifts.filter((s) => s.kind !== 'practice');
+  const bad = { ...known, shifts: known.shifts.filter((s) => s.kind !== 'practice') };
   const waves = known.waves.filter((w) => w.zone === zone);
   let memory: ZoneMemory | undefined;
-  for (const at of looksOf({ ...known, shifts: bad }, now)) {
+  for (const at of looksOf(bad, now)) {
     const from = memory?.lookedAt ?? at;
     const wave = waves.findLast((w) => w.at > from && w.at <= at);
     memory = zoneAfter(memory, {
       at,
       practice: false,
-      signs: {
-        autoshift: bad.some((s) => covers(s, at)) ? 'bad' : 'good',
-        ...(known.issue === null ? {} : { health: known.issue && known.issue.since <= at ? 'bad' : 'good' }),
-      },
+      signs: signsAt(bad, at),
       ...(wave ? { wave: wave.failed === undefined ? 'good' : 'bad' } : {}),
     });
   }
@@ -111,7 +141,7 @@ const memoryAt = (zone: string, known: Known, now: Time): ZoneMemory | undefined
 
 const unended = (shifts: readonly Shift[], now: Time): string[] =>
   shifts
-    .filter((s) => s.kind !== 'practice' && s.until === undefined && endOf(s) <= now)
+    .filter((s) => (s.kind === 'autoshift' || s.kind === 'experiment') && s.until === undefined && endOf(s) <= now)
     .map((s) => `no end of the shift of ${iso(s.since)} was told: after ${span(LONGEST[s.kind])} it counts as over`);
 
 const UNDECIDED = 'zone-impaired has not been let evacuate it';

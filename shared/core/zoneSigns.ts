@@ -23,6 +23,19 @@ export const launchSign = (zone: string, starts: readonly Start[], now: Time): S
   return failed.length >= 2 && !everywhere ? 'bad' : 'good';
 };
 
+/** Of whichever workload. */
+export interface AnyStart extends Start {
+  readonly workload: string;
+}
+/** The same of all workloads of an account; a single one's own fault (an image, a secret) is no sign: it must be several, or one that starts well elsewhere. */
+export const launchSignOfAll = (zone: string, starts: readonly AnyStart[], now: Time): Sign => {
+  if (launchSign(zone, starts, now) !== 'bad') return 'good';
+  const recent = starts.filter((s) => s.at > now - RECENT && s.at <= now);
+  const whose = new Set(recent.flatMap((s) => (s.zone === zone && s.failed !== undefined ? [s.workload] : [])));
+  const fineElsewhere = recent.some((s) => s.zone !== zone && s.failed === undefined && whose.has(s.workload));
+  return whose.size >= 2 || fineElsewhere ? 'bad' : 'good';
+};
+
 /** After a failed start a zone gets no more of this workload for so long; doubled with each failure since the last success. */
 const CLOSED = minutes(15);
 const MOST_CLOSED = hours(8);

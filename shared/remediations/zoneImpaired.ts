@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import type { ContainerTask } from '../core/containers.ts';
 import { NotFound } from '../core/errors.ts';
 import { type ZonesNow, zonesNow } from '../core/evening.ts';
 import type { Attempt } from '../core/incident.ts';
@@ -13,12 +14,14 @@ import {
   type Scan,
 } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { statesOf } from '../core/spread.ts';
+import { statesOf, type ZoneIds, zoneIdOf } from '../core/spread.ts';
 import { idOf, type Target, zoneTarget } from '../core/target.ts';
 import { iso, minutes, span, type Time } from '../core/time.ts';
 import type { Verdict } from '../core/verdict.ts';
 import { plural } from '../core/words.ts';
 import type { Zone } from '../core/zoneBounds.ts';
+import { type ShiftNews, sightNews } from '../core/zoneShifts.ts';
+import { type AnyStart, launchSignOfAll } from '../core/zoneSigns.ts';
 import type { Plan } from '../core/zones.ts';
 import { evacuatedSince, OF_ZONES, onceFor, RUNGS } from '../core/zoneTold.ts';
 import { groupUneven } from './groupUneven.ts';
@@ -231,6 +234,54 @@ const survey = async ({ instances, health, where }: Ports, at: Scan<Options>): P
     }));
 };
 
+/** Of the last quarter of an hour: tasks that never ran, and those that do. */
+const startsOf = async (clusters: Scan<Options>['clusters'], zones: ZoneIds): Promise<readonly AnyStart[]> => {
+  const found = await Promise.all(
+    (await clusters()).map(async ({ cluster, stopped, wanted }) => {
+      const workload = (t: ContainerTask): string => `${cluster}/${t.service ?? t.definition}`;
+      const failed = (await stopped()).flatMap((t) =>
+        t.stopped?.code === 'TaskFailedToStart'
+          ? [
+              {
+                workload: workload(t),
+                zone: zoneIdOf(zones, t.zone),
+                at: t.stopped.at ?? t.createdAt,
+                failed: t.stopped.reason ?? '',
+              },
+            ]
+          : [],
+      );
+      const well = (await wanted()).flatMap((t) =>
+        t.status === 'RUNNING' && t.startedAt !== undefined
+          ? [{ workload: workload(t), zone: zoneIdOf(zones, t.zone), at: t.startedAt }]
+          : [],
+      );
+      return [...failed, ...well];
+    }),
+  );
+  return found.flat().sort((a, b) => a.at - b.at);
+};
+
+/** That an issue is open, and that starts fail, is kept like what ARC tells: so that its end leaves a trace. */
+const news = async ({ instances, health }: Ports, at: Scan<Options>): Promise<readonly ShiftNews[]> => {
+  const [zones, issues] = await Promise.all([instances.zones(), health.issues()]);
+  const [told, starts] = await Promise.all([at.toldOf(Object.values(zones)), startsOf(at.clusters, zones)]);
+  return Object.entries(zones).flatMap(([name, zone]) => {
+    const shifts = told[zone]?.shifts ?? [];
+    const fails = launchSignOfAll(zone, starts, at.now) === 'bad';
+    // Not to know is no end.
+    const ofHealth =
+      'unknown' in issues
+        ? []
+        : sightNews(
+            { zone, kind: 'health', shifts },
+            issues.find((i) => i.zone === name || i.zone === zone)?.since,
+            at.now,
+          );
+    return [...ofHealth, ...sightNews({ zone, kind: 'launches', shifts }, fails ? at.now : undefined, at.now)];
+  });
+};
+
 const lookOf = (r: Remediation): readonly string[] => r.permissions.flatMap((p) => (p.for === 'look' ? p.actions : []));
 
 export const zoneImpaired = defineRemediation<Seen, Step, Options>({
@@ -255,6 +306,7 @@ One sign alone makes a zone suspect: it is left as it is. Practice runs of zonal
   options,
   attemptsPerDay: 6,
   inStorms: false,
+  news,
   survey,
   observe,
   facts: ({ issue, impaired }): Facts => ({

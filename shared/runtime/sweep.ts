@@ -3,12 +3,13 @@ import { lookMessage, signalMessage } from '../../events/steward/signal.ts';
 import { messageOf, onlyConflict } from '../core/errors.ts';
 import { uncoveredBy } from '../core/guards.ts';
 import { once } from '../core/once.ts';
-import type { Running } from '../core/ports.ts';
-import type { Common, Known, Remediation } from '../core/remediation.ts';
+import type { Ports, Running } from '../core/ports.ts';
+import type { Common, Known, Remediation, Scan } from '../core/remediation.ts';
 import type { Signal } from '../core/signal.ts';
-import { fraction, zoneGroup } from '../core/storm.ts';
+import { fraction, noteShift, zoneGroup } from '../core/storm.ts';
 import { everythingIn, type Target } from '../core/target.ts';
 import { minutes, seconds, type Time } from '../core/time.ts';
+import type { ShiftNews } from '../core/zoneShifts.ts';
 import { toldIn } from '../core/zoneTold.ts';
 import { remediations } from '../remediations/index.ts';
 import type { Wired } from './wire.ts';
@@ -66,10 +67,21 @@ const survey = async (deps: Wired, region: string): Promise<{ signals: Signal[];
   });
   const toldOf = toldIn(deps.store, { account: deps.home, region });
   const known = { ...common, policySince, toldOf, releasesOf: releasesOf(deps) };
+  const asked = async <T>(r: Remediation, ask: Asked<T>): Promise<readonly T[]> =>
+    look(r, ask, { everything, known, deps });
+  // Before anyone goes by them.
+  const noted = await Promise.all(
+    remediations
+      .filter((r) => r.news)
+      .map((r) => seen(r.name, async () => noting(await asked(r, (ports, at) => r.news?.(ports, at)), deps))),
+  );
   const found = [
     counted,
+    ...noted,
     ...(await Promise.all(
-      remediations.map((r) => seen(r.name, async () => unknown(r, await look(r, everything, known, deps), deps))),
+      remediations
+        .filter((r) => r.survey)
+        .map((r) => seen(r.name, async () => unknown(r, await asked(r, (ports, at) => r.survey?.(ports, at)), deps))),
     )),
   ];
   return { signals: found.flatMap((f) => f.signals), blind: found.flatMap((f) => f.blind) };
@@ -90,16 +102,17 @@ const onceEach = ({ firing, running, clusters }: Common): Common => ({
   clusters: once(clusters),
 });
 
-const look = async (
+type Asked<T> = (ports: Ports, at: Scan<unknown>) => Promise<readonly T[]> | undefined;
+
+const look = async <T>(
   r: Remediation,
-  everything: Target,
-  known: Common & Known,
-  deps: Wired,
-): Promise<readonly Signal[]> => {
+  ask: Asked<T>,
+  { everything, known, deps }: { readonly everything: Target; readonly known: Common & Known; readonly deps: Wired },
+): Promise<readonly T[]> => {
   const settings = deps.policy.remediations[r.name];
-  if (!r.survey || !settings || settings.mode === 'off') return [];
+  if (!settings || settings.mode === 'off') return [];
   const ports = await deps.reach(r, everything, { phase: 'look', touched: [] });
-  return r.survey(ports, {
+  const found = ask(ports, {
     ...known,
     now: deps.now(),
     options: settings.options,
@@ -107,6 +120,13 @@ const look = async (
     tags: deps.policy.tags,
     uncovered: uncoveredBy(deps.policy),
   });
+  return (await found) ?? [];
+};
+
+/** Someone else has just written the record: the next survey says it again. */
+const noting = async (news: readonly ShiftNews[], { store }: Wired): Promise<readonly Signal[]> => {
+  for (const n of news) await noteShift(store, n).catch(onlyConflict);
+  return [];
 };
 
 const releasesOf =

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { Issue } from '../../shared/core/issues.ts';
 import { hours, minutes } from '../../shared/core/time.ts';
-import { type Shift, type ShiftNews, shiftsAfter, zoneAt } from '../../shared/core/zoneShifts.ts';
+import { type Shift, type ShiftNews, shiftsAfter, sightNews, zoneAt } from '../../shared/core/zoneShifts.ts';
 import type { Start } from '../../shared/core/zoneSigns.ts';
 import { CLEAR, RECOVERED } from '../../shared/core/zoneStates.ts';
 import { NOW } from './zoneStack.ts';
@@ -127,5 +127,42 @@ describe('the state', () => {
     });
     expect(at([], 5, [], undefined)).toMatchObject({ state: 'OK' });
     expect(at(told(news(true, 0)), 5, [], issue).because).toContain('arn:aws:health:x');
+  });
+  test('an issue and starts that fail, both lasting, are two signs: impaired, and back as slowly as after a shift', () => {
+    const both = [
+      news(true, 0, 'health'),
+      news(true, 5, 'launches'),
+      news(false, 20, 'launches'),
+      news(false, 25, 'health'),
+    ];
+    expect(at(told(...both), 4)).toMatchObject({ state: 'SUSPECT' });
+    expect(at(told(...both), 8)).toMatchObject({ state: 'IMPAIRED' });
+    expect(at(told(...both), 25 + CLEAR_MIN - 1)).toMatchObject({ state: 'IMPAIRED' });
+    expect(at(told(...both), 25 + CLEAR_MIN)).toMatchObject({ state: 'RECOVERING' });
+  });
+  test('one sign alone is suspect, and over soon after it', () => {
+    const one = told(news(true, 0, 'launches'), news(false, 10, 'launches'));
+    expect(at(one, 5)).toMatchObject({ state: 'SUSPECT', because: 'starts fail there and not elsewhere' });
+    expect(at(one, 16)).toMatchObject({ state: 'OK' });
+  });
+});
+
+describe('what a survey sees', () => {
+  const sighted = (shifts: readonly Shift[], since: number | undefined, min: number) =>
+    sightNews(
+      { zone: ZONE, kind: 'launches', shifts },
+      since === undefined ? undefined : NOW + minutes(since),
+      NOW + minutes(min),
+    );
+  test('begins once, is said again while it lasts but not each time, and ends once', () => {
+    let shifts: readonly Shift[] = [];
+    const said: number[] = [];
+    for (let min = 0; min <= 60; min += 5) {
+      const found = sighted(shifts, min < 40 ? 0 : undefined, min);
+      if (found.length > 0) said.push(min);
+      shifts = found.reduce(shiftsAfter, shifts);
+    }
+    expect(said).toEqual([0, 10, 20, 30, 40]);
+    expect(shifts).toMatchObject([{ kind: 'launches', since: NOW, until: NOW + minutes(40) }]);
   });
 });

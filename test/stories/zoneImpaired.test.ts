@@ -360,3 +360,23 @@ test('an issue of AWS Health alone: suspect, nothing moves; after an hour a pers
   await s.run(hours(1), () => s.zone()?.state === 'closed');
   expect(s.zone()).toMatchObject({ end: 'healthy' });
 });
+
+test('starts of several workloads fail there and not elsewhere: suspect; with an issue of AWS Health impaired, and it comes back in steps', async () => {
+  const s = await started({ settings: { evacuate: false } });
+  s.world.ecs.cutOff.add(B);
+  for (const name of ['one', 'two']) addService(s.world, s.cluster, name, { launchType: 'FARGATE', desired: 4 });
+  await s.run(minutes(7));
+  expect(await s.zones()).toMatch(/euc1-az3 {2}SUSPECT .*starts fail there and not elsewhere/);
+  expect(s.zone()).toMatchObject({ state: 'open', attempts: [] });
+  const issue = beginIssue(s.world, { zone: B });
+  await s.run(minutes(6));
+  expect(await s.zones()).toMatch(/euc1-az3 {2}IMPAIRED/);
+  expect(s.zone()?.state).toBe('escalated');
+  s.world.ecs.cutOff.clear();
+  endIssue(s.world, issue);
+  await s.run(minutes(60));
+  expect(await s.zones()).toMatch(/euc1-az3 {2}RECOVERING/);
+  await s.run(hours(2), () => s.zone()?.state === 'closed');
+  expect(s.zone()).toMatchObject({ end: 'healthy' });
+  expect(s.counts()).toEqual({ [A]: 3, [B]: 3, [C]: 3 });
+});
