@@ -227,6 +227,8 @@ export type EcsService = {
   deployments: Deployment[];
   /** The newest first. */
   history: DeploymentRecord[];
+  /** Of those of its name that were deleted before: no operation tells of it. */
+  readonly former: readonly DeploymentRecord[];
   /** The newest first; AWS keeps 100. */
   events: { readonly id: string; readonly at: number; readonly message: string }[];
   /** Tasks that never ran make the next start wait longer. */

@@ -122,6 +122,7 @@ export const makeService = (
   name: string,
   { definition, desired, ...given }: NewService & { definition: string; desired: number },
 ): EcsService => {
+  const deleted = cluster.services.get(name);
   const service: EcsService = {
     name,
     arn: ecsArn(world, `service/${cluster.name}/${name}`),
@@ -150,6 +151,7 @@ export const makeService = (
     targets: [],
     deployments: [],
     history: [],
+    former: deleted ? [...deleted.history, ...deleted.former] : [],
     events: [],
     throttle: { failures: 0, until: 0, since: 0 },
     completed: undefined,

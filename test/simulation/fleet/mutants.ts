@@ -254,11 +254,11 @@ export const mutants: readonly Mutant[] = [
     '{ definition, settings, ...(pins ? { pins } : {}) }',
     '{ definition, settings, ...(pins === null ? { pins: {} } : {}) }',
   ]),
-  mutant('a cluster is made anew, not as it was', CLUSTER, 'cluster-gone:1', [
+  mutant('a cluster is made anew, not as it was', CLUSTER, 'cluster-gone:7', [
     'createCluster(idOf(targetOf(step.cluster)), step.settings)',
     'createCluster(idOf(targetOf(step.cluster)), {})',
   ]),
-  mutant('hosts that serve are replaced with those that left', CLUSTER, 'cluster-gone:2', [
+  mutant('hosts that serve are replaced with those that left', CLUSTER, 'cluster-gone:23', [
     '  if (registered > 0)\n',
     '  if (registered > 9)\n',
   ]),

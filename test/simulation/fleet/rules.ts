@@ -239,8 +239,10 @@ const rollsBackByAYes: Rule = (sent, { world, isApproved, isUndo, isUnsettled })
 /** By its digests, not by what its tags mean now. */
 const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
   if (!['release-unproven', 'service-gone'].includes(sent.remediation) || isUndo(sent)) return undefined;
-  const { history = [] } = serviceOf(world, sent.target) ?? {};
-  const whole = new Set(history.filter((d) => d.status === 'SUCCESSFUL').flatMap((d) => d.images.map((i) => i.digest)));
+  const { history = [], former = [] } = serviceOf(world, sent.target) ?? {};
+  const whole = new Set(
+    [...history, ...former].filter((d) => d.status === 'SUCCESSFUL').flatMap((d) => d.images.map((i) => i.digest)),
+  );
   const to = world.ecs.definitions.get(textOf(sent.input, 'taskDefinition')?.split('/').at(-1) ?? '');
   const never = to?.containers.find((c) => !c.image.includes('@') || !whole.has(imageOf(world, c.image).digest));
   return never && `${never.image} never ran whole`;
