@@ -10,6 +10,7 @@ import { Refused, undefinedIfRefused } from '../core/errors.ts';
 import { evacuatedZones, spreadText, tellOf, toBlame, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
 import { groupArn, type Launched } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
+import { once } from '../core/once.ts';
 import { launchingHosts } from '../core/permissions.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
@@ -22,7 +23,16 @@ import {
   type Scan,
   type ZonePicture,
 } from '../core/remediation.ts';
-import { pictureOf, type SurveyedCluster, serviceThere, shortOf, unplacedBecause, viewOf } from '../core/services.ts';
+import {
+  clustersWithServices,
+  pictureOf,
+  type ServiceView,
+  type SurveyedCluster,
+  serviceThere,
+  shortOf,
+  unplacedBecause,
+  viewOf,
+} from '../core/services.ts';
 import type { Signal } from '../core/signal.ts';
 import {
   countByZone,
@@ -275,8 +285,13 @@ const ownOf = (seen: Seen, look: Look<Options>): Own => {
 const isIdle = ({ status, desired, strategy }: ContainerService): boolean =>
   status !== 'ACTIVE' || desired === 0 || strategy !== 'REPLICA';
 
-const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
-  const service = await serviceThere(target.arn, ports);
+const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> =>
+  lookInto(await serviceThere(target.arn, ports), ports, look);
+
+/** What was read of its cluster already. */
+type Read = () => Promise<Pick<ServiceView, 'tasks' | 'instances'>>;
+
+const lookInto = async (service: ContainerService, ports: Ports, look: Look<Options>, read?: Read): Promise<Seen> => {
   const uncovered = look.uncovered(service.tags);
   const bare: Seen = {
     uncovered,
@@ -294,7 +309,7 @@ const observe = async (target: Target, ports: Ports, look: Look<Options>): Promi
   const owners = { ...service, constraints: service.constraints.filter((c) => !bars.includes(c)) };
   const [names, { scene, issue, told, hostUsd }] = await Promise.all([
     ports.containers.serviceNames(service.cluster),
-    sceneOf(owners, ports, look),
+    sceneOf(owners, ports, look, read),
   ]);
   const group = { id: `zones/${service.cluster}`, size: Math.max(1, names.length), zones: {} };
   const seen: Seen = { ...bare, scene, group, issue, told, hostUsd };
@@ -317,11 +332,11 @@ const planOf = (scene: Scene, own: Own, now: Time): Plan => {
 /** Unhealthy tasks are `service-failing`'s: here only who serves is counted. */
 const WINDOW = { window: minutes(30), patience: minutes(3) };
 
-const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Options>) => {
+const sceneOf = async (service: ContainerService, ports: Ports, look: Look<Options>, read?: Read) => {
   const { containers, instances } = ports;
   const waves = [...startsOf(look), ...launchesOf(look)];
   const [view, { zones, states, told, issue }] = await Promise.all([
-    viewOf(service, ports),
+    viewOf(service, ports, await read?.()),
     zonesNow(ports, look, { waves, of: 'services' }),
   ]);
   const picture = pictureOf(view, look.now, WINDOW);
@@ -997,21 +1012,36 @@ const survey = async (ports: Ports, at: Scan<Options>): Promise<readonly Signal[
 /** So many are looked into for a picture. */
 const MOST_PICTURED = 60;
 const zones = async (ports: Ports, look: Look<Options>, about: string | undefined): Promise<ZonePicture> => {
-  const { containers, where } = ports;
-  const named: Target[] = [];
-  for (const cluster of await containers.clusters())
-    for (const name of await containers.serviceNames(cluster))
-      if (about === undefined || [name, `${cluster}/${name}`].includes(about))
-        named.push(serviceTarget(where, cluster, name));
+  const named = about === undefined ? await allServices(ports) : await servicesCalled(about, ports);
+  const covered = named.filter(({ service }) => look.uncovered(service.tags) === undefined);
   const plans: Plan[] = [];
   let states: readonly Zone[] = [];
-  for (const target of named.slice(0, MOST_PICTURED)) {
-    const attempts = await look.attemptsOf(target.arn, NAME);
-    const { plan, service, scene } = await observe(target, ports, { ...look, attempts });
+  for (const { service, read } of covered.slice(0, MOST_PICTURED)) {
+    const attempts = await look.attemptsOf(serviceTarget(ports.where, service.cluster, service.name).arn, NAME);
+    const { plan, scene } = await lookInto(service, ports, { ...look, attempts }, read);
     states = scene?.states ?? states;
     if (plan) plans.push({ ...plan, workload: `${service.cluster}/${service.name}` });
   }
-  return { plans, states, more: named.length > MOST_PICTURED };
+  return { plans, states, more: covered.length > MOST_PICTURED };
+};
+
+type Named = { readonly service: ContainerService; readonly read?: Read };
+/** With what several of a cluster ask for. */
+const allServices = async ({ containers }: Ports): Promise<readonly Named[]> =>
+  (await clustersWithServices(containers)).flatMap(({ services, instances, wanted, stopped }) => {
+    const read = once(async () => {
+      const [hosts, ...tasks] = await Promise.all([instances(), wanted(), stopped()]);
+      return { instances: hosts, tasks: tasks.flat() };
+    });
+    return services.map((service) => ({ service, read }));
+  });
+const servicesCalled = async (about: string, { containers }: Ports): Promise<readonly Named[]> => {
+  const found: Named[] = [];
+  for (const cluster of await containers.clusters()) {
+    const names = (await containers.serviceNames(cluster)).filter((n) => [n, `${cluster}/${n}`].includes(about));
+    found.push(...(await containers.services(cluster, names)).map((service) => ({ service })));
+  }
+  return found;
 };
 
 /** How many zones each of them may use. */
