@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: a disk fills, Steward repairs it, and refuses a second time; then the log of who did what, and somebody who alters it;
- * last a zone that goes and comes back (alone: `npm run demo -- --zones`). What is printed is read from the
+ * last a zone that goes and comes back, and a release that is left (alone: `npm run demo -- --zones`, `-- --release`). What is printed is read from the
  * deployed stack's own tables as it happens, and said by the `steward` command; nothing here decides or knows what comes.
  */
 import { writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import type { ActivityPage, ActivityRow } from '../shared/runtime/activityQuesti
 import { breakDisk, fileSystemOf } from '../world/fleet.ts';
 import { alterBody } from './intruder.ts';
 import { type RealHost, realHost } from './realHost.ts';
+import { releaseAct } from './releaseAct.ts';
 import { type Sandbox, startSandbox, WORK } from './start.ts';
 import { invoke, steward } from './steward.ts';
 import { zoneAct } from './zoneAct.ts';
@@ -249,8 +250,21 @@ const sixthAct = async (): Promise<void> => {
   await zoneAct(say);
 };
 
+const seventhAct = async (): Promise<void> => {
+  say();
+  say(color.bold('7. A release answers its health checks, and fails requests'));
+  say(
+    color.dim(
+      '   In a simulated account, too. To ECS it is well: it would shift all traffic to it, and end the old one.',
+    ),
+  );
+  say();
+  await releaseAct(say);
+};
+
 const main = async (): Promise<void> => {
   if (process.argv.includes('--zones')) return sixthAct();
+  if (process.argv.includes('--release')) return seventhAct();
   say(color.bold('Steward, on a local AWS. Nothing leaves this machine.'));
   say();
   const began = Date.now();
@@ -288,6 +302,7 @@ const main = async (): Promise<void> => {
     await sandbox.stop();
   }
   await sixthAct();
+  await seventhAct();
   say();
   say(`Done in ${took(Date.now() - began)}; everything that was started has ended. Where to look next:`);
   say(`  ${color.cyan('npm run sandbox')}          the same, to play with: break disks, send events, ask steward why`);

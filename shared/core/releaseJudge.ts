@@ -77,7 +77,7 @@ export const wholeAt = ({ service }: ServiceView, picture: Picture, deployment: 
 const ratesText = ({ after, before, sameMinutes }: Rates): string =>
   after.requests < ENOUGH_REQUESTS
     ? `${plural(after.requests, 'request')}, too few to tell by`
-    : `${percent(after)} of ${after.requests} requests failed${before.requests < ENOUGH_REQUESTS ? '' : `, ${percent(before)} ${sameMinutes ? 'of the release before in the same minutes' : 'before'}`}`;
+    : `${percent(after)} of ${after.requests} requests failed${before.requests < ENOUGH_REQUESTS ? '' : `, ${percent(before)} ${sameMinutes ? 'of the other release in the same minutes' : 'before'}`}`;
 
 /** What speaks against it, and whether the one before is like it. */
 interface Fault {

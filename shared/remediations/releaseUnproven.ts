@@ -456,9 +456,11 @@ const collecting = (seen: Seen, closely: Closely, look: Look<Options>, is: strin
     (a) => a.step.do === 'collect' && a.step.deployment === primary?.id,
   );
   if (!primary || streams.length === 0 || isKept) return undefined;
+  // What was gone back to serves nobody: a person is not kept waiting until the rung has cooled down.
+  const isUrgent = rollBacks(look).length > 0 && seen.picture.serving.length === 0;
   return {
     do: 'act',
-    rung: 'collect',
+    rung: isUrgent ? `collect ${shortOf(primary.definition)}` : 'collect',
     step: { do: 'collect', deployment: primary.id, streams },
     plan: `keep the last log lines of ${shortOf(primary.definition)}`,
     because: is,

@@ -1,5 +1,6 @@
 /** release-unproven where ECS shifts traffic by itself: green beside blue, at once or step by step. ECS ends what does not pass while it can; else the digests are deployed. */
 import { DeleteServiceCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs';
+import { releaseAct } from '../../sandbox/releaseAct.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import { nextDefinition, runningTasks, type ServiceOptions } from '../../world/clusters.ts';
 import { digestOf } from '../../world/ecs.ts';
@@ -95,7 +96,7 @@ describe('a green that fails more requests', () => {
       `have ECS end the deployment of web:2 to web and go back to web:1: web ${digestOf('web:1').slice(0, 19)}…`,
     );
     expect(s.last()?.because).toMatch(
-      /web:2 is ROLLED_BACK by steward: more requests fail than may.*40\.0 % of \d+ requests failed, 0\.6 % of the release before in the same minutes/,
+      /web:2 is ROLLED_BACK by steward: more requests fail than may.*40\.0 % of \d+ requests failed, 0\.6 % of the other release in the same minutes/,
     );
     expect(s.last()?.because).toContain('CANARY: PRODUCTION_TRAFFIC_SHIFT, 10 % of the traffic goes to it');
     expect([s.rollouts()[0], s.share(), running(s)]).toEqual(['ROLLBACK_SUCCESSFUL', 100, s.blue]);
@@ -151,6 +152,29 @@ describe('a green that fails more requests', () => {
     await s.run(hours(1), ended(s));
     expect([s.rollouts()[0], running(s)]).toEqual(['ROLLBACK_SUCCESSFUL', s.blue]);
   });
+});
+
+test('a request of its own that fails says nothing about a green that has no traffic yet', async () => {
+  const url = 'https://shop.example.com/';
+  let status = 200;
+  const s = await shifting(CANARY, {
+    failing: () => 0.5,
+    policy: on({ requests: { 'shop/web': { url } } }),
+    internet: { get: async () => ({ status, ms: 20 }) },
+  });
+  s.service.hookedAt = 'POST_SCALE_UP';
+  await s.release('web:2');
+  status = 503;
+  await s.run(minutes(20));
+  expect(s.states()[0]).toEqual(['web:2', 'unproven']);
+  expect(s.record().list[0]?.health).toContain('answered 503');
+  s.service.hookedAt = undefined;
+  wakeScheduler(s.world);
+  await s.run(minutes(20), () => s.calls('StopServiceDeployment').length > 0);
+  status = 200;
+  await s.run(hours(1), ended(s));
+  expect(s.last()?.attempts[1]?.because).toContain(`GET ${url} answered 503 in 20 ms, not 200`);
+  expect(s.rollouts()[0]).toBe('ROLLBACK_SUCCESSFUL');
 });
 
 describe('what ECS was told to heed', () => {
@@ -276,6 +300,15 @@ describe('while it goes back', () => {
     expect(s.last()).toMatchObject({ id: before, state: 'closed' });
     expect([s.calls('StopServiceDeployment').length, s.calls('UpdateService')]).toEqual([1, []]);
   });
+});
+
+test('as the demo shows it: a tenth of the traffic, then none, and the tasks of before', async () => {
+  const said: string[] = [];
+  await releaseAct((text = '') => void said.push(text));
+  const shares = said.flatMap((line) => /web:2 {3}(\d+ % : \d+ %)/.exec(line)?.[1] ?? []);
+  expect([...new Set(shares)]).toEqual(['100 % : 0 %', '90 % : 10 %']);
+  expect(said.some((line) => line.includes('have ECS end the deployment of web:2'))).toBe(true);
+  expect(said.at(-1)).toContain('the tasks of web:1 ran all the time');
 });
 
 test('what the strategy is may change between two releases', async () => {

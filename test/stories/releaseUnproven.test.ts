@@ -220,6 +220,19 @@ describe('a release whose tasks end', () => {
     expect(s.calls('UpdateService')).toHaveLength(1);
   });
 
+  test('the digests to go back to are gone from the registry: once, and a person is told what ECS says', async () => {
+    const s = await started();
+    const good = digestOf('web:1');
+    setImage(s.world, `web@${good}`, { digest: good, missing: 'manifest unknown' });
+    await s.release('web:2', CRASH);
+    // Not after the ten minutes that a rung cools down: nobody is served.
+    await s.run(minutes(4), s.over);
+    expect(s.last()).toMatchObject({ state: 'escalated' });
+    expect(s.last()?.because).toContain('manifest unknown');
+    expect(s.last()?.because).toContain('it was rolled back once already, and that is not well either');
+    expect(s.calls('UpdateService')).toHaveLength(1);
+  });
+
   test('a person decides by preset', async () => {
     const s = await started({ policy: on({}, 'cautious') });
     await s.release('web:2', { ...CRASH, says: ['panic'] });

@@ -205,7 +205,7 @@ export const mutants: readonly Mutant[] = [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
   ]),
-  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:3', [
+  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:11', [
     'serving.length < Math.max(1, ill.length) ?',
     'serving.length < 0 ?',
   ]),
@@ -229,8 +229,8 @@ export const mutants: readonly Mutant[] = [
     '(shifting?.bake ?? 0)) + window;',
     '(shifting?.bake ?? 0));',
   ]),
-  mutant('a migration is rolled back unasked', RELEASE, 'release-unproven:16', ['...(isMigration\n', '...(!former\n']),
-  mutant('it goes back to what did not pass', RELEASES, 'release-unproven:128', [
+  mutant('a migration is rolled back unasked', RELEASE, 'release-unproven:15', ['...(isMigration\n', '...(!former\n']),
+  mutant('it goes back to what did not pass', RELEASES, 'release-unproven:36', [
     '(r) => r.deployment !== deployment && isProven(r) &&',
     '(r) => r.deployment !== deployment &&',
   ]),
