@@ -14,6 +14,7 @@ import type { Service } from './service.ts';
 import { applicationAutoScalingService } from './serviceScaling.ts';
 import { ssmService } from './ssm.ts';
 import { stsService } from './sts.ts';
+import { wafService } from './waf.ts';
 
 export const services: readonly Service[] = [
   ec2Service,
@@ -30,4 +31,5 @@ export const services: readonly Service[] = [
   s3Service,
   kmsService,
   healthService,
+  wafService,
 ];

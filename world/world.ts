@@ -23,6 +23,7 @@ import { AwsError, type Call, ReplyLost, type Service } from './service.ts';
 import { createServiceScalingState, type ServiceScalingState } from './serviceScaling.ts';
 import { services } from './services.ts';
 import { createSsmState, type SsmState } from './ssm.ts';
+import { createWafState, type WafState } from './waf.ts';
 
 /** How long things take, in milliseconds. The defaults are what one commonly sees; AWS promises none of them. */
 export const defaultSettle = {
@@ -98,6 +99,7 @@ export type World = {
   readonly elb: ElbState;
   readonly logs: LogsState;
   readonly ecr: EcrState;
+  readonly waf: WafState;
   readonly s3: S3State;
   readonly kms: KmsState;
   readonly health: HealthState;
@@ -169,6 +171,7 @@ export const createWorld = ({
     elb: createElbState(),
     logs: createLogsState(),
     ecr: createEcrState(),
+    waf: createWafState(),
     s3: createS3State(),
     kms: createKmsState(),
     health: createHealthState(),

@@ -26,6 +26,8 @@ const THROTTLED = new Set([
   'RequestTimeTooSkewed',
   'RequestInTheFuture',
 ]);
+/** Somebody else saved it first, or what it refers to is not everywhere yet. Nothing was done; what is so now is seen by the next look. */
+const CHANGED = new Set(['WAFOptimisticLockException', 'WAFUnavailableEntityException']);
 const FORBIDDEN = new Set([
   'UnauthorizedOperation',
   'AccessDenied',
@@ -61,6 +63,7 @@ const NOT_FOUND = new Set([
   'TargetGroupNotFound',
   'RepositoryNotFoundException',
   'TargetGroupNotFoundException',
+  'WAFNonexistentItemException',
   'LoadBalancerNotFound',
   'LoadBalancerNotFoundException',
 ]);
@@ -101,6 +104,7 @@ export const asOurs = (e: unknown, what: string): Error => {
   if (is(THROTTLED) || status === 429) return new Throttled(words, options);
   if (is(FORBIDDEN)) return new Forbidden(words, options);
   if (is(NOT_FOUND)) return new NotFound(words, options);
+  if (is(CHANGED)) return new Throttled(words, options);
   if (is(DECLINED)) return new Refused(code, words, options);
   // No status: no answer came. 2xx: one that cannot be read. 5xx: one that does not prove that nothing happened.
   if (status === undefined || status < 400 || status >= 500) return new Unavailable(words, options);

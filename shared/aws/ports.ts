@@ -48,6 +48,7 @@ export const awsPorts = (options: HostOptions, fleet?: FleetReads): Ports => ({
   loadBalancers: lazily(() => import('./loadBalancers.ts').then((m) => m.elbLoadBalancers(options))),
   watches: lazily(() => import('./watches.ts').then((m) => m.cloudWatchWatches(options))),
   registry: lazily(() => import('./registry.ts').then((m) => m.ecrRegistry(options))),
+  webAcls: lazily(() => import('./webAcls.ts').then((m) => m.wafWebAcls(options))),
   web: options.web ?? lazily(() => import('./web.ts').then((m) => m.publicWeb)),
   flowLogs: lazily(() => import('./flowLogs.ts').then((m) => m.ec2FlowLogs(options))),
   health: lazily(() => import('./health.ts').then((m) => ({ ...m.awsHealth(options), ...fleet?.health }))),

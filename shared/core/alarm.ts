@@ -37,6 +37,12 @@ const service: Namer = (where, { ClusterName, ServiceName }) =>
 
 const loadBalancer = named('elasticloadbalancing', 'loadbalancer/', 'LoadBalancer');
 
+/** By the name of its metrics, with `*` for the id that its ARN has beside it. */
+const webAcl: Namer = (where, { WebACL, Region }) =>
+  WebACL && Region === where.region
+    ? targetOf(`arn:${partitionOf(where.region)}:wafv2:${where.region}:${where.account}:regional/webacl/${WebACL}/*`)
+    : undefined;
+
 const scalingGroup: Namer = (where, { InstanceId, AutoScalingGroupName }) =>
   InstanceId === undefined && AutoScalingGroupName ? groupTarget(where, AutoScalingGroupName) : undefined;
 
@@ -66,6 +72,8 @@ const METRICS: readonly (readonly [metric: string, SignalKind, Namer])[] = [
   ['RequestCountPerTarget', 'capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
   ['TargetConnectionErrorCount', 'capacity.short', named('elasticloadbalancing', '', 'TargetGroup')],
   ['RejectedConnectionCount', 'capacity.short', loadBalancer],
+  ['RejectedConnectionCount', 'web.flooded', loadBalancer],
+  ['CountedRequests', 'web.flooded', webAcl],
   ['UnHealthyHostCount', 'load-balancer.unhealthy-hosts', named('elasticloadbalancing', '', 'TargetGroup')],
   ['CPUUtilization', 'capacity.short', (where, d) => service(where, d) ?? scalingGroup(where, d)],
 ];

@@ -21,6 +21,7 @@ import type { Time } from './time.ts';
 import type { Trails } from './trails.ts';
 import type { Snapshot, VolumeTrouble } from './volumes.ts';
 import type { Watches } from './watch.ts';
+import type { WebAcls } from './webAcls.ts';
 
 export interface Instance {
   readonly id: string;
@@ -241,6 +242,7 @@ export interface Ports {
   readonly serviceScaling: ServiceScalings;
   readonly loadBalancers: LoadBalancers;
   readonly watches: Watches;
+  readonly webAcls: WebAcls;
   readonly web: Web;
   readonly registry: Registry;
   readonly logGroups: LogGroups;

@@ -48,6 +48,8 @@ export type SignalKind =
   | 'container-service.deployed'
   /** It is busy, or requests are turned away before it. */
   | 'capacity.short'
+  /** Requests of a few sources may be more than a workload can take: about a web ACL, or a load balancer behind one. */
+  | 'web.flooded'
   /** A person wants more of it. */
   | 'capacity.wanted'
   /** More instances of an Auto Scaling group are in one zone than need be. */

@@ -22,6 +22,7 @@ import { serviceUneven } from './serviceUneven.ts';
 import { trailStopped, trailWeakened } from './trail.ts';
 import { trailUndelivered } from './trailUndelivered.ts';
 import { unwatchedInstance } from './unwatchedInstance.ts';
+import { webFlooded } from './webFlooded.ts';
 import { zoneImpaired } from './zoneImpaired.ts';
 
 export const remediations: readonly Remediation[] = [
@@ -36,6 +37,7 @@ export const remediations: readonly Remediation[] = [
   serviceGone,
   clusterGone,
   overload,
+  webFlooded,
   groupUneven,
   zoneImpaired,
   unwatchedInstance,

@@ -4,6 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { ApplicationAutoScalingClient, RegisterScalableTargetCommand } from '@aws-sdk/client-application-auto-scaling';
 import {
   CloudWatchClient,
@@ -22,13 +23,19 @@ import {
 } from '@aws-sdk/client-ecs';
 import { CreateQueueCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import { CreateWebACLCommand, GetWebACLCommand, WAFV2Client } from '@aws-sdk/client-wafv2';
 import { cloudWatchAlarms } from '../../shared/aws/cloudwatch.ts';
+import { awsPorts } from '../../shared/aws/ports.ts';
 import { sqsQueue } from '../../shared/aws/queue.ts';
 import { awsTagged } from '../../shared/aws/tagged.ts';
 import { proofGroup } from '../../shared/core/agents.ts';
 import { Refused, StewardError } from '../../shared/core/errors.ts';
 import { instanceTarget, targetOf } from '../../shared/core/target.ts';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
+import { rootCredentials } from '../../world/iam.ts';
+import { makeWebAcl } from '../../world/waf.ts';
+import { requestHandler } from '../../world/wire.ts';
+import { createWorld } from '../../world/world.ts';
 import { type Account, motoAccount, worldAccount } from './accounts.ts';
 import { startEmulator } from './emulators.ts';
 import { credentials, REGION } from './table.ts';
@@ -930,6 +937,104 @@ const expectations: readonly Expectation[] = [
     is: () => 'NotFound',
   },
   {
+    name: 'webAcls: what there is, its rules and tags; what is not there',
+    run: async (account) => {
+      const { webAcls } = account.ports;
+      const raw = new WAFV2Client(account.client);
+      const seen = (MetricName: string) => ({
+        MetricName,
+        SampledRequestsEnabled: true,
+        CloudWatchMetricsEnabled: true,
+      });
+      const rate = { Limit: 2_000, EvaluationWindowSec: 300, AggregateKeyType: 'IP' as const };
+      const bytes = {
+        SearchString: new Uint8Array([0, 255, 10]),
+        FieldToMatch: { UriPath: {} },
+        TextTransformations: [{ Priority: 0, Type: 'NONE' as const }],
+        PositionalConstraint: 'CONTAINS' as const,
+      };
+      const { Summary } = await raw.send(
+        new CreateWebACLCommand({
+          Name: 'shop',
+          Scope: 'REGIONAL',
+          Description: 'The shop',
+          DefaultAction: { Allow: {} },
+          VisibilityConfig: seen('shop'),
+          CustomResponseBodies: { sorry: { ContentType: 'TEXT_PLAIN', Content: 'Later' } },
+          CaptchaConfig: { ImmunityTimeProperty: { ImmunityTime: 300 } },
+          TokenDomains: ['example.com'],
+          Rules: [
+            {
+              Name: 'per-address',
+              Priority: 1,
+              Statement: { RateBasedStatement: rate },
+              Action: { Count: {} },
+              VisibilityConfig: seen('per-address'),
+            },
+            {
+              Name: 'bytes',
+              Priority: 2,
+              Statement: { ByteMatchStatement: bytes },
+              Action: { Block: { CustomResponse: { ResponseCode: 429, CustomResponseBodyKey: 'sorry' } } },
+              VisibilityConfig: seen('bytes'),
+            },
+          ],
+          Tags: [{ Key: 'steward:managed', Value: 'true' }],
+        }),
+      );
+      const arn = Summary?.ARN ?? '';
+      const acl = await webAcls.describe(arn);
+      return [
+        (await webAcls.list()).map((a) => a.name),
+        await webAcls.tags(arn),
+        acl.rules.map((r) => [r.name, r.metric, r.rate]),
+        [acl.metric, acl.managed, acl.refers],
+        await failure(webAcls.describe(`${arn.slice(0, -4)}0000`)),
+      ];
+    },
+    is: () => [
+      ['shop'],
+      { 'steward:managed': 'true' },
+      [
+        ['per-address', 'per-address', { limit: 2_000, window: 300_000, by: 'address' }],
+        ['bytes', 'bytes', undefined],
+      ],
+      ['shop', false, []],
+      'NotFound',
+    ],
+  },
+  {
+    name: 'webAcls.setAction: a rule blocks and counts again, as often as one likes, and nothing else is changed; not a rule that is another by now',
+    run: async (account) => {
+      const { webAcls } = account.ports;
+      const raw = new WAFV2Client(account.client);
+      const [{ arn } = { arn: '' }] = await webAcls.list();
+      const whole = async () => {
+        const { WebACL: acl } = await raw.send(new GetWebACLCommand({ ARN: arn }));
+        return { ...acl, Rules: acl?.Rules?.map((r) => (r.Name === 'per-address' ? { ...r, Action: undefined } : r)) };
+      };
+      const before = await whole();
+      const [rule] = (await webAcls.describe(arn)).rules;
+      const change = { rule: 'per-address', print: rule?.print ?? '', from: { Count: {} }, to: { Block: {} } };
+      const does = async () => (await webAcls.describe(arn)).rules.map((r) => r.action);
+      for (const _ of [1, 2]) await webAcls.setAction(arn, change);
+      const blocks = await does();
+      const other = await failure(webAcls.setAction(arn, { ...change, print: 'another' }));
+      expect(await whole()).toEqual(before);
+      await webAcls.setAction(arn, { ...change, from: change.to, to: change.from });
+      expect(await whole()).toEqual(before);
+      return [blocks, other, await does()];
+    },
+    is: () => {
+      const others = { Block: { CustomResponse: { CustomResponseBodyKey: 'sorry', ResponseCode: 429 } } };
+      return [[{ Block: {} }, others], 'Refused changed-meanwhile', [{ Count: {} }, others]];
+    },
+    onMoto: {
+      because: 'moto has the lock among the settings, where AWS has none: what is not known here is not saved',
+      is: () => 'Refused unknown-settings',
+    },
+  },
+  {
     name: 'health.issues: none, and where it cannot be asked that is said',
     run: ({ ports }) => ports.health.issues(),
     is: () => [],
@@ -957,6 +1062,51 @@ const check = (make: () => Account): void => {
 
 describe('our simulated account', () => check(worldAccount));
 ('url' in moto ? describe : describe.skip)('moto', () => check(() => motoAccount('url' in moto ? moto.url : '')));
+
+/** What a wire brings is read by what this version of the SDK knows; what it does not know would be lost with the next save. */
+test.each([
+  ['of the web ACL', (acl: Body) => ({ ...acl, NewSetting: { On: true } })],
+  [
+    'of a rule, deep in it',
+    (acl: Body) => ({
+      ...acl,
+      Rules: acl.Rules.map((r) => ({ ...r, Statement: { ...r.Statement, NewStatement: {} } })),
+    }),
+  ],
+])('a web ACL with a setting %s that is not known here is not saved', async (_, change) => {
+  const world = createWorld();
+  const acl = makeWebAcl(world, 'shop');
+  const wire = requestHandler(world);
+  const sent: string[] = [];
+  const transport = {
+    ...wire,
+    handle: async (...args: Parameters<typeof wire.handle>) => {
+      const { response } = await wire.handle(...args);
+      sent.push(Object.entries(args[0].headers).find(([k]) => k.toLowerCase() === 'x-amz-target')?.[1] ?? '');
+      const body = JSON.parse(new TextDecoder().decode(response.body as Uint8Array));
+      const changed = 'WebACL' in body && sent.length > 1 ? { ...body, WebACL: change(body.WebACL) } : body;
+      // As Node's own handler gives it: a stream, to be read once.
+      return { response: { ...response, body: Readable.from([Buffer.from(JSON.stringify(changed))]) } };
+    },
+  };
+  const { webAcls } = awsPorts({
+    region: world.region,
+    account: world.account,
+    stage: 'test',
+    credentials: rootCredentials,
+    transport,
+    sleep: async () => {},
+  });
+  const arn = acl.saved.ARN ?? '';
+  const {
+    rules: [rule],
+  } = await webAcls.describe(arn);
+  const asked = { rule: 'per-address', print: rule?.print ?? '', from: { Count: {} }, to: { Block: {} } };
+  await expect(webAcls.setAction(arn, asked)).rejects.toMatchObject({ code: 'unknown-settings' });
+  expect(sent.filter((s) => s.includes('UpdateWebACL'))).toEqual([]);
+  expect(acl.saved.Rules?.[0]?.Action).toEqual({ Count: {} });
+});
+type Body = { readonly Rules: readonly { readonly Statement: object }[] };
 
 test('each difference has a reason', () => {
   for (const { onMoto } of expectations) if (onMoto) expect(onMoto.because.length).toBeGreaterThan(20);

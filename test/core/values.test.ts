@@ -180,13 +180,23 @@ describe('alarms', () => {
     ['CPUUtilization', { ClusterName: 'shop', ServiceName: 'web' }, 'capacity.short', 'service/shop/web'],
     ['CPUUtilization', { AutoScalingGroupName: 'web' }, 'capacity.short', 'autoScalingGroupName/web'],
     ['RequestCountPerTarget', { TargetGroup: 'targetgroup/web/1' }, 'capacity.short', 'targetgroup/web/1'],
-    ['RejectedConnectionCount', { LoadBalancer: 'app/web/1' }, 'capacity.short', 'loadbalancer/app/web/1'],
+    [
+      'CountedRequests',
+      { WebACL: 'shop', Rule: 'per-address', Region: 'eu-central-1' },
+      'web.flooded',
+      'regional/webacl/shop/*',
+    ],
     ['UnHealthyHostCount', { TargetGroup: 'targetgroup/web/1' }, 'load-balancer.unhealthy-hosts', 'targetgroup/web/1'],
   ])('%s names its trouble and its target', (metric, dimensions, kind, target) => {
     expect(signalsOfAlarm(alarm(metric, dimensions))).toMatchObject([
       { kind, target: { arn: expect.stringContaining(target) }, at: NOW },
     ]);
     expect(signalsOfAlarm(alarm(metric, dimensions, 'OK'))).toMatchObject([{ kind: 'target.changed' }]);
+  });
+  test('connections that a load balancer turns away: too little capacity, or a flood', () => {
+    const full = signalsOfAlarm(alarm('RejectedConnectionCount', { LoadBalancer: 'app/web/1' }));
+    expect(full.map((s) => s.kind)).toEqual(['capacity.short', 'web.flooded']);
+    for (const { target } of full) expect(target.arn).toMatch(/:loadbalancer\/app\/web\/1$/);
   });
   test('those of target tracking only make others look again', () => {
     const own = alarm('CPUUtilization', { ClusterName: 'shop', ServiceName: 'web' });

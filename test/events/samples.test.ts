@@ -63,6 +63,14 @@ const alarms: Readonly<Record<string, AlarmCase>> = {
     cause: 'alarm inodes workers-1 /scratch went to ALARM: Threshold Crossed: ',
     heard: true,
   },
+  flooded: {
+    kind: 'web.flooded',
+    target: `arn:aws:wafv2:${HOME}:regional/webacl/shop/*`,
+    alarm: `arn:aws:cloudwatch:${HOME}:alarm:flood of the shop`,
+    at: AT + 417,
+    cause: 'alarm flood of the shop went to ALARM: Threshold Crossed: ',
+    heard: true,
+  },
   'metric-math': {
     kind: 'disk.space-low',
     target: `arn:aws:ec2:${HOME}:instance/i-ca4a9446d0fd367ad`,

@@ -40,6 +40,7 @@ import { makeLogGroup } from '../../world/logs.ts';
 import { addBucket } from '../../world/s3.ts';
 import { scaleService } from '../../world/serviceScaling.ts';
 import { disableIo, loseVolume } from '../../world/volumeTroubles.ts';
+import { cameIn, comeIn, makeWebAcl, rateRule } from '../../world/waf.ts';
 import { createDesk } from '../cli/desk.ts';
 import { sample } from '../events/samples.ts';
 import { clientsOf } from '../world/clients.ts';
@@ -543,6 +544,35 @@ const registryWorkedThrough = async (): Promise<Account> => {
   return account;
 };
 
+/** A flood that ends, of a web ACL whose rules refer to what is saved with them; told by an alarm on its load balancer. */
+const floodWorkedThrough = async (): Promise<Account> => {
+  const account = createAccount({ policy: { preset: 'automatic', remediations: { 'web-flooded': { rules: ['*'] } } } });
+  const { world, run } = account;
+  const balancer = `arn:aws:elasticloadbalancing:${world.region}:${world.account}:loadbalancer/app/shop/0123456789abcdef`;
+  const office = `arn:aws:wafv2:${world.region}:${world.account}:regional/ipset/office/${world.random.uuid()}`;
+  const managed = { VendorName: 'AWS', Name: 'AWSManagedRulesCommonRuleSet' };
+  const rules = [
+    rateRule('common', {
+      Priority: 2,
+      Statement: { ManagedRuleGroupStatement: managed },
+      OverrideAction: { None: {} },
+    }),
+    rateRule('office', { Priority: 3, Statement: { IPSetReferenceStatement: { ARN: office } } }),
+  ].map(({ Action, ...rule }) => (rule.OverrideAction ? rule : { ...rule, ...(Action ? { Action } : {}) }));
+  const Rules = [rateRule('per-address'), ...rules];
+  const acl = makeWebAcl(world, 'shop', { tags: MANAGED, guards: [balancer], Rules });
+  cameIn(world, acl, 'per-address', 12, { under: 2_000, over: 0 });
+  const ends = world.clock.now() + STEPS;
+  comeIn(world, acl, 'per-address', 4_000, () => ({ under: 2_000, over: world.clock.now() < ends ? 8_000 : 0 }));
+  await run(STEPS / 4);
+  const signal = { kind: 'web.flooded' as const, at: world.clock.now(), cause: 'an alarm', eventId: 'flood-1' };
+  account.deliver(signalMessage({ ...signal, target: targetOf(balancer) }));
+  const last = () => account.incidents().findLast((i) => i.remediation === 'web-flooded');
+  await run(STEPS * 3, () => last()?.state === 'closed');
+  expect(last()).toMatchObject({ end: 'healthy', attempts: [{ rung: 'block' }, { rung: 'count' }] });
+  return account;
+};
+
 /** A spot instance that is a container instance and a target. */
 const spotWorkedThrough = async (): Promise<Account> => {
   const account = createAccount({ policy: { preset: 'automatic' } });
@@ -567,6 +597,7 @@ describe('declared = called', () => {
       await zonesWorkedThrough(),
       await releasesWorkedThrough(),
       await registryWorkedThrough(),
+      await floodWorkedThrough(),
       await keptWorkedThrough(),
       await clusterWorkedThrough(),
       await scaledThrough(),

@@ -12,6 +12,7 @@ import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
+import { WAFV2Client } from '@aws-sdk/client-wafv2';
 import { rootCredentials } from '../../world/iam.ts';
 import { requestHandler } from '../../world/wire.ts';
 import type { World } from '../../world/world.ts';
@@ -34,6 +35,7 @@ export const clientsOf = (world: World, credentials: Credentials = rootCredentia
     ecr: new ECRClient(options),
     elb: new ElasticLoadBalancingV2Client(options),
     sts: new STSClient(options),
+    waf: new WAFV2Client(options),
   };
 };
 

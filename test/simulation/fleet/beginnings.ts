@@ -32,6 +32,7 @@ import { shipLine } from '../../../world/logs.ts';
 import { usedPercent } from '../../../world/publish.ts';
 import { type ScalableTarget, scaleService } from '../../../world/serviceScaling.ts';
 import { disableIo } from '../../../world/volumeTroubles.ts';
+import { cameIn, comeIn, makeWebAcl, rateRule } from '../../../world/waf.ts';
 import type { World } from '../../../world/world.ts';
 import { BUCKET, type Field, KEY, type Patient, PROOFS } from './fleet.ts';
 
@@ -803,6 +804,61 @@ const unkept = (f: Field): Begun => {
   return { arn: service.arn, isWell: () => !isIll(), isIll, again: lose };
 };
 
+/** Requests of a few flood a web ACL for a while; now and then somebody sets another limit meanwhile. */
+const flooded = (f: Field): Begun => {
+  const { world, random, person } = f;
+  const known = [...world.waf.acls.values()].find((a) => a.saved.Name === 'arcade');
+  const acl = known ?? makeWebAcl(world, 'arcade', ARCADE(world));
+  if (!known) {
+    cameIn(world, acl, 'per-address', 12, { under: 2_000, over: 0 });
+    comeIn(world, acl, 'per-address', 4_000, () => ({ under: 2_000, over: isFlooded(world) ? 8_000 : 0 }));
+  }
+  const flood = () => FLOODS.set(world, world.clock.now() + minutes(20 + random.integer(40)));
+  flood();
+  if (random.chance(0.3))
+    world.clock.at(world.clock.now() + minutes(10 + random.integer(40)), () => {
+      const { saved, lock: LockToken } = acl;
+      const {
+        ARN: _arn,
+        Capacity: _capacity,
+        LabelNamespace: _label,
+        ManagedByFirewallManager: _managed,
+        ...own
+      } = saved;
+      const Rules = saved.Rules?.map((r) =>
+        r.Name === 'per-address' ? { ...r, Statement: rateStatement(3_000 + random.integer(1_000)) } : r,
+      );
+      void person('wafv2', 'UpdateWebACL', { ...own, Rules, Scope: 'REGIONAL', LockToken });
+    });
+  const rule = () => acl.saved.Rules?.find((r) => r.Name === 'per-address');
+  const isOthers = () => JSON.stringify(rule()?.Statement) !== JSON.stringify(rateStatement(2_000));
+  return {
+    arn: acl.saved.ARN ?? '',
+    isWell: () => !isFlooded(world) && (rule()?.Action?.Count !== undefined || isOthers()),
+    isIll: () => isFlooded(world) && rule()?.Action?.Count !== undefined,
+    again: async () => void flood(),
+  };
+};
+/** Until when. */
+const FLOODS = new WeakMap<World, number>();
+const isFlooded = (world: World): boolean => world.clock.now() < (FLOODS.get(world) ?? 0);
+const rateStatement = (Limit: number) => ({
+  RateBasedStatement: { Limit, EvaluationWindowSec: 300, AggregateKeyType: 'IP' as const },
+});
+const ARCADE = ({ region, account }: World) => ({
+  tags: { 'steward:managed': 'true' },
+  guards: [`arn:aws:elasticloadbalancing:${region}:${account}:loadbalancer/app/arcade/0123456789abcdef`],
+  CustomResponseBodies: { later: { ContentType: 'TEXT_PLAIN' as const, Content: 'Later, please' } },
+  TokenDomains: ['example.com'],
+  Rules: [
+    rateRule('per-address'),
+    rateRule('login', {
+      Priority: 2,
+      Action: { Block: { CustomResponse: { ResponseCode: 429, CustomResponseBodyKey: 'later' } } },
+    }),
+  ],
+});
+
 export const beginnings: Readonly<Record<string, Beginning>> = {
   'full-disk': { begin: fullDisk },
   'instance-impaired': { begin: impaired },
@@ -834,6 +890,7 @@ export const beginnings: Readonly<Record<string, Beginning>> = {
   'release-unproven': { begin: released },
   overload: { settings: { costCapUsdPerMonth: 10_000, lowerEveryMinutes: 2 }, begin: wanted },
   'registry-exposed': { begin: exposed },
+  'web-flooded': { settings: { rules: ['per-address'], calmMinutes: 15 }, begin: flooded },
   'group-uneven-zones': { settings: { mode: 'act', patienceMinutes: 3 }, begin: unevenGroup },
   'zone-impaired': { settings: { suspectMinutes: 5 }, begin: zoneFails },
   'release-unkept': { begin: unkept },

@@ -398,12 +398,60 @@ const leavesToOthers: Rule = (sent, { world, isUndo }) => {
   return before && isOld ? `somebody has set ${name} since` : undefined;
 };
 
+const withoutAction = (rules: unknown, name: string): string =>
+  JSON.stringify(
+    (rules as { Name?: string; Action?: unknown }[]).map((r) => (r.Name === name ? { ...r, Action: 0 } : r)),
+  );
+/** A web ACL is saved whole: with this lock, all but what one rate-based rule does is what was there. */
+const savesTheRest: Rule = ({ input, target }, { world }) => {
+  const acl = world.waf.acls.get(target);
+  const {
+    LockToken,
+    Scope: _scope,
+    Rules,
+    ...asked
+  } = input as { LockToken?: string; Scope?: string; Rules?: unknown };
+  // With an old lock it is refused.
+  if (!acl || LockToken !== acl.lock) return undefined;
+  const own: Readonly<Record<string, unknown>> = { ...acl.saved };
+  const lost = SAVED.filter((key) => JSON.stringify(own[key]) !== JSON.stringify((asked as typeof own)[key]));
+  if (lost.length > 0) return `${lost.join(', ')} would be changed`;
+  return withoutAction(Rules, 'per-address') === withoutAction(acl.saved.Rules, 'per-address')
+    ? undefined
+    : 'other rules, or more of the rule, would be changed';
+};
+const SAVED = [
+  'Name',
+  'Id',
+  'DefaultAction',
+  'Description',
+  'VisibilityConfig',
+  'CustomResponseBodies',
+  'TokenDomains',
+];
+/** Once somebody has set its limit, what the rule does is theirs. */
+const rulesOfOthers: Rule = (sent, { world, isUndo, isUnsettled }) => {
+  const { target, input } = sent;
+  const acl = world.waf.acls.get(target);
+  const rate = acl?.saved.Rules?.find((r) => r.Name === 'per-address');
+  const isTheirs = rate?.Statement?.RateBasedStatement?.Limit !== 2_000;
+  const asked = (input as { Rules?: { Name?: string; Action?: object }[] }).Rules?.find(
+    (r) => r.Name === 'per-address',
+  );
+  const isBlocking = rate?.Action?.Block !== undefined;
+  if (isUndo(sent) || isUnsettled(target)) return undefined;
+  return isTheirs && isBlocking && asked?.Action && 'Count' in asked.Action
+    ? 'somebody has changed the rule'
+    : undefined;
+};
+
 const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   RebootInstances: {
     'never-the-last-that-serves': neverTheLast,
     'stands-back-from-aws': standsBack,
     'not-while-switched-off': notWhileSwitchedOff,
   },
+  UpdateWebACL: { 'a-web-acl-is-saved-whole': savesTheRest, 'rules-of-others-are-left': rulesOfOthers },
   EnableVolumeIO: { 'io-is-enabled-by-a-yes': enabledByAYes },
   StopInstances: {
     'never-the-last-that-serves': neverTheLast,

@@ -103,6 +103,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
     [':service/', (id) => serviceOf(id)?.tags],
     [':autoScalingGroupName/', (id) => world.autoscaling.groups.get(id)?.tags],
     [':repository/', (id) => world.ecr.repositories.get(id)?.tags],
+    [':regional/webacl/', (_id, arn) => world.waf.acls.get(arn)?.tags],
     [':vpc/', (id) => world.ec2.vpcs.get(id)?.tags],
     [':log-group:', (_id, arn) => world.logs.groups.get(arn.split(':log-group:')[1] ?? '')?.tags],
   ];
