@@ -246,11 +246,11 @@ export const mutants: readonly Mutant[] = [
     '  if (!isInForce(wish, look)) return isBack;',
     '  if (!isInForce(wish, look)) return true;',
   ]),
-  mutant('a setting is lost when a web ACL is saved', 'shared/aws/webAcls.ts', 'web-flooded:1', [
+  mutant('a setting is lost when a web ACL is saved', 'shared/aws/webAcls.ts', 'web-flooded:7', [
     'CustomResponseBodies: acl.CustomResponseBodies,',
     'CustomResponseBodies: undefined,',
   ]),
-  mutant('a rule blocks on when the flood is over', 'shared/remediations/webFlooded.ts', 'web-flooded:1', [
+  mutant('a rule blocks on when the flood is over', 'shared/remediations/webFlooded.ts', 'web-flooded:7', [
     'share(calm) < o.normalPercent)\n    return back(',
     'share(calm) < 0)\n    return back(',
   ]),
