@@ -250,6 +250,10 @@ export const mutants: readonly Mutant[] = [
     'CustomResponseBodies: acl.CustomResponseBodies,',
     'CustomResponseBodies: undefined,',
   ]),
+  mutant('a rule is known by its name only', 'shared/aws/webAcls.ts', 'web-flooded:13', [
+    '.update(JSON.stringify(plain(rest)))',
+    '.update(Name)',
+  ]),
   mutant('a rule blocks on when the flood is over', 'shared/remediations/webFlooded.ts', 'web-flooded:7', [
     'share(calm) < o.normalPercent)\n    return back(',
     'share(calm) < 0)\n    return back(',

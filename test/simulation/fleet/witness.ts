@@ -225,7 +225,7 @@ export const createFleetWitness = ({ schedule, world, policy, remediations, pati
 
   /** It ends an interruption that Steward has begun: nothing holds that up. */
   const isRecovery = (r: Reserved): boolean =>
-    ['start', 'undo', 'activate', 'deregister', 'lower'].includes(r.attempt.rung.split(' ')[0] ?? '') ||
+    ['start', 'undo', 'activate', 'deregister', 'lower', 'count'].includes(r.attempt.rung.split(' ')[0] ?? '') ||
     r.attempt.undoes !== undefined;
 
   /** Whoever commands it has said yes to what he wants, and to nothing more. */
