@@ -22,15 +22,15 @@ const HEAL = 'shared/runtime/heal.ts';
 const SWEEP = 'shared/runtime/sweep.ts';
 
 export const mutants: readonly Mutant[] = [
-  mutant('no lease is taken', GATE, 25, ['    lease,\n    recent: [', '    recent: [']),
-  mutant('the lease of another is no obstacle', GUARDS, 25, [
+  mutant('no lease is taken', GATE, 31, ['    lease,\n    recent: [', '    recent: [']),
+  mutant('the lease of another is no obstacle', GUARDS, 31, [
     'if (!lease || lease.incident === p.incident.id)',
     'if (lease !== null)',
   ]),
   mutant(
     'versions are not checked when an attempt is reserved',
     GATE,
-    9,
+    12,
     [
       "import { iso, minutes, type Time } from './time.ts';",
       "import { iso, minutes, type Time } from './time.ts';\nimport { refOf } from './store.ts';",
@@ -59,7 +59,7 @@ export const mutants: readonly Mutant[] = [
   ]),
   mutant('the last that serves is taken', GUARDS, 196, ['if (others.length > 0) return `', 'if (p.now > 0) return `']),
   mutant('the budget is counted per pass', GATE, 3, ['...(hasPlace(p) ? [] : [', '...(p.now > 0 ? [] : [']),
-  mutant('a place in the budget ends while the step still works', GATE, 36, [
+  mutant('a place in the budget ends while the step still works', GATE, 40, [
     "if (lease.until > now || incident?.state === 'waiting' || incident?.state === 'acting') return true;",
     'if (now > 0) return lease.until > now;',
   ]),
@@ -88,15 +88,15 @@ export const mutants: readonly Mutant[] = [
     '...(p.act.cost ? [{ put: { ...p.ledger',
     '...(p.act.cost && p.now < 0 ? [{ put: { ...p.ledger',
   ]),
-  mutant('the cost of an unknown outcome is taken back', GATE, 471, [
+  mutant('the cost of an unknown outcome is taken back', GATE, 40, [
     "if (kind === 'transient' || kind === 'permanent') await takeBack",
     "if (kind !== 'done') await takeBack",
   ]),
-  mutant('a yes is good for ever', GATE, 61, [
+  mutant('a yes is good for ever', GATE, 137, [
     'const { ask: _ask, approval: _approval, remedy: _remedy, ...kept } = p.incident;',
     'const { ask: _ask, remedy: _remedy, ...kept } = p.incident;',
   ]),
-  mutant('a reserved step keeps a due time that is far off', GATE, 66, [
+  mutant('a reserved step keeps a due time that is far off', GATE, 2, [
     'dueAt: isSoon(p.incident.dueAt - p.now) ? p.incident.dueAt : p.now + minutes(5),',
     'dueAt: p.incident.dueAt >= p.now + minutes(3) ? p.incident.dueAt : p.now + minutes(5),',
   ]),
@@ -104,11 +104,11 @@ export const mutants: readonly Mutant[] = [
     '  return pauses.find(',
     '  return [pauses[9]].find(() => false) ?? [].find(',
   ]),
-  mutant('the switches are not read again before the step', STEP, 22, [
+  mutant('the switches are not read again before the step', STEP, 9, [
     '  if (pause) return',
     '  if (pause && !pause) return',
   ]),
-  mutant('excluded targets are in scope', GUARDS, 20, [
+  mutant('excluded targets are in scope', GUARDS, 77, [
     "if (ignored !== undefined && ignored.toLowerCase() !== 'false')",
     'if (ignored === null)',
   ]),
@@ -116,16 +116,16 @@ export const mutants: readonly Mutant[] = [
     "    case 'watch':\n      return wait(",
     "    case 'watch':\n      return p.now > 0 ? 'it may' : wait(",
   ]),
-  mutant('a no is ignored', GUARDS, 14, [
+  mutant('a no is ignored', GUARDS, 20, [
     'incident.denied.step === step && incident.denied.until > now',
     'incident.denied.until < 0',
   ]),
-  mutant('a yes to one step is a yes to any', GUARDS, 337, ['    yes.step === stepText(act.step) &&\n', '']),
-  mutant('who asks may approve', GUARDS, 4, [
+  mutant('a yes to one step is a yes to any', GUARDS, 45, ['    yes.step === stepText(act.step) &&\n', '']),
+  mutant('who asks may approve', GUARDS, 114, [
     ' &&\n    !(asker !== undefined && mayBeOne(asker, yes.by, policy.links))',
     '',
   ]),
-  mutant('old signals act at once', GUARDS, 446, [
+  mutant('old signals act at once', GUARDS, 22, [
     'if (age > limit && p.incident.looks < 2)',
     'if (age > limit && p.incident.looks < 0)',
   ]),
@@ -133,7 +133,7 @@ export const mutants: readonly Mutant[] = [
     'for (const w of p.policy.freeze) {',
     'for (const w of p.policy.freeze.slice(9)) {',
   ]),
-  mutant('what destroys needs no maintenance window', GUARDS, 26, [
+  mutant('what destroys needs no maintenance window', GUARDS, 37, [
     "riskOf(p.remediation, p.act.rung) === 'harmless' || p.policy.maintenance.length === 0",
     "riskOf(p.remediation, p.act.rung) !== 'interrupts' || p.policy.maintenance.length === 0",
   ]),
@@ -141,11 +141,11 @@ export const mutants: readonly Mutant[] = [
   mutant('one attempt too many', GUARDS, 12, ['if (counted.length >= limit)', 'if (counted.length > limit)']),
   mutant('nothing cools down', GUARDS, 40, ['minutes(p.settings.coolDownMinutes) * 2', '0 * 2']),
   mutant('cool-downs do not grow', GUARDS, 40, ['* 2 ** Math.max(0, before.length - 1)', '* 1']),
-  mutant('the breaker never trips', STORM, 22, [
+  mutant('the breaker never trips', STORM, 84, [
     '  if (count < breaker.atLeast) return undefined;',
     '  if (count >= 0) return undefined;',
   ]),
-  mutant('the breaker forgets at once', GUARDS, 22, [
+  mutant('the breaker forgets at once', GUARDS, 7, [
     'const open = breaker && p.now <',
     'const open = breaker && p.now < 0 && p.now <',
   ]),
@@ -154,20 +154,20 @@ export const mutants: readonly Mutant[] = [
     'export const PASS_LIMIT = minutes(3);',
     'export const PASS_LIMIT = seconds(5);',
   ]),
-  mutant('a lost attempt counts as not done', PASS, 22, [
+  mutant('a lost attempt counts as not done', PASS, 3, [
     "outcome: { kind: 'ambiguous', at: now, because: 'the pass that reserved",
     "outcome: { kind: 'transient', at: now, because: 'the pass that reserved",
   ]),
-  mutant('a step may start any time after it was reserved', STEP, 12, [
+  mutant('a step may start any time after it was reserved', STEP, 31, [
     'export const ACT_WITHIN = seconds(30);',
     'export const ACT_WITHIN = minutes(30);',
   ]),
-  mutant('what nobody answered was not done', STEP, 20, ["  return 'ambiguous';", "  return 'transient';"]),
+  mutant('what nobody answered was not done', STEP, 31, ["  return 'ambiguous';", "  return 'transient';"]),
   mutant('what AWS took has helped', REMEDIATION, 3, [
     'const healthy = isHealthy(seen, look);',
     "const healthy = isHealthy(seen, look) || attempts.at(-1)?.outcome?.kind === 'done';",
   ]),
-  mutant('putting back is judged as a step', REMEDIATION, 69, [
+  mutant('putting back is judged as a step', REMEDIATION, 174, [
     'last && hasRun(last)',
     'last && hasRun({ ...last, undoes: undefined })',
   ]),
@@ -206,7 +206,7 @@ export const mutants: readonly Mutant[] = [
     ['  if (!work.explain) await lookAgain(work, answer, deps);', ''],
     ['const lookAgain = async', 'export const lookAgain = async'],
   ),
-  mutant('the sweep ignores what is due', SWEEP, 1, [
+  mutant('the sweep ignores what is due', SWEEP, 2, [
     'const due = await deps.store.due(now, DUE_LIMIT);',
     'const due = await deps.store.due(0, DUE_LIMIT);',
   ]),

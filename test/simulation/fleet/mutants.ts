@@ -242,7 +242,7 @@ export const mutants: readonly Mutant[] = [
     'const mine = overruled(seen, look);',
     'const mine = look.now < 0 ? overruled(seen, look) : undefined;',
   ]),
-  mutant('what was added for a time is left', OVERLOAD, 'overload:2', [
+  mutant('what was added for a time is left', OVERLOAD, 'overload:1', [
     '  if (!isInForce(wish, look)) return isBack;',
     '  if (!isInForce(wish, look)) return true;',
   ]),
@@ -278,7 +278,7 @@ export const mutants: readonly Mutant[] = [
     'NARROWING.test(key) &&',
     'key.length > 0 &&',
   ]),
-  mutant('strangers take others along', REGISTRY, 'registry-exposed:1', [
+  mutant('strangers take others along', REGISTRY, 'registry-exposed:2', [
     '...others, ...(kept.length > 0 ? { AWS: kept } : {}) };',
     '...others };',
   ]),
@@ -286,7 +286,7 @@ export const mutants: readonly Mutant[] = [
     'if (!seen.has(digest)) taken.set',
     'if (seen.has(digest)) taken.set',
   ]),
-  mutant('what is gone from the registry is there', UNKEPT, 'release-unkept:16', [
+  mutant('what is gone from the registry is there', UNKEPT, 'release-unkept:4', [
     '.filter(({ digest }) => !there.has(digest))\n    .map',
     '.filter(({ digest }) => !there.has(digest) && now < 0)\n    .map',
   ]),
@@ -310,7 +310,7 @@ export const mutants: readonly Mutant[] = [
     'isHealthy: ({ failing }) => failing === undefined,',
     'isHealthy: ({ because }) => because.length > 0,',
   ]),
-  mutant('a channel that fails is left for a day', CHANNEL, 'channel-silent:15', [
+  mutant('a channel that fails is left for a day', CHANNEL, 'channel-silent:2', [
     "decide: ({ channel, because }) => ({\n    do: 'escalate',",
     "decide: ({ channel, because }, { now }) => ({\n    do: 'wait',\n    until: now + 86_400_000,",
   ]),
