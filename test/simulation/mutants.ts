@@ -150,7 +150,7 @@ export const mutants: readonly Mutant[] = [
     'const open = breaker && p.now < 0 && p.now <',
   ]),
   mutant('the cost cap is ignored', GUARDS, 1, ['return sum <= p.settings.costCapUsdPerMonth', 'return sum >= 0']),
-  mutant('a pass counts as lost after five seconds', PASS, 372, [
+  mutant('a pass counts as lost after five seconds', PASS, 494, [
     'export const PASS_LIMIT = minutes(3);',
     'export const PASS_LIMIT = seconds(5);',
   ]),

@@ -132,7 +132,7 @@ const impaired = (f: Field): Begun => {
       notBefore: world.clock.now() + 3 * 86_400_000,
     });
   else if (random.fork('volume').chance(0.15)) return switchedOff(f, instance);
-  else if (random.fork('hosted').chance(0.1)) return hostFails(f, instance);
+  else if (random.fork('hosted').chance(0.3)) return hostFails(f, instance);
   else impair(world, instance.id, checks, random.pick(['reboot', 'restart', 'nothing']));
   const ails = () => instance.impairedSince !== undefined || instance.scheduled.length > 0;
   return ofMachine(

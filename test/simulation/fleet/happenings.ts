@@ -120,7 +120,10 @@ const babble = (a: FleetAccount, random: Random, id: string): void => {
 const machineFalls = async (a: FleetAccount, place: Place, random: Random): Promise<void> => {
   const { world, schedule } = a;
   if (machines(a).length === 0) return;
-  const i = random.choose(machines(a), ({ id }) => id);
+  // More often one that is looked at.
+  const ill = machines(a).filter(({ id }) => a.patients.some((p) => p.arn === instanceArn(world, id)));
+  const among = ill.length > 0 && random.fork('of the ill').chance(0.5) ? ill : machines(a);
+  const i = random.choose(among, ({ id }) => id);
   const host = world.hosts.get(i.id);
   const what = random.integer(7);
   if (what === 0) await kill(a, place, i);

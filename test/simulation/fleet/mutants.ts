@@ -46,11 +46,11 @@ export const mutants: readonly Mutant[] = [
     '    illOf({ mounts, soon }, o).length === 0,',
     '    illOf({ mounts, soon }, o).length >= 0,',
   ]),
-  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:27', [
+  mutant('a command to a host is sent again when no answer comes', 'shared/aws/hosts.ts', 'full-disk:40', [
     'const sender = new SSMClient(clientConfig(options, 1));',
     'const sender = new SSMClient(clientConfig(options, 3));',
   ]),
-  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:27', [
+  mutant('one sign is enough to destroy', IMPAIRED, 'instance-impaired:54', [
     "if (!isSure && agent !== 'silent')",
     "if (!isSure && agent === 'absent')",
   ]),
@@ -62,11 +62,11 @@ export const mutants: readonly Mutant[] = [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
-  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:9', [
+  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:35', [
     'return member ? replacing(seen, is, failing(seen).length > 1, look) : restarting(seen, is, look);',
     'return member && now < 0 ? replacing(seen, is, true, look) : restarting(seen, is, look);',
   ]),
-  mutant('what runs is well', IMPAIRED, 'instance-impaired:6', [
+  mutant('what runs is well', IMPAIRED, 'instance-impaired:14', [
     "    checks?.system === 'ok' &&\n    checks.instance === 'ok' &&\n    failing(seen).length === 0 &&\n",
     '    checks !== undefined &&\n',
   ]),
@@ -145,7 +145,7 @@ export const mutants: readonly Mutant[] = [
     'publishes(seen, look) && isWell(seen.logs)',
     'publishes(seen, look)',
   ]),
-  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:13', [
+  mutant('of an agent that cannot be mended nobody is told', SILENT, 'log-agent-silent:48', [
     "  return {\n    do: 'escalate',\n    because: `",
     "  return {\n    do: 'nothing',\n    because: `",
   ]),
