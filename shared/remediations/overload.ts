@@ -322,8 +322,9 @@ const overruled = ({ capacity: { floor } }: Seen, look: Look<Options>): Moved | 
   const last = made(look).at(-1);
   if (last && last.step.to.floor !== floor) return last;
   const tried = moves(look).at(-1);
-  const isDone = tried?.outcome?.kind === 'done';
-  return isDone && tried.step.to.floor !== floor && tried.step.from.floor !== floor ? tried : undefined;
+  // Where no answer came it may have been done.
+  const mayBeDone = tried?.outcome?.kind === 'done' || tried?.outcome?.kind === 'ambiguous';
+  return mayBeDone && tried.step.to.floor !== floor && tried.step.from.floor !== floor ? tried : undefined;
 };
 const formerOf = ({ capacity }: Seen, look: Look<Options>): Level => made(look)[0]?.step.former ?? levelOf(capacity);
 
@@ -427,7 +428,7 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
   if (mine)
     return {
       do: 'nothing',
-      because: `${is}: Steward had set ${mine.step.to.floor}, and somebody has changed that since: it is left as it is`,
+      because: `${is}: Steward ${mine.outcome?.kind === 'ambiguous' ? 'may have' : 'had'} set ${mine.step.to.floor}, and somebody has changed that since: it is left as it is`,
     };
   if (!wish) return unwished(seen, look, is);
   const aim = aimOf(wish);

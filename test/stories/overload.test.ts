@@ -185,6 +185,19 @@ describe('an Auto Scaling group', () => {
     expect(s.api).toMatchObject({ min: 3, desired: 3 });
   });
 
+  test('so it is where no answer came to what Steward had asked for', async () => {
+    const s = await group();
+    s.world.faults.failNext('autoscaling', 'UpdateAutoScalingGroup', { kind: 'drop', afterEffect: true });
+    await s.scale('--to', '5', '--for', '2h');
+    await s.run(minutes(5), () => s.api.min === 5);
+    const change = { AutoScalingGroupName: 'api', MinSize: 3, DesiredCapacity: 3 };
+    await s.asked(clientsOf(s.world).autoscaling.send(new UpdateAutoScalingGroupCommand(change)));
+    await s.run(hours(4), s.over);
+    expect(s.last()).toMatchObject({ end: 'not-ours', attempts: [{ outcome: { kind: 'ambiguous' } }] });
+    expect(s.last()?.because).toContain('Steward may have set 5, and somebody has changed that since');
+    expect(s.api).toMatchObject({ min: 3, desired: 3 });
+  });
+
   test('the cost cap holds, and counts the time that it lasts', async () => {
     const s = await group({}, { policy: {} });
     const dear = await s.scale('--to', '6');
