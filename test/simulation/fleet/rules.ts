@@ -205,9 +205,11 @@ const keepsConstraints: Rule = ({ input, target }, { world, isUnsettled }) => {
   return (lost && `${lost} is lost`) ?? (strange && `${strange} is new`);
 };
 /** Where AWS has an open issue nothing is launched to even something out. */
-const nothingIntoABadZone: Rule = ({ input, remediation }, { world }) => {
+const nothingIntoABadZone: Rule = (sent, { world, isUnanswered }) => {
+  const { input, remediation } = sent;
   const { AvailabilityZoneIds = [], AvailabilityZones = [] } = input as Partial<Record<string, readonly string[]>>;
   if (!['service-uneven-zones', 'group-uneven-zones'].includes(remediation)) return undefined;
+  if (isUnanswered(sent, 'DescribeEvents')) return undefined;
   const names = Object.entries(world.zones).flatMap(([name, id]) =>
     AvailabilityZones.includes(name) || AvailabilityZoneIds.includes(id) ? [name] : [],
   );
@@ -235,6 +237,10 @@ const rollsBackByAYes: Rule = (sent, { world, isApproved, isUndo, isUnsettled })
   return tags['steward:migration'] === 'true' && !isUnsettled(sent.target)
     ? 'it is a migration, and nobody has said yes'
     : undefined;
+};
+const digestsIn = (world: World, input: object): readonly (string | undefined)[] => {
+  const definition = world.ecs.definitions.get(textOf(input, 'taskDefinition')?.split('/').at(-1) ?? '');
+  return definition?.containers.map((c) => imageOf(world, c.image).digest) ?? [];
 };
 /** By its digests, not by what its tags mean now. */
 const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
