@@ -89,14 +89,14 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'what is pinned to its host is stopped and started',
     'shared/core/dedicatedHosts.ts',
-    'instance-impaired:100',
+    'instance-impaired:21',
     ['if (host.pinned) return told(', 'if (host.pinned && hosts.length === 0) return told('],
   ),
   mutant('any other host takes it', 'shared/core/dedicatedHosts.ts', 'instance-impaired:584', [
     '!hosts.some((h) => h.autoPlacement && takes(h, instance))',
     '!hosts.some((h) => h.autoPlacement || takes(h, instance))',
   ]),
-  mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:16', [
+  mutant('a stop is asked for again when no answer comes', 'shared/aws/instances.ts', 'instance-impaired:119', [
     'new EC2Client(clientConfig(options, 1))',
     'new EC2Client(clientConfig(options, 3))',
   ]),
@@ -116,11 +116,11 @@ export const mutants: readonly Mutant[] = [
     '    seen.load !== undefined &&\n    !isShort(seen, look) &&',
     '    !isShort(seen, look) &&',
   ]),
-  mutant('whatever holds the CPU is restarted', CPU, 'cpu-exhausted:1', [
+  mutant('whatever holds the CPU is restarted', CPU, 'cpu-exhausted:3', [
     'const mine = load.units.filter((u) => whyNot(u, o) === undefined);',
     'const mine = load.units.filter((u) => whyNot(u, o) !== null);',
   ]),
-  mutant('a group is raised above its maximum', CPU, 'cpu-exhausted:6', [
+  mutant('a group is raised above its maximum', CPU, 'cpu-exhausted:11', [
     'const to = Math.min(scaling.max, ',
     'const to = scaling.max + Math.min(scaling.max, ',
   ]),
@@ -141,7 +141,7 @@ export const mutants: readonly Mutant[] = [
     'lines.find((l) => l.word === last.token)',
     "lines.find((l) => l.word !== 'beat')",
   ]),
-  mutant('whose metrics come is well', SILENT, 'log-agent-silent:5', [
+  mutant('whose metrics come is well', SILENT, 'log-agent-silent:7', [
     'publishes(seen, look) && isWell(seen.logs)',
     'publishes(seen, look)',
   ]),
@@ -234,15 +234,15 @@ export const mutants: readonly Mutant[] = [
     '(r) => r.deployment !== deployment && isProven(r) &&',
     '(r) => r.deployment !== deployment &&',
   ]),
-  mutant('what was added is taken back in one go', 'shared/core/capacity.ts', 'overload:2', [
+  mutant('what was added is taken back in one go', 'shared/core/capacity.ts', 'overload:4', [
     'const STEP = 10;',
     'const STEP = 1;',
   ]),
-  mutant('what somebody else has set is set again', OVERLOAD, 'overload:2', [
+  mutant('what somebody else has set is set again', OVERLOAD, 'overload:1', [
     'const mine = overruled(seen, look);',
     'const mine = look.now < 0 ? overruled(seen, look) : undefined;',
   ]),
-  mutant('what was added for a time is left', OVERLOAD, 'overload:1', [
+  mutant('what was added for a time is left', OVERLOAD, 'overload:4', [
     '  if (!isInForce(wish, look)) return isBack;',
     '  if (!isInForce(wish, look)) return true;',
   ]),
@@ -274,7 +274,7 @@ export const mutants: readonly Mutant[] = [
     '  if (registered > 0)\n',
     '  if (registered > 9)\n',
   ]),
-  mutant('any condition is narrow enough', REGISTRY, 'registry-exposed:3', [
+  mutant('any condition is narrow enough', REGISTRY, 'registry-exposed:33', [
     'NARROWING.test(key) &&',
     'key.length > 0 &&',
   ]),
@@ -282,7 +282,7 @@ export const mutants: readonly Mutant[] = [
     '...others, ...(kept.length > 0 ? { AWS: kept } : {}) };',
     '...others };',
   ]),
-  mutant('what a lifecycle policy takes is kept', LIFECYCLE, 'release-unkept:2', [
+  mutant('what a lifecycle policy takes is kept', LIFECYCLE, 'release-unkept:17', [
     'if (!seen.has(digest)) taken.set',
     'if (seen.has(digest)) taken.set',
   ]),
