@@ -238,10 +238,6 @@ const rollsBackByAYes: Rule = (sent, { world, isApproved, isUndo, isUnsettled })
     ? 'it is a migration, and nobody has said yes'
     : undefined;
 };
-const digestsIn = (world: World, input: object): readonly (string | undefined)[] => {
-  const definition = world.ecs.definitions.get(textOf(input, 'taskDefinition')?.split('/').at(-1) ?? '');
-  return definition?.containers.map((c) => imageOf(world, c.image).digest) ?? [];
-};
 /** By its digests, not by what its tags mean now. */
 const goesBackToWhatRan: Rule = (sent, { world, isUndo }) => {
   if (!['release-unproven', 'service-gone'].includes(sent.remediation) || isUndo(sent)) return undefined;
