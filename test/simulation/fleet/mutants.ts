@@ -86,12 +86,10 @@ export const mutants: readonly Mutant[] = [
     '...(mayWithoutAsking ? {} : {',
     '...(!mayWithoutAsking ? {} : {',
   ]),
-  mutant(
-    'what is pinned to its host is stopped and started',
-    'shared/core/dedicatedHosts.ts',
-    'instance-impaired:21',
-    ['if (host.pinned) return told(', 'if (host.pinned && hosts.length === 0) return told('],
-  ),
+  mutant('what is pinned to its host is stopped and started', 'shared/core/dedicatedHosts.ts', 'instance-impaired:21', [
+    'if (host.pinned) return told(',
+    'if (host.pinned && hosts.length === 0) return told(',
+  ]),
   mutant('any other host takes it', 'shared/core/dedicatedHosts.ts', 'instance-impaired:584', [
     '!hosts.some((h) => h.autoPlacement && takes(h, instance))',
     '!hosts.some((h) => h.autoPlacement || takes(h, instance))',
