@@ -19,13 +19,13 @@ import type { Signal } from './signal.ts';
 import { dozing, snoozeOf, woken } from './snooze.ts';
 import { nextLook, start } from './step.ts';
 import { type Breaker, type Change, type Chart, type GroupRecord, noChart, type Switches } from './store.ts';
-import { fraction, openStorm, readPlaces, turn, weatherAt } from './storm.ts';
+import { fraction, openStorm, readPlaces, turn, weatherAt, zoneOfGroup } from './storm.ts';
 import { idOf } from './target.ts';
 import { hours, iso, minutes, seconds, type Time } from './time.ts';
 import { afterUndo, undoing } from './undo.ts';
 import type { Json, Verdict } from './verdict.ts';
 import type { Answer, Deps, Standing, Work } from './work.ts';
-import { attemptsIn, toldIn } from './zoneTold.ts';
+import { attemptsIn, isZoneTold, toldIn } from './zoneTold.ts';
 
 export type { Answer, Deps, Work } from './work.ts';
 
@@ -308,7 +308,9 @@ const counted = async (p: Pass): Promise<Answer | Pass | StewardError | undefine
   // How many its group has is not known here: a storm of the group shows when one of it is to be repaired.
   const change = stormChange(weather, undefined, now, deps.policy);
   const open = openStorm(weather, now, deps.policy);
-  if (change?.breaker && !open) return tellStorm(q, change.breaker, change);
+  if (change?.breaker && !open && !(await isToldBy(q, change))) return tellStorm(q, change.breaker, change);
+  if (change?.breaker && !open)
+    return hold(q, change.breaker, turn(incident.id, change.breaker, now, deps.policy), [{ put: change }]);
   return open ? hold(q, open, turn(incident.id, open, now, deps.policy), change ? [{ put: change }] : []) : q;
 };
 
@@ -326,6 +328,12 @@ const itsTurn = (p: Pass): Promise<Answer> => {
   const until = p.now + Math.max(minutes(1), 4 * (p.work.waited ?? 0)) * (0.5 + fraction(p.incident.id));
   const because = 'many signals wait: it is looked at when it is its turn';
   return rest(p, { ...p.incident, state: 'waiting', because }, { do: 'wait', until, because }, until);
+};
+
+/** A storm of a zone whose own incident a person was told of is written down, and told no second time. */
+const isToldBy = async ({ deps, work }: Pass, { id }: GroupRecord): Promise<boolean> => {
+  const zone = zoneOfGroup(id);
+  return zone !== undefined && isZoneTold(deps.store, { account: deps.home, region: work.target.region }, zone);
 };
 
 /** Whoever writes a storm down first tells a person, both in one transaction. */
@@ -604,6 +612,31 @@ const tryToAct = async (
 const refusalByStorm = (guards: readonly Finding[], first: Refusal): Refusal | undefined =>
   first.consequence === 'not-ours' ? undefined : guards.filter(isRefusal).find((f) => f.guard === 'breaker');
 
+interface ByStorm {
+  readonly storm: Refusal | undefined;
+  readonly change: readonly Change[];
+  /** This pass tells a person of it. */
+  readonly tells: boolean;
+  /** A person was told of its zone. */
+  readonly isKnown: boolean;
+}
+const CALM: ByStorm = { storm: undefined, change: [], tells: false, isKnown: false };
+
+/** Whoever writes a storm down first tells a person, whatever else refuses, and both in one transaction: it is told once, and not less. */
+const stormTo = async (
+  p: Pass,
+  guards: readonly Finding[],
+  first: Refusal,
+  record: GroupRecord | undefined,
+): Promise<ByStorm> => {
+  const found = refusalByStorm(guards, first);
+  if (!found || !record) return { ...CALM, storm: found };
+  const isNew = found.consequence === 'escalate';
+  const isKnown = isNew && (await isToldBy(p, record));
+  const storm = isKnown ? { ...found, consequence: 'wait' as const } : found;
+  return { storm, change: [{ put: record }], tells: isNew && !isKnown, isKnown };
+};
+
 const refused = async (
   p: Pass,
   act: Extract<Verdict, { do: 'act' }>,
@@ -614,13 +647,10 @@ const refused = async (
   if (work.explain) return answer(p, incident, act, { guards, refused: first, lookAgainAt: first.again });
   const snoozed = first.consequence !== 'not-ours' && snoozeOf(incident, now) !== undefined;
   // A snoozed one tells nobody, so it is for another of the group to write a storm down.
-  const storm = snoozed ? undefined : refusalByStorm(guards, first);
-  const change = storm && breakerChange ? [{ put: breakerChange }] : [];
-  // Whoever writes a storm down first tells a person, whatever else refuses, and both in one transaction: it is told once, and not less.
-  const tells = storm?.consequence === 'escalate' && change.length > 0;
+  const { storm, change, tells, isKnown } = snoozed ? CALM : await stormTo(p, guards, first, breakerChange);
   if (!tells) await p.deps.store.write(...change).catch(onlyConflict);
   // Nobody is asked or told of each member of a storm that has been told of as a whole.
-  const refusal = storm && (tells || first.consequence !== 'wait') ? storm : first;
+  const refusal = storm && (tells || isKnown || first.consequence !== 'wait') ? storm : first;
   const extra = { guards, refused: refusal };
   const noted = logged(
     incident,

@@ -13,6 +13,9 @@ import { type ShiftNews, shiftsAfter } from './zoneShifts.ts';
 /** A zone's record is a group's. */
 export const zoneGroup = (zone: string): string => `zone/${zone}`;
 
+/** The zone of such a record; undefined: it is of another group. */
+export const zoneOfGroup = (id: string): string | undefined => (id.startsWith('zone/') ? id.slice(5) : undefined);
+
 /** So many of a zone, at least: fewer are a matter of their groups. */
 const ZONE_AT_LEAST = 10;
 /** More targets of a zone than these are not counted: that is a storm, whatever the zone's size. */

@@ -46,6 +46,20 @@ export const toldIn =
     return Object.fromEntries(zones.map((zone, n) => [zone, told(n)]));
   };
 
+/** Whether a person was told of the zone itself by now, in its own incident. Where that cannot be read, nobody was. */
+export const isZoneTold = async (
+  store: Store,
+  where: Pick<Target, 'account' | 'region'>,
+  zone: string,
+): Promise<boolean> => {
+  const target = zoneTarget(where, zone).arn;
+  const [chart] = await store.read({ kind: 'chart', target });
+  const id = chart?.open[OF_ZONES];
+  if (id === undefined) return false;
+  const [incident] = await store.read({ kind: 'incident', target, id });
+  return incident !== undefined && ['asking', 'escalated', 'snoozed'].includes(incident.state);
+};
+
 /** Of hundreds of workloads in the same zones, each asks. */
 export const onceFor = (ask: ToldOf): ToldOf => {
   const asked = new Map<string, ReturnType<ToldOf>>();

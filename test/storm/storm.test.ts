@@ -1,6 +1,7 @@
 /** A storm of a few hundred alarms; the one of ten thousand is in the bench. */
-import { minutes } from '../../shared/core/time.ts';
+import { iso, minutes } from '../../shared/core/time.ts';
 import { storeContract } from '../contract/storeContract.ts';
+import { sample } from '../events/samples.ts';
 import { alarmOf, halfOf, relent, seedStormFleet, strike } from './fleet.ts';
 import { createStorm, type StormOptions } from './storm.ts';
 import { stormTable } from './table.ts';
@@ -38,6 +39,19 @@ test('half of a zone is gone: one cause, one person told, nothing done; and when
   expect(await lost(t.s, struck)).toEqual([]);
   expect(t.violations).toEqual([]);
   expect(t.outcomes.told).toHaveLength(1);
+});
+
+test('of a zone that a person was told of by its own incident nobody is told again', async () => {
+  const t = await begin();
+  t.send(JSON.stringify({ ...sample('zonal-autoshift/begun'), time: iso(t.clock.now()) }));
+  await t.run(minutes(2));
+  const struck = halfOf(t.world, 'eu-central-1a', t.ids);
+  strike(t.s, struck, 6);
+  await t.run(minutes(40));
+  expect(t.outcomes.acted).toBe(0);
+  expect(t.outcomes.told).toEqual([expect.stringContaining('euc1-az2')]);
+  expect(t.outcomes.told.filter((said) => said.includes('more than 25 %'))).toEqual([]);
+  expect(t.violations).toEqual([]);
 });
 
 test('and EC2 throttles so hard that hardly one of them can be looked into: it is the same storm, and nobody is told of each', async () => {
