@@ -47,11 +47,14 @@ export type AutoScalingState = {
   readonly lacks: Set<string>;
   /** What LaunchInstances answered to a token: eight hours long the same. */
   readonly launched: Map<string, LaunchInstancesCommandOutput>;
+  /** Launches, the newest last. `instance` undefined: it failed. */
+  readonly activities: { id: string; group: string; zone: string; at: number; instance: string | undefined }[];
 };
 export const createAutoScalingState = (): AutoScalingState => ({
   groups: new Map(),
   lacks: new Set(),
   launched: new Map(),
+  activities: [],
 });
 
 const TAG = 'aws:autoscaling:groupName';
@@ -148,7 +151,9 @@ const enroll = (
 const noCapacity = (type: string, zone: string): string =>
   `We currently do not have sufficient ${type} capacity in the Availability Zone you requested (${zone}). Our system will be working on provisioning additional capacity.`;
 
-const sayLaunch = (world: World, group: ScalingGroup, zone: string, instance: Instance | undefined) =>
+const sayLaunch = (world: World, group: ScalingGroup, zone: string, instance: Instance | undefined) => {
+  const id = world.random.uuid();
+  world.autoscaling.activities.push({ id, group: group.name, zone, at: world.clock.now(), instance: instance?.id });
   world.events.emit({
     source: 'aws.autoscaling',
     detailType: instance ? 'EC2 Instance Launch Successful' : 'EC2 Instance Launch Unsuccessful',
@@ -156,14 +161,16 @@ const sayLaunch = (world: World, group: ScalingGroup, zone: string, instance: In
     detail: {
       StatusCode: instance ? 'InProgress' : 'Failed',
       AutoScalingGroupName: group.name,
-      ActivityId: world.random.uuid(),
+      ActivityId: id,
       Details: { 'Availability Zone': zone, 'Subnet ID': subnetIn(world, zone) },
       EC2InstanceId: instance?.id ?? '',
-      ...(instance ? {} : { StatusMessage: `${noCapacity('m6i.large', zone)} Launching EC2 instance failed.` }),
+      ...(instance ? {} : { StatusMessage: failedLaunch(zone) }),
       Origin: 'EC2',
       Destination: 'AutoScalingGroup',
     },
   });
+};
+const failedLaunch = (zone: string): string => `${noCapacity('m6i.large', zone)} Launching EC2 instance failed.`;
 
 /** Those of the group that serve, or are on their way. */
 const likeOf = (world: World, group: ScalingGroup): Instance | undefined =>
@@ -374,6 +381,32 @@ const operations: Operations<typeof api> = {
                 },
               },
             ],
+    };
+  },
+  /** The newest first. Of filters the world has only the lower bound. */
+  DescribeScalingActivities: (input, { world }) => {
+    const odd = (input.Filters ?? []).find((f) => f.Name !== 'StartTimeLowerBound');
+    if (odd) throw new AwsError('ValidationError', `The world has no filter ${odd.Name}`, 400);
+    const since = Date.parse(input.Filters?.[0]?.Values?.[0] ?? '1970-01-01T00:00:00Z');
+    const { activities, groups } = world.autoscaling;
+    const isUnderWay = (group: string, id: string) =>
+      groups.get(group)?.members.get(id)?.lifecycle.startsWith('Pending');
+    return {
+      Activities: activities
+        .filter((a) => a.at >= since && (input.AutoScalingGroupName ?? a.group) === a.group)
+        .slice(-100)
+        .reverse()
+        .map(({ id, group, zone, at, instance }) => ({
+          ActivityId: id,
+          AutoScalingGroupName: group,
+          Cause: 'a difference between desired and actual capacity',
+          Description: instance ? `Launching a new EC2 instance: ${instance}` : 'Launching a new EC2 instance',
+          Details: JSON.stringify({ 'Subnet ID': subnetIn(world, zone), 'Availability Zone': zone }),
+          StartTime: new Date(at),
+          EndTime: new Date(at),
+          StatusCode: !instance ? ('Failed' as const) : isUnderWay(group, instance) ? 'InProgress' : 'Successful',
+          ...(instance ? {} : { StatusMessage: failedLaunch(zone) }),
+        })),
     };
   },
   DescribeInstanceRefreshes: (input, { world }) => ({

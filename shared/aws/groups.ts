@@ -1,4 +1,5 @@
 import {
+  type Activity,
   AutoScalingClient,
   type AutoScalingGroup,
   DescribeAutoScalingInstancesCommand,
@@ -6,15 +7,18 @@ import {
   LaunchInstancesCommand,
   paginateDescribeAutoScalingGroups,
   paginateDescribePolicies,
+  paginateDescribeScalingActivities,
   SetDesiredCapacityCommand,
   SetInstanceHealthCommand,
   StartInstanceRefreshCommand,
   TerminateInstanceInAutoScalingGroupCommand,
   UpdateAutoScalingGroupCommand,
 } from '@aws-sdk/client-auto-scaling';
+import * as z from 'zod/mini';
 import { settledAt } from '../core/capacity.ts';
 import { NotFound, Refused } from '../core/errors.ts';
-import type { Groups, Member, ScalingGroup } from '../core/groups.ts';
+import type { Groups, LaunchSeen, Member, ScalingGroup } from '../core/groups.ts';
+import { iso } from '../core/time.ts';
 import { type ClientOptions, clientConfig, inTime } from './clients.ts';
 import { calling } from './errors.ts';
 
@@ -28,6 +32,26 @@ const named = (all: readonly string[]): string => `${all.slice(0, 3).join(', ')}
 
 /** AWS writes HEALTHY of an instance and Healthy of a group's. */
 const isHealthy = (status: string | undefined): boolean => status?.toLowerCase() === 'healthy';
+
+/** Of launches in the last minutes: what is more says the same. */
+const MOST_PAGES = 5;
+const details = z.object({ 'Availability Zone': z.string() });
+/** Undefined: it is none, or is not over. */
+const launchOf = (raw: Activity): LaunchSeen | undefined => {
+  const { AutoScalingGroupName: group, StatusCode: status, StartTime, Details = '' } = raw;
+  const where = z.safeParse(details, undefinedUnlessJson(Details));
+  if (!group || !StartTime || !where.success || !raw.Description?.startsWith('Launching')) return undefined;
+  const seen = { group, zone: where.data['Availability Zone'], at: (raw.EndTime ?? StartTime).getTime() };
+  if (status === 'Successful') return seen;
+  return status === 'Failed' ? { ...seen, failed: raw.StatusMessage ?? 'no reason was given' } : undefined;
+};
+const undefinedUnlessJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+};
 
 /** What LaunchInstances does not do. Source: "Launch instances synchronously", Auto Scaling user guide. */
 const noLaunchOf = (raw: AutoScalingGroup): string | undefined => {
@@ -118,6 +142,19 @@ export const autoScalingGroups = (options: ClientOptions): ManyGroups => {
           new DescribeInstanceRefreshesCommand({ AutoScalingGroupName: name, MaxRecords: 1 }),
         );
         return UNDER_WAY.has(latest?.Status ?? '');
+      }),
+    launches: (since) =>
+      calling('cannot ask what the Auto Scaling groups have launched', async () => {
+        const found: LaunchSeen[] = [];
+        let pages = 0;
+        for await (const { Activities = [] } of paginateDescribeScalingActivities(
+          { client: reader, pageSize: 100 },
+          { Filters: [{ Name: 'StartTimeLowerBound', Values: [iso(since)] }] },
+        )) {
+          found.push(...Activities.flatMap((a) => launchOf(a) ?? []));
+          if (++pages === MOST_PAGES) break;
+        }
+        return found;
       }),
     policies: (name) =>
       calling(`cannot ask for the scaling policies of ${name}`, async () => {

@@ -2,6 +2,7 @@
 import type { Level } from './capacity.ts';
 import type { Ports, Traits } from './ports.ts';
 import type { Target } from './target.ts';
+import type { Time } from './time.ts';
 import { usdPerMonthOf } from './units.ts';
 
 export interface Member {
@@ -69,6 +70,14 @@ export const heldUp = (
     : undefined;
 };
 
+export interface LaunchSeen {
+  readonly group: string;
+  readonly zone: string;
+  readonly at: Time;
+  /** AWS's reason, where it failed. */
+  readonly failed?: string;
+}
+
 export interface Groups {
   /** Undefined: it is in none. */
   memberOf(instanceId: string): Promise<Member | undefined>;
@@ -80,6 +89,8 @@ export interface Groups {
   refreshing(name: string): Promise<boolean>;
   /** Names of its policies that are enabled: they change its desired capacity by what they measure. */
   policies(name: string): Promise<readonly string[]>;
+  /** What groups of the region have launched, or could not, since then. `zone`: its name. */
+  launches(since: Time): Promise<readonly LaunchSeen[]>;
   /** Has the group replace it, with its hooks. Naming the state makes a repetition harmless. */
   markUnhealthy(instanceId: string): Promise<void>;
   setDesired(name: string, desired: number): Promise<void>;

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import type { ContainerTask } from '../core/containers.ts';
 import { NotFound } from '../core/errors.ts';
-import { type ZonesNow, zonesNow } from '../core/evening.ts';
+import { zonesNow } from '../core/evening.ts';
 import type { Attempt } from '../core/incident.ts';
 import { option } from '../core/policy.ts';
 import type { Ports } from '../core/ports.ts';
@@ -49,7 +49,6 @@ interface Seen {
   readonly name: string;
   /** All that are impaired now. */
   readonly impaired: readonly Zone[];
-  readonly issue: ZonesNow['issue'];
   /** Of the workloads that serve there, as if the zone were evacuated, where it may be. Empty unless it is impaired. */
   readonly plans: readonly (Plan & { readonly kind: Kind })[];
   /** There are more than were looked into. */
@@ -66,12 +65,12 @@ const SPREADING: readonly (readonly [Kind, Remediation])[] = [
 
 const observe = async (target: Target, ports: Ports, look: Look<Options>): Promise<Seen> => {
   const id = idOf(target);
-  const { zones, states, issue } = await zonesNow(ports, look, { waves: [], of: 'services' });
+  const { zones, states } = await zonesNow(ports, look, { waves: [], of: 'services' });
   const [name] = Object.entries(zones).find(([, zone]) => zone === id) ?? [];
   const zone = states.find((s) => s.id === id);
   if (name === undefined || !zone) throw new NotFound(`this account has no zone ${id} in ${target.region}`);
   const impaired = states.filter((s) => s.state === 'IMPAIRED');
-  const bare: Seen = { zone, name, impaired, issue, plans: [], more: false };
+  const bare: Seen = { zone, name, impaired, plans: [], more: false };
   return zone.state === 'IMPAIRED' ? { ...bare, ...(await picture(zone, ports, look)) } : bare;
 };
 
@@ -234,8 +233,19 @@ const survey = async ({ instances, health, where }: Ports, at: Scan<Options>): P
     }));
 };
 
-/** Of the last quarter of an hour: tasks that never ran, and those that do. */
-const startsOf = async (clusters: Scan<Options>['clusters'], zones: ZoneIds): Promise<readonly AnyStart[]> => {
+const LATELY = minutes(15);
+/** Tasks that never ran, and those that do; instances that groups could not launch, and those that they did. */
+const startsOf = async (
+  groups: Ports['groups'],
+  { clusters, now }: Pick<Scan<Options>, 'clusters' | 'now'>,
+  zones: ZoneIds,
+): Promise<readonly AnyStart[]> => {
+  const launches = await groups.launches(now - LATELY);
+  const ofGroups = launches.map(({ group, ...l }) => ({
+    ...l,
+    workload: `asg/${group}`,
+    zone: zoneIdOf(zones, l.zone),
+  }));
   const found = await Promise.all(
     (await clusters()).map(async ({ cluster, stopped, wanted }) => {
       const workload = (t: ContainerTask): string => `${cluster}/${t.service ?? t.definition}`;
@@ -259,13 +269,13 @@ const startsOf = async (clusters: Scan<Options>['clusters'], zones: ZoneIds): Pr
       return [...failed, ...well];
     }),
   );
-  return found.flat().sort((a, b) => a.at - b.at);
+  return [...found.flat(), ...ofGroups].sort((a, b) => a.at - b.at);
 };
 
 /** That an issue is open, and that starts fail, is kept like what ARC tells: so that its end leaves a trace. */
-const news = async ({ instances, health }: Ports, at: Scan<Options>): Promise<readonly ShiftNews[]> => {
+const news = async ({ instances, health, groups }: Ports, at: Scan<Options>): Promise<readonly ShiftNews[]> => {
   const [zones, issues] = await Promise.all([instances.zones(), health.issues()]);
-  const [told, starts] = await Promise.all([at.toldOf(Object.values(zones)), startsOf(at.clusters, zones)]);
+  const [told, starts] = await Promise.all([at.toldOf(Object.values(zones)), startsOf(groups, at, zones)]);
   return Object.entries(zones).flatMap(([name, zone]) => {
     const shifts = told[zone]?.shifts ?? [];
     const fails = launchSignOfAll(zone, starts, at.now) === 'bad';
@@ -301,7 +311,13 @@ One sign alone makes a zone suspect: it is left as it is. Practice runs of zonal
   },
   risks: { replace: 'destroys' },
   permissions: [
-    { for: 'look', actions: [...new Set(SPREADING.flatMap(([, r]) => lookOf(r)))].sort(), resources: ['*'] },
+    {
+      for: 'look',
+      actions: [
+        ...new Set(['autoscaling:DescribeScalingActivities', ...SPREADING.flatMap(([, r]) => lookOf(r))]),
+      ].sort(),
+      resources: ['*'],
+    },
   ],
   options,
   attemptsPerDay: 6,
@@ -309,13 +325,14 @@ One sign alone makes a zone suspect: it is left as it is. Practice runs of zonal
   news,
   survey,
   observe,
-  facts: ({ issue, impaired }): Facts => ({
+  facts: ({ impaired }): Facts => ({
     tags: {},
     ours: true,
     // Of its own: the zone's record is that of its storms. One zone at a time.
     group: { id: 'zones', size: Math.max(1, impaired.length), zones: {} },
     zone: undefined,
-    issue,
+    // AWS's own issue is why it is decided, and nothing stops before it serves elsewhere.
+    issue: undefined,
     serving: 'alone',
   }),
   describe,

@@ -1,4 +1,5 @@
 /** zone-impaired in the world: a zone goes, what runs there is led out of it where there is room, and comes back in steps. Each story ends with what runs where. */
+import { SetDesiredCapacityCommand } from '@aws-sdk/client-auto-scaling';
 import { UpdateServiceCommand } from '@aws-sdk/client-ecs';
 import { hours, minutes, seconds } from '../../shared/core/time.ts';
 import { addGroup } from '../../world/autoscaling.ts';
@@ -379,4 +380,23 @@ test('starts of several workloads fail there and not elsewhere: suspect; with an
   await s.run(hours(2), () => s.zone()?.state === 'closed');
   expect(s.zone()).toMatchObject({ end: 'healthy' });
   expect(s.counts()).toEqual({ [A]: 3, [B]: 3, [C]: 3 });
+});
+
+test('launches of Auto Scaling groups fail there, and succeed elsewhere: suspect as long as that lasts', async () => {
+  const s = await started();
+  s.world.autoscaling.lacks.add(B);
+  for (const name of ['api', 'jobs']) {
+    for (const zone of [A, C])
+      makeInstance(s.world, { running: true, zone, type: 'm6i.large', tags: { 'aws:autoscaling:groupName': name } });
+    addGroup(s.world, name, { max: 9 });
+    void clientsOf(s.world).autoscaling.send(
+      new SetDesiredCapacityCommand({ AutoScalingGroupName: name, DesiredCapacity: 6 }),
+    );
+  }
+  await s.run(minutes(7));
+  expect(await s.zones()).toMatch(/euc1-az3 {2}SUSPECT .*starts fail there and not elsewhere/);
+  s.world.autoscaling.lacks.clear();
+  await s.run(minutes(40), () => s.zone()?.state === 'closed');
+  expect(s.zone()).toMatchObject({ end: 'healthy', attempts: [] });
+  expect(await s.zones()).toMatch(/euc1-az3 {2}OK/);
 });
