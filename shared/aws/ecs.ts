@@ -435,6 +435,7 @@ const readerOf = (client: ECSClient) => {
       status: raw.status,
       ...(raw.lifecycleStage ? { stage: raw.lifecycleStage } : {}),
       ...(share === undefined ? {} : { share }),
+      changedAt: timeOf(raw.updatedAt ?? raw.startedAt ?? raw.createdAt),
       ...(raw.finishedAt ? { endedAt: timeOf(raw.finishedAt) } : {}),
     };
   };

@@ -147,6 +147,8 @@ export interface Rollout {
   /** Where traffic is shifted: 'SCALE_UP', 'PRODUCTION_TRAFFIC_SHIFT', 'BAKE_TIME' …; and percent of it that goes to what is new. */
   readonly stage?: string;
   readonly share?: number;
+  /** When its stage or status changed last. */
+  readonly changedAt: Time;
   readonly endedAt?: Time;
 }
 

@@ -178,9 +178,20 @@ const isHeld = ({ rollout }: Measures): boolean =>
   rollout !== undefined && isUnderWay(rollout) && BEFORE_TASKS.includes(rollout.stage ?? '');
 const BEFORE_TASKS = ['RECONCILE_SERVICE', 'PRE_SCALE_UP'];
 
+/** ECS still deploys it. That it still ends what it stood beside says nothing about what is new, and may take long: as with an agent that is cut off. */
+const isDeployed = ({ rollout }: Measures): boolean =>
+  rollout !== undefined && isUnderWay(rollout) && rollout.stage !== 'CLEAN_UP';
+
 /** It is watched for so long from when its tasks run; where traffic is shifted, from when all of it was its own. */
-const windowEnd = ({ service: { shifting } }: ServiceView, whole: Time, { rollout }: Measures, window: number): Time =>
-  Math.max(whole, (rollout?.endedAt ?? 0) - (shifting?.bake ?? 0)) + window;
+const windowEnd = (
+  { service: { shifting } }: ServiceView,
+  whole: Time,
+  { rollout }: Measures,
+  window: number,
+): Time => {
+  const baked = rollout?.endedAt ?? (rollout?.stage === 'CLEAN_UP' ? rollout.changedAt : 0);
+  return Math.max(whole, baked - (shifting?.bake ?? 0)) + window;
+};
 
 export const judge = (
   view: ServiceView,
@@ -201,7 +212,7 @@ export const judge = (
   const over = brokenOff(view, picture, deployment);
   if (over) return bad(over);
   const whole = wholeAt(view, picture, deployment);
-  const deploys = measures.rollout !== undefined && isUnderWay(measures.rollout);
+  const deploys = isDeployed(measures);
   if (whole === undefined) {
     const began = measures.backSince ?? deployment.createdAt;
     const end = isHeld(measures) ? now + SOON : began + limits.start;
@@ -224,7 +235,7 @@ const isEarly = (
   { service }: ServiceView,
   { probe, probed }: Measures,
 ): boolean => {
-  // It is good once all traffic is its own, and ECS has ended what it stood beside.
+  // It is good once all traffic is its own, and has baked.
   if (fault === undefined) return deploys;
   // A target that has not answered often enough has some time more.
   if (fault === 'pending') return now < end + Math.max(SLACK, service.grace);

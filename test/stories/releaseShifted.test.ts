@@ -38,7 +38,7 @@ const shifting = async (
 const running = (s: Started): readonly string[] => runningTasks(s.cluster, s.service).map((t) => t.id);
 
 describe('a green that is well', () => {
-  test('is the current release once ECS has ended blue, not while it bakes', async () => {
+  test('is the current release once it has baked, not before', async () => {
     const s = await shifting(BLUE_GREEN, { failing: () => 0.5 });
     await s.release('web:2');
     await s.stage('BAKE_TIME');
@@ -52,13 +52,26 @@ describe('a green that is well', () => {
     );
     await s.run(hours(1), ended(s));
     expect(s.last()).toMatchObject({ end: 'healthy', attempts: [] });
-    expect(s.rollouts()[0]).toBe('SUCCESSFUL');
+    const [{ stage, stageAt } = { stage: undefined, stageAt: 0 }] = s.service.history;
+    expect(stage).toBe('CLEAN_UP');
     expect(s.states()).toEqual([
       ['web:2', 'current'],
       ['web:1', 'previous'],
     ]);
-    const decided = (s.record().list[0]?.decidedAt ?? 0) - (s.service.history[0]?.finishedAt ?? 0);
+    const decided = (s.record().list[0]?.decidedAt ?? 0) - stageAt;
+    expect(decided).toBeGreaterThanOrEqual(0);
     expect(decided).toBeLessThan(minutes(2));
+  });
+
+  test('is not kept waiting by a task of blue that ECS cannot end', async () => {
+    const s = await shifting(BLUE_GREEN, { failing: () => 0.5 });
+    await s.release('web:2');
+    await s.stage('BAKE_TIME');
+    const task = s.cluster.tasks.get(s.blue[0] ?? '');
+    if (task) task.protectedUntil = s.clock.now() + hours(8);
+    await s.run(hours(1), ended(s));
+    expect([s.rollouts()[0], s.service.history[0]?.stage]).toEqual(['IN_PROGRESS', 'CLEAN_UP']);
+    expect(s.states()[0]).toEqual(['web:2', 'current']);
   });
 
   test('that does not bake has its window all the same, from when it had all the traffic', async () => {

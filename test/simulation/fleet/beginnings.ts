@@ -392,6 +392,17 @@ const agentCutOff = (f: Field): Begun => {
 
 type Shop = FurnishedService & { cluster: Cluster };
 const SHOPS = new WeakMap<World, Map<string, Shop>>();
+/** Its traffic is shifted by ECS. */
+const AT_ONCE = { strategy: 'BLUE_GREEN' as const, steps: [{ percent: 100, ms: 0 }], bakeMs: minutes(4) };
+const BY_A_TENTH = {
+  strategy: 'CANARY' as const,
+  steps: [
+    { percent: 10, ms: minutes(3) },
+    { percent: 100, ms: 0 },
+  ],
+  bakeMs: minutes(3),
+};
+
 const shopOf = ({ world, random }: Field, name: string, image = `${name}:1`): Shop => {
   const shops = SHOPS.get(world) ?? new Map<string, Shop>();
   SHOPS.set(world, shops);
@@ -406,6 +417,7 @@ const shopOf = ({ world, random }: Field, name: string, image = `${name}:1`): Sh
     launchType: random.pick(['EC2', 'FARGATE']),
     circuitBreaker: { enable: name === 'bazaar' && random.chance(0.3), rollback: true },
     logs: { group: '/ecs/web', prefix: name },
+    ...(name === 'bazaar' ? { shifting: random.chance(0.5) ? random.pick([AT_ONCE, BY_A_TENTH]) : undefined } : {}),
   });
   const made = { ...shop, cluster };
   shops.set(name, made);

@@ -224,8 +224,8 @@ export const mutants: readonly Mutant[] = [
     'Math.floor((percent / 20) * desired)',
   ]),
   mutant('a release is proven as soon as its tasks run', JUDGE, 'release-unproven:2', [
-    '(shifting?.bake ?? 0)) + window;',
-    '(shifting?.bake ?? 0));',
+    'return Math.max(whole, baked - (shifting?.bake ?? 0)) + window;',
+    'return Math.max(whole, baked - (shifting?.bake ?? 0));',
   ]),
   mutant('a migration is rolled back unasked', RELEASE, 'release-unproven:15', ['...(isMigration\n', '...(!former\n']),
   mutant('it goes back to what did not pass', RELEASES, 'release-unproven:36', [
