@@ -38,7 +38,7 @@ const IDLE_LOOK = minutes(15);
 /** A signal that waited so long has many behind it: then the first look is the cheap one. */
 const BUSY = seconds(10);
 /** So many proofs that AWS did nothing, and a person is told. */
-const TRANSIENT_LIMIT = 6;
+const TRANSIENT_LIMIT = 8;
 
 /** What a pass holds while it runs. */
 interface Pass {

@@ -4,7 +4,7 @@ import { pauseOf, pauseText } from './guards.ts';
 import type { Attempt, Incident, OutcomeKind } from './incident.ts';
 import type { Ports } from './ports.ts';
 import { NO_ZONE } from './store.ts';
-import { openStorm, zoneGroup } from './storm.ts';
+import { fraction, openStorm, zoneGroup } from './storm.ts';
 import { iso, minutes, seconds, span } from './time.ts';
 import type { Json } from './verdict.ts';
 import type { Deps, Work } from './work.ts';
@@ -18,7 +18,11 @@ export const nextLook = (kind: OutcomeKind, incident: Incident): number => {
     done: seconds(5),
     permanent: seconds(1),
     ambiguous: seconds(30),
-    transient: Math.min(minutes(10), seconds(15) * 2 ** before),
+    // Many that are put off together do not come back together.
+    transient: Math.min(
+      minutes(10),
+      Math.round(seconds(15) * 2 ** before * (0.5 + fraction(`${incident.id} ${before}`))),
+    ),
   }[kind];
 };
 

@@ -15,7 +15,7 @@ import type { Json, Verdict } from '../core/verdict.ts';
 
 const options = z.strictObject({
   mustExist: option(
-    z.array(z.string().check(z.regex(/^[\w-]{1,255}\/[\w-]{1,255}$/))).check(z.maxLength(200)),
+    z.array(z.string().check(z.regex(/^[\w-]{1,255}\/[\w-]{1,255}$/))).check(z.maxLength(1_000)),
     [],
     'Services that must be there, as cluster/service: rebuilt without the question whether it was meant, and looked for each five minutes',
   ),
@@ -252,6 +252,9 @@ the service, its alarms and its deployment by CodeDeploy are not rebuilt. It nev
   ],
   options,
   attemptsPerDay: 3,
+  // Whoever deletes many at once has them all rebuilt: that has a cause, and it is known.
+  inStorms: false,
+  adds: true,
   survey,
   observe,
   facts: factsOf,

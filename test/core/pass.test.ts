@@ -182,11 +182,11 @@ describe('a pass', () => {
       now += minutes(11);
       await look();
     }
-    expect(incident()).toMatchObject({ state: 'escalated', attempts: { length: 6 } });
+    expect(incident()).toMatchObject({ state: 'escalated', attempts: { length: 8 } });
     expect(incident().remedy).toContain('it is tried again after 2026-11-25T12:');
     // A new alarm changes nothing of that.
     await run({ signal: signal('event-2') });
-    expect(incident().attempts).toHaveLength(6);
+    expect(incident().attempts).toHaveLength(8);
     for (let day = 0; day < 5; day++) {
       now += hours(26);
       for (let n = 0; n < 8; n++) {
@@ -195,7 +195,7 @@ describe('a pass', () => {
       }
     }
     const { attempts } = incident();
-    expect(attempts.at(-1)?.n).toBe(36);
+    expect(attempts.at(-1)?.n).toBe(48);
     expect(attempts.length).toBeLessThanOrEqual(13);
   });
 

@@ -160,3 +160,35 @@ test('the reply is lost and ECS is throttled: it is there once', async () => {
   expect(s.last()).toMatchObject({ end: 'healthy' });
   expect(s.calls('CreateService')).toHaveLength(1);
 });
+
+test('sixty are deleted at once, and ECS registers one definition a second: each is back within the hour, nobody is told', async () => {
+  const names = Array.from({ length: 60 }, (_, n) => `app-${n}`);
+  const s = await started({
+    policy: {
+      preset: 'automatic',
+      remediations: {
+        'release-unproven': {},
+        'service-uneven-zones': { mode: 'off' },
+        [NAME]: { mustExist: names.map((n) => `shop/${n}`) },
+      },
+    },
+  });
+  for (const name of names) addService(s.world, s.cluster, name, { desired: 1, tags: TAGS, cpu: 64, memory: 128 });
+  await s.run(minutes(15));
+  s.world.faults.limit('ecs', 'RegisterTaskDefinition', { size: 20, perSecond: 1 });
+  const { ecs } = clientsOf(s.world);
+  const since = s.clock.now();
+  await s.asked(
+    Promise.all(names.map((service) => ecs.send(new DeleteServiceCommand({ cluster: 'shop', service, force: true })))),
+  );
+  await s.run(hours(1));
+  expect(s.calls('RegisterTaskDefinition').some((c) => c.error !== undefined)).toBe(true);
+  const own = s.incidents().filter((i) => i.remediation === NAME && i.openedAt >= since);
+  expect(new Set(own.map((i) => `${i.state} ${i.end}`))).toEqual(new Set(['closed healthy']));
+  expect(own).toHaveLength(60);
+  const back = [...s.cluster.services.values()].filter((x) => x.name.startsWith('app-') && x.status === 'ACTIVE');
+  expect(back).toHaveLength(60);
+  expect(
+    s.calls('CreateService').filter((c) => c.error === undefined && c.action === 'ecs:CreateService'),
+  ).toHaveLength(60);
+});
