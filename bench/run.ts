@@ -230,6 +230,8 @@ const LIMITS: Readonly<Record<string, string>> = {
   'services.taskReads': '≤ 100 in one survey: their 1,000 tasks, and the hosts',
   'services.overdrawn': '0: calls beyond what ECS grants, while all 500 are proven',
   'services.unproven': '0',
+  'services.rebuiltMin': '500 deleted at once; ECS registers one definition a second: 8 at least',
+  'services.notRebuilt': '0',
   'even.nativeMin': '12 tasks of one zone over three, from the first step: by ECS itself',
   'even.wavesMin': 'packed ones, moved by Steward',
   'even.hostsMin': 'packed ones, and hosts launched first',
