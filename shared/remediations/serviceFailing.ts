@@ -347,7 +347,7 @@ const ofService = (seen: Service, closely: Closely, look: Look<Options>, is: str
 };
 
 /** One cause for all services of the cluster: it is told of once, before each of them tells. */
-const HOSTS_FIRST = minutes(20);
+const HOSTS_FIRST = minutes(30);
 const isHostless = ({ service, instances }: ServiceView): boolean =>
   !isServerless(service) && !instances.some((i) => i.status === 'ACTIVE' && i.connected);
 

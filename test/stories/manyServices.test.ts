@@ -77,9 +77,9 @@ test('their hosts go: one incident tells of it for all, and one change brings al
   const { autoscaling } = clientsOf(s.world);
   const none = { AutoScalingGroupName: 'shop', MinSize: 0, DesiredCapacity: 0 };
   const emptied = autoscaling.send(new UpdateAutoScalingGroupCommand(none));
-  await s.run(minutes(17));
-  await emptied;
   const told = () => s.incidents().filter((i) => ['escalated', 'asking'].includes(i.state));
+  await s.run(minutes(25), () => told().length > 0);
+  await emptied;
   expect(told().map((i) => [i.remediation, i.state])).toEqual([['cluster-gone', 'asking']]);
   await desk.steward('alice')('approve', told()[0]?.id ?? '');
   await s.run(hours(1));
