@@ -188,7 +188,7 @@ export const mutants: readonly Mutant[] = [
     'if (!(e instanceof Conflict)) throw e;',
   ]),
   mutant('nobody is told of a storm', PASS, 7, [
-    "  const refusal = storm && (tells || first.consequence !== 'wait') ? storm : first;",
+    "  const refusal = storm && (tells || isKnown || first.consequence !== 'wait') ? storm : first;",
     '  if (tells) await p.deps.store.write(...change).catch(onlyConflict);\n  const refusal = first;',
   ]),
   mutant('explaining acts', PASS, 23, [

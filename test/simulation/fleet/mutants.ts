@@ -268,7 +268,7 @@ export const mutants: readonly Mutant[] = [
     'createCluster(idOf(targetOf(step.cluster)), step.settings)',
     'createCluster(idOf(targetOf(step.cluster)), {})',
   ]),
-  mutant('hosts that serve are replaced with those that left', CLUSTER, 'cluster-gone:23', [
+  mutant('hosts that serve are replaced with those that left', CLUSTER, 'cluster-gone:5', [
     '  if (registered > 0)\n',
     '  if (registered > 9)\n',
   ]),
