@@ -203,7 +203,7 @@ export const mutants: readonly Mutant[] = [
     'return unit?.connected === true && !(',
     'return unit !== undefined && !(',
   ]),
-  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:11', [
+  mutant('what hangs is stopped, whoever else serves', SERVICE, 'service-failing:15', [
     'serving.length < Math.max(1, ill.length) ?',
     'serving.length < 0 ?',
   ]),
@@ -228,7 +228,7 @@ export const mutants: readonly Mutant[] = [
     'return Math.max(whole, baked - (shifting?.bake ?? 0));',
   ]),
   mutant('a migration is rolled back unasked', RELEASE, 'release-unproven:15', ['...(isMigration\n', '...(!former\n']),
-  mutant('it goes back to what did not pass', RELEASES, 'release-unproven:36', [
+  mutant('it goes back to what did not pass', RELEASES, 'release-unproven:60', [
     '(r) => r.deployment !== deployment && isProven(r) &&',
     '(r) => r.deployment !== deployment &&',
   ]),
@@ -256,7 +256,7 @@ export const mutants: readonly Mutant[] = [
     'share(calm) < o.normalPercent)\n    return back(',
     'share(calm) < 0)\n    return back(',
   ]),
-  mutant('what is still being deleted is rebuilt', GONE, 'service-gone:93', [
+  mutant('what is still being deleted is rebuilt', GONE, 'service-gone:28', [
     "if (service?.status === 'DRAINING')",
     "if (service?.status === 'INACTIVE')",
   ]),
