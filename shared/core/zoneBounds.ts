@@ -137,12 +137,12 @@ const noHostsBecause = (
   zone: Zone | undefined,
   count: number,
   fits: number,
-  site: Site,
+  { site, more }: { readonly site: Site; readonly more: number },
 ): string | undefined => {
   const { pool, desired } = workload;
   if (pool === undefined || zone?.state !== 'OK' || count + fits >= desired) return '';
   if (site.room.fitNew(workload) === 0) return `a new host of ${pool} would be too small for it`;
-  const helps = site.room.fits(workload, zone.id, desired, { asked: true, more: 1 }) > fits;
+  const helps = site.room.fits(workload, zone.id, desired, { asked: true, more: more + 1 }) > fits;
   return helps ? site.noLaunch(pool, zone.id) : '';
 };
 
@@ -166,7 +166,7 @@ const mostOf = (
   const fits = site.room.fits(workload, id, Math.max(0, workload.desired - count), extra);
   const most = Math.max(stay, Math.min(cap, count + fits));
   if (most >= cap) return { most, mostBecause: () => `it may hold ${cap} at most`, leave: false, lacksHosts: false };
-  const noHosts = noHostsBecause(workload, zone, count, fits, site);
+  const noHosts = noHostsBecause(workload, zone, count, fits, { site, more: extra.more });
   const mostBecause = () => [site.room.shortage(workload, id), noHosts].filter(Boolean).join(', and ');
   return { most, mostBecause, leave: false, lacksHosts: noHosts === undefined };
 };

@@ -482,7 +482,7 @@ export const groupUneven = defineRemediation<Seen, Step, Options>({
   about: `A group whose instances are in too few zones is put right, the fewest moves first. Its own AZRebalance comes first where it is not suspended. Else, and where that does not do it, instances are **launched** in the thinnest
 zone (\`LaunchInstances\`: one zone a call, and no capacity is said at once), a fifth of the group at a time; once they are in service and healthy to its load balancers, as many are **retired** where there are most, through the group’s
 hooks, and it wants as many as before: never fewer serve than are wanted. What does not come to serve goes again (**settle**), and the zone is left alone for a quarter of an hour, doubled each time. Instances protected from scale-in stay; nothing is done
-during an instance refresh, while hooks hold some of it, or where Launch or Terminate is suspended. A wanted number that somebody changes meanwhile stays changed. A zone that AWS shifts traffic away from (zonal autoshift) gets none and keeps those that it has; afterwards it is filled in steps. Hosts of ECS clusters are \`service-uneven-zones\`’s.
+during an instance refresh, while hooks hold some of it, or where Launch or Terminate is suspended. A wanted number that somebody changes meanwhile stays changed. An impaired zone gets none; those that it has leave it, by the same waves, where \`zone-impaired\` was let evacuate it (**leave**; **return** afterwards). Afterwards it is filled in steps. Hosts of ECS clusters are \`service-uneven-zones\`’s.
 Whoever allows the launch allows what is terminated for it.`,
   answers: ['instance-group.uneven'],
   risk: 'destroys',

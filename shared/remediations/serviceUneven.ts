@@ -1075,7 +1075,7 @@ export const serviceUneven = defineRemediation<Seen, Step, Options>({
 Balancer) its availability zone rebalancing is turned on (**native**) and awaited. A zone that lacks only a host gets one from the hosts’ Auto Scaling group (**hosts**), where that lets more tasks survive. What is left Steward moves itself, in
 waves of a fifth: it wants more (**start**), placed by zone meanwhile, waits until they serve in the right zones, and only then wants as many as before (**stop**), while \`UpdateTaskProtection\` keeps those that stay: never
 fewer serve than are wanted. What does not come to serve, or lands elsewhere, is taken back (**settle**) and the zone is left alone for a quarter of an hour, doubled each time. It waits for deployments, and takes its wave back if one begins; a count that
-somebody else has changed is theirs, and so is a task protected by its owner. The same wave again within a day is not made: something else undoes it, and a person is told. A zone that AWS shifts traffic away from (zonal autoshift) gets none and keeps those that it has; afterwards it is filled in steps. What cannot be evened out says why.`,
+somebody else has changed is theirs, and so is a task protected by its owner. The same wave again within a day is not made: something else undoes it, and a person is told. An impaired zone gets none; those that it has leave it, by the same waves, where \`zone-impaired\` was let evacuate it (**avoid**, **leave**; **readmit**, **return** afterwards). Afterwards it is filled in steps. What cannot be evened out says why.`,
   answers: ['container-service.uneven'],
   risk: 'interrupts',
   targets: 'arn:*:ecs:*:*:service/*',

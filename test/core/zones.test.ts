@@ -391,3 +391,21 @@ test('whatever comes in, a plan comes out, and none that starts what cannot be p
     { numRuns: 500 },
   );
 });
+
+test('hosts are launched for a zone that is to be emptied only if it can be emptied whole: half of it is no better', () => {
+  const cells = [
+    { count: 3, state: 'IMPAIRED' as const },
+    { count: 3, free: 0 },
+  ];
+  const withMore = (more: number) => {
+    const stack = stackOf(cells, { desired: 6 });
+    const [pool] = stack.pools;
+    if (!pool) throw new Error('it has a pool');
+    const [plan] = planZones({ ...stack, pools: [{ ...pool, more }] });
+    return { do: plan?.do, hosts: plan?.hosts.map((h) => h.count) };
+  };
+  const without = withMore(1);
+  expect(without.do).not.toBe('hosts');
+  expect(without.hosts).toEqual([]);
+  expect(withMore(2)).toEqual({ do: 'hosts', hosts: [2] });
+});
