@@ -431,20 +431,21 @@ const SAVED = [
   'CustomResponseBodies',
   'TokenDomains',
 ];
-/** Once somebody has set its limit, what the rule does is theirs. */
+/** What was set to Block and then changed by somebody is theirs: it is not set back. */
 const rulesOfOthers: Rule = (sent, { world, isUndo, isUnsettled }) => {
   const { target, input } = sent;
-  const acl = world.waf.acls.get(target);
-  const rate = acl?.saved.Rules?.find((r) => r.Name === 'per-address');
-  const isTheirs = rate?.Statement?.RateBasedStatement?.Limit !== 2_000;
-  const asked = (input as { Rules?: { Name?: string; Action?: object }[] }).Rules?.find(
-    (r) => r.Name === 'per-address',
-  );
-  const isBlocking = rate?.Action?.Block !== undefined;
-  if (isUndo(sent) || isUnsettled(target)) return undefined;
-  return isTheirs && isBlocking && asked?.Action && 'Count' in asked.Action
-    ? 'somebody has changed the rule'
-    : undefined;
+  type Saved = { Rules?: { Name?: string; Action?: object; Statement?: object }[] };
+  const ruleIn = (saved: unknown) => (saved as Saved).Rules?.find((r) => r.Name === 'per-address');
+  const now = ruleIn(world.waf.acls.get(target)?.saved ?? {});
+  const set = world.calls
+    .filter(
+      (c) => c.operation === 'UpdateWebACL' && c.error === undefined && c.principal.includes('-remedy-web-flooded/'),
+    )
+    .map((c) => ruleIn(c.input))
+    .findLast((r) => r?.Action && 'Block' in r.Action);
+  const isBack = 'Count' in (ruleIn(input)?.Action ?? {}) && 'Block' in (now?.Action ?? {});
+  if (!set || !isBack || isUndo(sent) || isUnsettled(target)) return undefined;
+  return JSON.stringify(set.Statement) === JSON.stringify(now?.Statement) ? undefined : 'somebody has changed the rule';
 };
 
 const RULES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
