@@ -248,7 +248,7 @@ export const mutants: readonly Mutant[] = [
     'CustomResponseBodies: acl.CustomResponseBodies,',
     'CustomResponseBodies: undefined,',
   ]),
-  mutant('a rule is known by its name only', 'shared/aws/webAcls.ts', 'web-flooded:16', [
+  mutant('a rule is known by its name only', 'shared/aws/webAcls.ts', 'web-flooded:39', [
     '.update(JSON.stringify(plain(rest)))',
     '.update(Name)',
   ]),
