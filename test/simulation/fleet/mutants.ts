@@ -62,7 +62,7 @@ export const mutants: readonly Mutant[] = [
     "return awaitsStart(instance, tried(look, 'stop'))",
     'return now > 0',
   ]),
-  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:35', [
+  mutant('a member of a group is stopped as if it stood alone', IMPAIRED, 'instance-impaired:46', [
     'return member ? replacing(seen, is, failing(seen).length > 1, look) : restarting(seen, is, look);',
     'return member && now < 0 ? replacing(seen, is, true, look) : restarting(seen, is, look);',
   ]),
@@ -90,7 +90,7 @@ export const mutants: readonly Mutant[] = [
     'if (host.pinned) return told(',
     'if (host.pinned && hosts.length === 0) return told(',
   ]),
-  mutant('any other host takes it', 'shared/core/dedicatedHosts.ts', 'instance-impaired:584', [
+  mutant('any other host takes it', 'shared/core/dedicatedHosts.ts', 'instance-impaired:195', [
     '!hosts.some((h) => h.autoPlacement && takes(h, instance))',
     '!hosts.some((h) => h.autoPlacement || takes(h, instance))',
   ]),
@@ -110,7 +110,7 @@ export const mutants: readonly Mutant[] = [
     "if (stop?.step.do !== 'stop' || !awaitsStart(instance, stop))",
     "if (stop?.step.do !== 'stop' || stop.outcome !== undefined)",
   ]),
-  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:28', [
+  mutant('memory that cannot be seen is enough', MEMORY, 'memory-exhausted:130', [
     '    seen.load !== undefined &&\n    !isShort(seen, look) &&',
     '    !isShort(seen, look) &&',
   ]),
@@ -159,7 +159,7 @@ export const mutants: readonly Mutant[] = [
     '...must, bucket };',
     '...must, bucket: name };',
   ]),
-  mutant('a deleted trail whose event is lost is not missed', TRAIL, 'trail-stopped:157', [
+  mutant('a deleted trail whose event is lost is not missed', TRAIL, 'trail-stopped:85', [
     'const lost = await lostOf(',
     'const lost = ports.where.region !== undefined ? [] : await lostOf(',
   ]),
