@@ -59,6 +59,7 @@ export const ecsService = defineService<typeof api>({
   operations: { ...clusterOperations, ...workloadOperations, ...tagOperations },
   resources: {
     DescribeClusters: (input, world) => (input.clusters ?? ['default']).map((c) => clusterResource(world, c)),
+    CreateCluster: (input, world) => [{ arn: clusterResource(world, input.clusterName).arn }],
     DeleteCluster: (input, world) => [clusterResource(world, input.cluster)],
     ListContainerInstances: (input, world) => [clusterResource(world, input.cluster)],
     DescribeContainerInstances: (input, world) =>

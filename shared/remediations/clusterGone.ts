@@ -494,9 +494,7 @@ Whether a deletion or a smaller group was meant nobody can see, so a person is a
       ],
       resources: ['*'],
     },
-    // AWS gives it no resource.
-    { for: 'act', actions: ['ecs:CreateCluster'], resources: ['*'] },
-    { for: 'act', actions: ['ecs:TagResource'], resources: ['arn:*:ecs:*:*:cluster/*'] },
+    { for: 'act', actions: ['ecs:CreateCluster', 'ecs:TagResource'], resources: ['arn:*:ecs:*:*:cluster/*'] },
     {
       for: 'act',
       actions: ['autoscaling:UpdateAutoScalingGroup', 'autoscaling:StartInstanceRefresh'],

@@ -467,7 +467,6 @@ const WILDCARDS: Readonly<Record<string, string>> = {
   'health:DescribeEvents': 'AWS gives it no resource',
   'ecs:ListClusters': 'AWS gives it no resource',
   'ecs:DescribeClusters': 'a survey describes all that it listed, and those that must be there',
-  'ecs:CreateCluster': 'AWS gives it no resource',
   'ecs:ListContainerInstances':
     'the survey asks each cluster; the target is an EC2 instance, whose cluster is looked for',
   'ecs:DescribeContainerInstances': 'the survey asks each cluster, and there must be room on the others of a cluster',
