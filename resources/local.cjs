@@ -17,6 +17,7 @@ const SERVICES = [
   'ECR',
   'APPLICATION_AUTO_SCALING',
   'ELASTIC_LOAD_BALANCING_V2',
+  'WAFV2',
   'STS',
 ];
 

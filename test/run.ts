@@ -18,7 +18,7 @@ interface Group {
   readonly name: string;
   readonly args: readonly string[];
 }
-/** Lanes of a row run side by side: a host's kernel takes one core, and waits much; emulators and packaging take the other. All else has the machine for itself. */
+/** Lanes of a row run side by side: a host's kernel takes one core, and waits much; emulators, packaging and the sandbox take the other. All else has the machine for itself. */
 const ROWS: readonly (readonly (readonly Group[])[])[] = [
   [[{ name: 'rules, world, stories', args: ['--selectProjects', 'rules'] }]],
   [[{ name: 'simulation', args: ['test/simulation', '--runInBand'] }]],
@@ -27,9 +27,9 @@ const ROWS: readonly (readonly (readonly Group[])[])[] = [
     [
       { name: 'contract', args: ['test/contract', '--runInBand'] },
       { name: 'template', args: ['test/template', '--runInBand'] },
+      { name: 'sandbox', args: ['test/sandbox', '--runInBand'] },
     ],
   ],
-  [[{ name: 'sandbox', args: ['test/sandbox', '--runInBand'] }]],
 ];
 /** Not a limit on any test: after so long, in ms, a group hangs, and counts as failed. */
 const HANGS = 900_000;

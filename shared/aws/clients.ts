@@ -21,9 +21,9 @@ export interface ClientOptions {
   readonly isLate?: () => boolean;
 }
 
-/** Before a change that a read precedes: that may have taken long. @throws Throttled nothing was done, it is decided anew */
+/** Before a change that a read or another call precedes: that may have taken long. @throws Throttled this change was not made; it is decided anew */
 export const inTime = ({ isLate }: ClientOptions): void => {
-  if (isLate?.()) throw new Throttled('the look before it took too long, so nothing was done');
+  if (isLate?.()) throw new Throttled('what went before took too long, so this was not done');
 };
 
 /** No call takes longer than this; a pass has many. Milliseconds. */
