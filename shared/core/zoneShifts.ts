@@ -10,9 +10,9 @@ import { type Sign, type Signs, type ZoneMemory, zoneAfter, zoneOf } from './zon
 
 /**
  * autoshift: AWS's word that the zone is bad. experiment: the same by a person's wish (FIS). practice: a rehearsal, which says nothing of the zone. health: an open issue
- * of AWS Health, as the surveys saw it. launches: starts failed there and not elsewhere, of any workload.
+ * of AWS Health, as the surveys saw it. launches: starts failed there and not elsewhere, of any workload. latency: load balancers had slower answers from there.
  */
-export type ShiftKind = 'autoshift' | 'experiment' | 'practice' | 'health' | 'launches';
+export type ShiftKind = 'autoshift' | 'experiment' | 'practice' | 'health' | 'launches' | 'latency';
 
 /** One event of ARC's, or what a survey saw. */
 export interface ShiftNews {
@@ -39,6 +39,7 @@ const LONGEST: Readonly<Record<ShiftKind, number>> = {
   // Only who goes on seeing it says so again.
   health: hours(24),
   launches: minutes(30),
+  latency: minutes(30),
 };
 /** A fall counts for a day, and coming back takes five hours at most. */
 const REMEMBERED = hours(30);
@@ -118,6 +119,7 @@ const signsAt = ({ shifts, issue }: Known, at: Time): Signs => {
     autoshift: sign('autoshift', 'experiment'),
     ...(isAsked ? { health: isOpen ? 'bad' : sign('health') } : {}),
     launches: sign('launches'),
+    ...(ofKind(shifts, 'latency').length > 0 ? { latency: sign('latency') } : {}),
   };
 };
 

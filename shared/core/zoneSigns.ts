@@ -61,7 +61,7 @@ const median = (values: readonly number[]): number => {
 };
 
 /** Minutes of the past that make the measure, and the latest ones that are held against it. */
-const PAST = hours(3);
+export const LATENCY_PAST = hours(3);
 const LEAST_PAST = 30;
 const LATEST = 3;
 /** Robust deviations; and so much slower than before, in itself and against the others: 1.3 times. */
@@ -89,7 +89,7 @@ const comparedOf = (zone: string, zones: Readonly<Record<string, readonly Point[
  * @param zones a latency (seconds, or any unit) each minute, by zone id
  */
 export const latencySign = (zone: string, zones: Readonly<Record<string, readonly Point[]>>, now: Time): Sign => {
-  const seen = comparedOf(zone, zones).filter((p) => p.at > now - PAST && p.at <= now);
+  const seen = comparedOf(zone, zones).filter((p) => p.at > now - LATENCY_PAST && p.at <= now);
   const latest = seen.slice(-LATEST);
   const past = seen.slice(0, -LATEST);
   if (past.length < LEAST_PAST || (latest[0]?.at ?? 0) < now - minutes(3 * LATEST)) return 'unknown';

@@ -21,7 +21,8 @@ import type { Verdict } from '../core/verdict.ts';
 import { plural } from '../core/words.ts';
 import type { Zone } from '../core/zoneBounds.ts';
 import { type ShiftNews, sightNews } from '../core/zoneShifts.ts';
-import { type AnyStart, launchSignOfAll } from '../core/zoneSigns.ts';
+import { type AnyStart, LATENCY_PAST, latencySign, launchSignOfAll } from '../core/zoneSigns.ts';
+import type { Sign } from '../core/zoneStates.ts';
 import type { Plan } from '../core/zones.ts';
 import { evacuatedSince, OF_ZONES, onceFor, RUNGS } from '../core/zoneTold.ts';
 import { groupUneven } from './groupUneven.ts';
@@ -37,6 +38,11 @@ const options = z.strictObject({
     z.int().check(z.gte(5), z.lte(1440)),
     60,
     'So long there may be one sign of trouble before a person is told. Meanwhile nothing is moved into the zone or out of it',
+  ),
+  latencyOf: option(
+    z.array(z.string().check(z.regex(/^app\/[\w-]{1,32}\/[0-9a-f]{16}$/))).check(z.maxLength(20)),
+    [],
+    'Application Load Balancers, as their ARNs end (app/web/50dc6c495c0c9188), by whose answers a slow zone is known: the last minutes against its own last three hours and against the other zones. Each costs about $0.09 a month and zone',
   ),
 });
 type Options = z.output<typeof options>;
@@ -272,10 +278,43 @@ const startsOf = async (
   return [...found.flat(), ...ofGroups].sort((a, b) => a.at - b.at);
 };
 
-/** That an issue is open, and that starts fail, is kept like what ARC tells: so that its end leaves a trace. */
-const news = async ({ instances, health, groups }: Ports, at: Scan<Options>): Promise<readonly ShiftNews[]> => {
+/** Whether answers come slower from a zone than they did, and than from the others; 'unknown' where nothing is declared, or too little is known. */
+const slowness = async (
+  { metrics }: Pick<Ports, 'metrics'>,
+  { options: o, now }: Pick<Scan<Options>, 'options' | 'now'>,
+  zones: Readonly<Record<string, string>>,
+): Promise<(zone: string) => Sign> => {
+  const to = now - (now % minutes(1));
+  const names = Object.keys(zones);
+  const asked = o.latencyOf.flatMap((LoadBalancer) =>
+    names.map((AvailabilityZone) => ({
+      namespace: 'AWS/ApplicationELB',
+      name: 'TargetResponseTime',
+      dimensions: { LoadBalancer, AvailabilityZone },
+    })),
+  );
+  const range = { from: to - LATENCY_PAST, to, period: minutes(1) };
+  const points = asked.length === 0 ? [] : await metrics.exactly(asked, range);
+  const latencies = o.latencyOf.map((_, n) =>
+    Object.fromEntries(names.map((name, m) => [zones[name] ?? name, points[n * names.length + m] ?? []])),
+  );
+  return (zone) => {
+    const signs = latencies.map((of) => latencySign(zone, of, now));
+    return signs.find((s) => s === 'bad') ?? signs.find((s) => s === 'good') ?? 'unknown';
+  };
+};
+
+/** That an issue is open, that starts fail and that answers are slow is kept like what ARC tells: so that its end leaves a trace. */
+const news = async (
+  { instances, health, groups, metrics }: Ports,
+  at: Scan<Options>,
+): Promise<readonly ShiftNews[]> => {
   const [zones, issues] = await Promise.all([instances.zones(), health.issues()]);
-  const [told, starts] = await Promise.all([at.toldOf(Object.values(zones)), startsOf(groups, at, zones)]);
+  const [told, starts, slow] = await Promise.all([
+    at.toldOf(Object.values(zones)),
+    startsOf(groups, at, zones),
+    slowness({ metrics }, at, zones),
+  ]);
   return Object.entries(zones).flatMap(([name, zone]) => {
     const shifts = told[zone]?.shifts ?? [];
     const fails = launchSignOfAll(zone, starts, at.now) === 'bad';
@@ -288,7 +327,16 @@ const news = async ({ instances, health, groups }: Ports, at: Scan<Options>): Pr
             issues.find((i) => i.zone === name || i.zone === zone)?.since,
             at.now,
           );
-    return [...ofHealth, ...sightNews({ zone, kind: 'launches', shifts }, fails ? at.now : undefined, at.now)];
+    const speed = slow(zone);
+    const ofLatency =
+      speed === 'unknown'
+        ? []
+        : sightNews({ zone, kind: 'latency', shifts }, speed === 'bad' ? at.now : undefined, at.now);
+    return [
+      ...ofHealth,
+      ...sightNews({ zone, kind: 'launches', shifts }, fails ? at.now : undefined, at.now),
+      ...ofLatency,
+    ];
   });
 };
 
@@ -301,7 +349,7 @@ export const zoneImpaired = defineRemediation<Seen, Step, Options>({
   about: `A zone that AWS shifts traffic away from (zonal autoshift), or that two signs speak against, is impaired: nothing is started there. It is one incident, whatever runs there: which workloads serve in the zone, what losing it would leave of each, which can leave and which stay and why.
 **evacuate** (services) and **replace** (groups, whose instances are terminated) are decisions: the services’ and groups’ own incidents (\`service-uneven-zones\`, \`group-uneven-zones\`) go by them and ask no more, with their waves, budgets and guards: they start elsewhere before they stop there, into room that is there on hosts that are in service, or that serves first.
 What finds no room stays, for a bad zone beats no capacity. \`steward undo\` takes the decision back: nothing more leaves. Two zones at once are one cause or wrong signs: nothing is moved, and one message says so. After half an hour without a sign (longer, the more often it fell) the zone is filled again in steps, and the incident ends when it is OK.
-One sign alone makes a zone suspect: it is left as it is. Practice runs of zonal autoshift are kept, and nobody hears of them. \`evacuate: false\` leaves all where it is.`,
+One sign alone makes a zone suspect: it is left as it is. Signs are an issue of AWS Health, starts that fail there and not elsewhere, and with \`latencyOf\` answers that come slower from there. Practice runs of zonal autoshift are kept, and nobody hears of them. \`evacuate: false\` leaves all where it is.`,
   answers: ['zone.impaired'],
   risk: 'interrupts',
   targets: 'arn:*:steward:*:*:zone/*',
@@ -314,7 +362,11 @@ One sign alone makes a zone suspect: it is left as it is. Practice runs of zonal
     {
       for: 'look',
       actions: [
-        ...new Set(['autoscaling:DescribeScalingActivities', ...SPREADING.flatMap(([, r]) => lookOf(r))]),
+        ...new Set([
+          'autoscaling:DescribeScalingActivities',
+          'cloudwatch:GetMetricData',
+          ...SPREADING.flatMap(([, r]) => lookOf(r)),
+        ]),
       ].sort(),
       resources: ['*'],
     },

@@ -373,7 +373,11 @@ const servicesWorkedThrough = async (): Promise<Account> => {
 /** A service whose tasks are all in one zone: it needs hosts elsewhere, and tasks that are moved. And a group of instances. */
 const zonesWorkedThrough = async (): Promise<Account> => {
   const settings = { costCapUsdPerMonth: 1_000 };
-  const remedies = { 'service-uneven-zones': settings, 'group-uneven-zones': { mode: 'act' } };
+  const remedies = {
+    'service-uneven-zones': settings,
+    'group-uneven-zones': { mode: 'act' },
+    'zone-impaired': { latencyOf: ['app/web/50dc6c495c0c9188'] },
+  };
   const desk = createDesk({ policy: { preset: 'automatic', remediations: remedies } });
   const { account } = desk;
   const { world, run } = account;

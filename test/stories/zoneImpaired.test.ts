@@ -14,6 +14,7 @@ import {
 import { registerDefinition } from '../../world/ecsWorkloads.ts';
 import { beginIssue, endIssue } from '../../world/health.ts';
 import { makeInstance } from '../../world/instances.ts';
+import { putPoint, valuePoint } from '../../world/metrics.ts';
 import { createDesk } from '../cli/desk.ts';
 import { sample } from '../events/samples.ts';
 import { clientsOf } from '../world/clients.ts';
@@ -399,4 +400,52 @@ test('launches of Auto Scaling groups fail there, and succeed elsewhere: suspect
   await s.run(minutes(40), () => s.zone()?.state === 'closed');
   expect(s.zone()).toMatchObject({ end: 'healthy', attempts: [] });
   expect(await s.zones()).toMatch(/euc1-az3 {2}OK/);
+});
+
+describe('answers of a load balancer', () => {
+  const LOAD_BALANCER = 'app/web/50dc6c495c0c9188';
+  /** Two hours of it are known; afterwards each minute has what is said, in seconds. */
+  const measured = async (latencyOf: readonly string[]) => {
+    const s = await started({ settings: { latencyOf } });
+    const put = (at: number, slow: Partial<Record<Name, number>> = {}) => {
+      for (const zone of ZONES)
+        putPoint(s.world, {
+          namespace: 'AWS/ApplicationELB',
+          name: 'TargetResponseTime',
+          dimensions: { LoadBalancer: LOAD_BALANCER, AvailabilityZone: zone },
+          point: valuePoint(at, slow[zone] ?? 0.1 + ((at / minutes(1)) % 7) * 0.001),
+        });
+    };
+    const now = s.world.clock.now();
+    const first = now - (now % minutes(1));
+    for (let n = 120; n > 0; n--) put(first - n * minutes(1));
+    const passing = async (count: number, slow: Partial<Record<Name, number>> = {}) => {
+      for (let n = 0; n < count; n++) {
+        put(s.world.clock.now() - (s.world.clock.now() % minutes(1)), slow);
+        await s.run(minutes(1));
+      }
+    };
+    return { ...s, passing };
+  };
+
+  test('that come slower from there than they did, and than from the others: suspect as long as that lasts', async () => {
+    const s = await measured([LOAD_BALANCER]);
+    await s.passing(10);
+    expect(await s.zones()).toMatch(/euc1-az3 {2}OK/);
+    await s.passing(12, { [B]: 0.4 });
+    expect(await s.zones()).toMatch(/euc1-az3 {2}SUSPECT .*it answers slower than the other zones/);
+    expect(await s.zones()).toMatch(/euc1-az2 {2}OK/);
+    await s.passing(25);
+    expect(await s.zones()).toMatch(/euc1-az3 {2}OK/);
+    expect(s.zone()).toMatchObject({ end: 'healthy', attempts: [] });
+  });
+
+  test('that are slow from everywhere, or of one that is not declared: no sign of a zone', async () => {
+    const s = await measured([LOAD_BALANCER]);
+    await s.passing(12, { [A]: 0.4, [B]: 0.4, [C]: 0.4 });
+    expect(await s.zones()).not.toMatch(/SUSPECT/);
+    const other = await measured([]);
+    await other.passing(12, { [B]: 0.4 });
+    expect(await other.zones()).not.toMatch(/SUSPECT/);
+  });
 });
