@@ -9,7 +9,7 @@ import { mutants as ofRemediations } from './fleet/mutants.ts';
 import { mutants as ofEngine } from './mutants.ts';
 import type { Report } from './run.ts';
 
-const SEEDS = { engine: 60, fleet: 300 };
+const SEEDS = { engine: 60, fleet: 225 };
 /** Should the code have moved, the seed that is noted with a mutant may find nothing any more: `npm run simulate -- --mutants` tells the new one. */
 const LIMIT = 1_000;
 const run = promisify(execFile);
