@@ -132,8 +132,8 @@ export const wafWebAcls = (options: ClientOptions): WebAcls => {
   // A repetition after a lost reply is refused by its lock, and would look like somebody else's change.
   const writer = new WAFV2Client(clientConfig(options, 1));
 
-  const read = async (arn: string) => {
-    const { WebACL: acl, LockToken } = await reader.send(new GetWebACLCommand({ ARN: arn }));
+  const read = async (arn: string, command = new GetWebACLCommand({ ARN: arn })) => {
+    const { WebACL: acl, LockToken } = await reader.send(command);
     if (!acl || !LockToken) throw new NotFound(`there is no web ACL ${arn}`);
     return { acl, LockToken };
   };
@@ -153,8 +153,7 @@ export const wafWebAcls = (options: ClientOptions): WebAcls => {
       },
       { step: 'deserialize', priority: 'low', name: 'keepBody' },
     );
-    const { WebACL: acl, LockToken } = await reader.send(command);
-    if (!acl || !LockToken) throw new NotFound(`there is no web ACL ${arn}`);
+    const { acl, LockToken } = await read(arn, command);
     // Where nothing was read off a wire, nothing was left out.
     const raw = body ? (JSON.parse(body.toString()) as { WebACL?: unknown }).WebACL : acl;
     return { acl, LockToken, raw };

@@ -38,11 +38,32 @@ export const zonesNow = async (
 export const spreadText = ({ zones, survivors, desired }: Plan): string =>
   `${zones.map((x) => `${x.zone} ${x.before}`).join(', ')}, so losing any zone leaves ${survivors.before} of ${desired}`;
 
+/** What a workload knows of its zones; undefined: nothing was looked at. */
+interface Known extends Pick<ZonesNow, 'told'> {
+  readonly scene:
+    | { readonly states: readonly Zone[]; readonly subnets: readonly { readonly zoneId: string }[] }
+    | undefined;
+}
+
+/** Two zones are impaired at once, and a person is told of that elsewhere. */
+export const isFrozen = ({ scene, told }: Known): boolean =>
+  told.length > 0 && (scene?.states ?? []).filter((z) => z.state === 'IMPAIRED').length > 1;
+
 /** The zone, of those that a workload uses, that is to blame if nothing can be done: a person is told of it by its own incident. */
-export const toBlame = (
-  { states, told }: Pick<ZonesNow, 'states' | 'told'>,
-  uses: readonly string[],
-): Zone | undefined => states.find((z) => z.state !== 'OK' && told.includes(z.id) && uses.includes(z.id));
+export const blamed = (known: Known): Zone | undefined => {
+  const { scene, told } = known;
+  const uses = isFrozen(known) ? told : scene?.subnets.map((s) => s.zoneId);
+  return scene?.states.find((z) => z.state !== 'OK' && told.includes(z.id) && uses?.includes(z.id));
+};
+
+/** Whoever let a zone be evacuated has let what leaves it, and the way back: those ask no more. @param left zones that the workload was led out of */
+export const wayOf = (
+  { zones }: Plan,
+  { isLed, left }: { readonly isLed: boolean; readonly left: ReadonlySet<string> },
+): 'leave' | 'return' | undefined => {
+  if (isLed) return 'leave';
+  return left.size > 0 && zones.every((x) => x.after <= x.before || left.has(x.zone)) ? 'return' : undefined;
+};
 
 /** Ids of zones that workloads are led out of now, as far as a survey knows: what AWS Health has is not asked for. */
 export const evacuatedZones = async (zones: ZoneIds, toldOf: ToldOf, of: Kind): Promise<ReadonlySet<string>> => {

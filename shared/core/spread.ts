@@ -212,7 +212,7 @@ const leftBy = (states: readonly Zone[], why: string | undefined): readonly Zone
   why === undefined ? states : states.map((z) => (isEvacuated(z) && !z.left ? { ...z, left: why } : z));
 
 /** The last change of a zone's state, of those that are not as ever. */
-const statesSince = (states: readonly Zone[], used: readonly string[]): Time =>
+export const statesSince = (states: readonly Zone[], used: readonly string[]): Time =>
   Math.max(0, ...states.flatMap((z) => (used.includes(z.id) ? (z.since ?? 0) : 0)));
 
 /** The service by itself: what others of its cluster are to start is not known to it, and ECS's next word on room is the last. */

@@ -1,6 +1,16 @@
 import * as z from 'zod/mini';
 import { NotFound, noneIfGone, Refused } from '../core/errors.ts';
-import { evacuatedZones, spreadText, tellOf, toBlame, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
+import {
+  blamed,
+  evacuatedZones,
+  isFrozen,
+  spreadText,
+  tellOf,
+  waitOrTell,
+  wayOf,
+  type ZonesNow,
+  zonesNow,
+} from '../core/evening.ts';
 import type { Launched, ScalingGroup } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { servingTargets } from '../core/loadBalancers.ts';
@@ -24,6 +34,7 @@ import {
   groupStackOf,
   isEvacuated,
   isUneven,
+  statesSince,
   zoneIdOf,
 } from '../core/spread.ts';
 import { idOf, type Target, targetOf } from '../core/target.ts';
@@ -311,19 +322,6 @@ const leftIn = (look: Look<Options>): ReadonlySet<string> =>
       a.step.do === 'retire' && all[n - 1]?.rung.startsWith('leave') ? Object.keys(a.step.instances) : [],
     ),
   );
-const rungOf = (plan: Plan, seen: Seen, look: Look<Options>): 'leave' | 'return' | 'launch' => {
-  if (isLed(plan, seen)) return 'leave';
-  const left = leftIn(look);
-  return left.size > 0 && plan.zones.every((x) => x.after <= x.before || left.has(x.zone)) ? 'return' : 'launch';
-};
-const isFrozen = ({ scene, told }: Seen): boolean =>
-  told.length > 0 && (scene?.states ?? []).filter((z) => z.state === 'IMPAIRED').length > 1;
-const blamed = (seen: Seen): Zone | undefined => {
-  const { scene, told } = seen;
-  const used = isFrozen(seen) ? told : (scene?.subnets.map((s) => s.zoneId) ?? []);
-  return scene && toBlame({ states: scene.states, told }, used);
-};
-
 const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
   const [first] = Object.entries(plan.waves[0]?.start ?? {}).sort(([, a], [, b]) => b - a);
   if (!first) return waiting('more are in service than are wanted', seen, look);
@@ -333,7 +331,7 @@ const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Ver
   return {
     do: 'act',
     // A zone that has no capacity cools down by itself. Whoever let groups leave the bad one has let this, and the way back.
-    rung: `${rungOf(plan, seen, look)} ${ranOf(look).filter(isLaunch).length + 1} ${zone}`,
+    rung: `${wayOf(plan, { isLed: isLed(plan, seen), left: leftIn(look) }) ?? 'launch'} ${ranOf(look).filter(isLaunch).length + 1} ${zone}`,
     step: {
       do: 'launch',
       group: scaling.name,
@@ -341,9 +339,9 @@ const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Ver
       count,
       counts: Object.fromEntries(plan.zones.map((x) => [x.zone, x.before])),
       tries: launchesOf(look).filter((s) => s.failed !== undefined).length,
-      since: Math.max(
-        0,
-        ...(seen.scene?.states ?? []).flatMap((z) => (plan.zones.some((x) => x.zone === z.id) ? (z.since ?? 0) : 0)),
+      since: statesSince(
+        seen.scene?.states ?? [],
+        plan.zones.map((x) => x.zone),
       ),
     },
     plan: `launch ${plural(count, 'instance')} of ${scaling.name} in ${zone}, and when ${count === 1 ? 'it serves' : 'they serve'} terminate as many in ${from.join(', ')}`,

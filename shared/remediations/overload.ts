@@ -742,8 +742,8 @@ const survey = async (ports: Ports, scan: Scan<Options>) => {
   const alarmed = (await scan.firing()).filter((s) => s.kind === 'capacity.short');
   if (!scan.options.survey) return alarmed;
   const range = { from: scan.now - minutes(20), to: scan.now, period: minutes(5) };
-  const found = await Promise.all([busyServices, busyGroups, fullDoors].map((look) => look(ports, scan, range)));
-  return [...alarmed, ...found.flat()];
+  const seen = await Promise.all([busyServices, busyGroups, fullDoors].map((look) => look(ports, scan, range)));
+  return [...alarmed, ...seen.flat()];
 };
 
 const found = (target: Target, what: 'busy' | 'full', cause: string, now: Time): Signal => ({
@@ -772,7 +772,7 @@ const busyServices = async ({ metrics, where }: Ports, { now, options: o }: Scan
 const busyGroups = async ({ metrics, groups }: Ports, { now, options: o, uncovered }: Scan<Options>, range: Range) => {
   const own = (await groups.all()).filter((g) => g.inService > 0 && uncovered(g.tags) === undefined);
   const asked = own.map(({ name }) => ({ ...groupMetric(name), name: 'CPUUtilization' }));
-  const all = asked.length > 0 ? await metrics.exactly(asked, range) : [];
+  const all = await metrics.exactly(asked, range);
   return own.flatMap(({ arn, name }, i): Signal[] => {
     const cpu = (all[i] ?? []).map((p) => p.value);
     return isBusy({ cpu }, { options: o }) ? [found(targetOf(arn), 'busy', busyText(cpu, `asg/${name}`), now)] : [];
@@ -815,7 +815,7 @@ service or a group uses \`usedPercent\` of its CPU for ten minutes: half as many
 first, and where that is at its maximum a person is told. What costs money it asks for, unless \`unasked\` lets it. Where the CPU is not busy nothing is added, whatever fails.
 Connections that an Application Load Balancer turns away (\`RejectedConnectionCount\`) say that it had as many as it can hold: where the targets are busy as well, slow answers keep them open, and more is added at once; where they are idle, more targets
 would take nothing off it, and a person is told what would. A group whose instances are hosts of an ECS cluster is not raised by itself: its services are.
- Where the tasks of a service
+Where the tasks of a service
 have no room on its instances, **hosts** come first: the desired capacity of their Auto Scaling group is raised, within its maximum; those are not taken away again, for nobody but ECS knows which are
 empty. When the time is over, or it is calm, the floor is **lowered** to what it was, a tenth every ten minutes, and only while those that stay would not be busy. What somebody else has changed meanwhile
 is left as it is. It asks Auto Scaling and ECS themselves, whatever state the CloudFormation stack is in. \`steward undo\` takes all of it back at once.`,

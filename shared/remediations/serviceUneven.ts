@@ -7,7 +7,17 @@ import {
   type Placement,
 } from '../core/containers.ts';
 import { Refused, undefinedIfRefused } from '../core/errors.ts';
-import { evacuatedZones, spreadText, tellOf, toBlame, waitOrTell, type ZonesNow, zonesNow } from '../core/evening.ts';
+import {
+  blamed,
+  evacuatedZones,
+  isFrozen,
+  spreadText,
+  tellOf,
+  waitOrTell,
+  wayOf,
+  type ZonesNow,
+  zonesNow,
+} from '../core/evening.ts';
 import { groupArn, type Launched } from '../core/groups.ts';
 import { type Attempt, hasRun, unjudged } from '../core/incident.ts';
 import { once } from '../core/once.ts';
@@ -44,6 +54,7 @@ import {
   type Own,
   type Scene,
   stackOf,
+  statesSince,
   untouchable,
   type ZoneIds,
   zoneIdOf,
@@ -494,16 +505,6 @@ const decide = (seen: Seen, look: Look<Options>): Verdict<Step> => {
 const waiting = (because: string, seen: Seen, look: Look<Options>): Verdict<Step> =>
   waitOrTell(`${seen.service.name}: ${because}`, look, openWave(seen, look) ? undefined : blamed(seen));
 
-const blamed = (seen: Seen): Zone | undefined => {
-  const { scene, told } = seen;
-  const used = isFrozen(seen) ? told : (scene?.subnets.map((s) => s.zoneId) ?? []);
-  return scene && toBlame({ states: scene.states, told }, used);
-};
-
-/** Two zones are impaired at once, and a person is told of that elsewhere. */
-const isFrozen = ({ scene, told }: Seen): boolean =>
-  told.length > 0 && (scene?.states ?? []).filter((z) => z.state === 'IMPAIRED').length > 1;
-
 /** Zones that its plan leads it out of, because that was decided. */
 const leavesOf = ({ scene, plan }: Seen): readonly Zone[] =>
   (scene?.states ?? []).filter(
@@ -520,12 +521,12 @@ const lacksIn = ({ picture, zones }: Scene, zone: string): boolean =>
 const barredIn = ({ service, scene }: Seen): readonly string[] =>
   Object.entries(scene?.zones ?? {}).flatMap(([name, id]) => (service.constraints.includes(barOf(name)) ? [id] : []));
 
+const barsFor = (zones: readonly Zone[], { scene }: Seen): readonly string[] =>
+  Object.entries(scene?.zones ?? {}).flatMap(([name, id]) => (zones.some((z) => z.id === id) ? [barOf(name)] : []));
+
 /** Before tasks leave: what ECS starts from then on, it starts elsewhere. */
 const avoiding = (zones: readonly Zone[], seen: Seen, look: Look<Options>, because: string): Verdict<Step> => {
-  const { service, scene } = seen;
-  const names = Object.entries(scene?.zones ?? {}).flatMap(([name, id]) =>
-    zones.some((z) => z.id === id) ? [name] : [],
-  );
+  const { service } = seen;
   const ids = zones.map((z) => z.id).join(', ');
   return {
     do: 'act',
@@ -534,7 +535,7 @@ const avoiding = (zones: readonly Zone[], seen: Seen, look: Look<Options>, becau
       do: 'avoid',
       service: service.arn,
       expected: service.constraints,
-      constraints: [...service.constraints, ...names.map(barOf)],
+      constraints: [...service.constraints, ...barsFor(zones, seen)],
       was: service.rebalancing,
       rebalancing: false,
       since: sinceOf(seen),
@@ -549,8 +550,7 @@ const avoiding = (zones: readonly Zone[], seen: Seen, look: Look<Options>, becau
 const readmitting = (seen: Seen, look: Look<Options>, is: string): Verdict<Step> | undefined => {
   const { service, scene } = seen;
   const bars = barsOf(service, look);
-  const bad = scene?.states.filter(isEvacuated).map((z) => z.id) ?? [];
-  const needed = Object.entries(scene?.zones ?? {}).flatMap(([name, id]) => (bad.includes(id) ? [barOf(name)] : []));
+  const needed = barsFor(scene?.states.filter(isEvacuated) ?? [], seen);
   const lacks = scene && unplacedBecause(scene.view, scene.picture);
   const over = lacks === undefined ? bars.filter((c) => !needed.includes(c)) : bars;
   // ECS would move tasks into a zone that recovers, beside the steps in which it is filled.
@@ -585,10 +585,12 @@ const isWell = ({ scene }: Seen): boolean =>
   (scene?.states ?? []).every((z) => z.state === 'OK' || !scene?.subnets.some((s) => s.zoneId === z.id));
 
 const sinceOf = ({ scene }: Seen): Time =>
-  Math.max(
-    0,
-    ...(scene?.states ?? []).flatMap((z) => (scene?.subnets.some((s) => s.zoneId === z.id) ? (z.since ?? 0) : 0)),
-  );
+  scene
+    ? statesSince(
+        scene.states,
+        scene.subnets.map((s) => s.zoneId),
+      )
+    : 0;
 
 const launching = (plan: Plan, seen: Seen, look: Look<Options>, is: string): Verdict<Step> => {
   const [ask] = plan.hosts;
@@ -677,12 +679,6 @@ const strays = (plan: Plan, start: Wave['start'], seen: Seen): string | undefine
   return bad && `${bad.id}, which is ${bad.state}: it has the fewest`;
 };
 
-const rungOf = (plan: Plan, seen: Seen, look: Look<Options>): 'leave' | 'return' | 'start' => {
-  if (leavesOf(seen).length > 0) return 'leave';
-  const left = leftIn(look);
-  return left.size > 0 && plan.zones.every((x) => x.after <= x.before || left.has(x.zone)) ? 'return' : 'start';
-};
-
 /** How many each zone may take. Of zones that are alike ECS takes one or the other, and either is as good. */
 const intoOf = ({ zones }: Plan): Counts => {
   const most = Math.max(...zones.map((x) => x.after));
@@ -715,7 +711,7 @@ const starting = (
   return {
     do: 'act',
     // Whoever let the zone be evacuated has let this, and the way back.
-    rung: `${rungOf(plan, seen, look)} ${ranOf(look).filter(isStart).length + 1}`,
+    rung: `${wayOf(plan, { isLed: leavesOf(seen).length > 0, left: leftIn(look) }) ?? 'start'} ${ranOf(look).filter(isStart).length + 1}`,
     step: {
       do: 'start',
       service: service.arn,

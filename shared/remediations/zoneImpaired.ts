@@ -282,7 +282,7 @@ const startsOf = async (
 const slowness = async (
   { metrics }: Pick<Ports, 'metrics'>,
   { options: o, now }: Pick<Scan<Options>, 'options' | 'now'>,
-  zones: Readonly<Record<string, string>>,
+  zones: ZoneIds,
 ): Promise<(zone: string) => Sign> => {
   const to = now - (now % minutes(1));
   const names = Object.keys(zones);
@@ -294,9 +294,9 @@ const slowness = async (
     })),
   );
   const range = { from: to - LATENCY_PAST, to, period: minutes(1) };
-  const points = asked.length === 0 ? [] : await metrics.exactly(asked, range);
+  const points = await metrics.exactly(asked, range);
   const latencies = o.latencyOf.map((_, n) =>
-    Object.fromEntries(names.map((name, m) => [zones[name] ?? name, points[n * names.length + m] ?? []])),
+    Object.fromEntries(names.map((name, m) => [zoneIdOf(zones, name), points[n * names.length + m] ?? []])),
   );
   return (zone) => {
     const signs = latencies.map((of) => latencySign(zone, of, now));
@@ -317,25 +317,14 @@ const news = async (
   ]);
   return Object.entries(zones).flatMap(([name, zone]) => {
     const shifts = told[zone]?.shifts ?? [];
-    const fails = launchSignOfAll(zone, starts, at.now) === 'bad';
     // Not to know is no end.
-    const ofHealth =
-      'unknown' in issues
-        ? []
-        : sightNews(
-            { zone, kind: 'health', shifts },
-            issues.find((i) => i.zone === name || i.zone === zone)?.since,
-            at.now,
-          );
-    const speed = slow(zone);
-    const ofLatency =
-      speed === 'unknown'
-        ? []
-        : sightNews({ zone, kind: 'latency', shifts }, speed === 'bad' ? at.now : undefined, at.now);
+    const sight = (kind: 'health' | 'launches' | 'latency', is: Sign, since = at.now) =>
+      is === 'unknown' ? [] : sightNews({ zone, kind, shifts }, is === 'bad' ? since : undefined, at.now);
+    const issue = 'unknown' in issues ? undefined : issues.find((i) => i.zone === name || i.zone === zone);
     return [
-      ...ofHealth,
-      ...sightNews({ zone, kind: 'launches', shifts }, fails ? at.now : undefined, at.now),
-      ...ofLatency,
+      ...sight('health', 'unknown' in issues ? 'unknown' : issue ? 'bad' : 'good', issue?.since),
+      ...sight('launches', launchSignOfAll(zone, starts, at.now)),
+      ...sight('latency', slow(zone)),
     ];
   });
 };

@@ -297,8 +297,8 @@ export const mutants: readonly Mutant[] = [
     ": plan.do !== 'stop';",
   ]),
   mutant('what its owner says of where it runs is lost', UNEVEN, 'zone-impaired:10', [
-    'constraints: [...service.constraints, ...names.map(barOf)],',
-    'constraints: names.map(barOf),',
+    'constraints: [...service.constraints, ...barsFor(zones, seen)],',
+    'constraints: barsFor(zones, seen),',
   ]),
   mutant('a zone of which AWS has an issue is well', ZONE, 'zone-impaired:1', [
     "isHealthy: ({ zone }) => zone.state === 'OK',",
